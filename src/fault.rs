@@ -1,0 +1,129 @@
+//! The one typed error: what went wrong, for whom, and what to do next.
+//!
+//! Everything a user can cause or mend is a [`Fault`], carried inside `anyhow::Error`. An error chain
+//! without a `Fault` is a bug of ours by definition, and the doors report it as such (exit code 70).
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// What kind of thing went wrong; decides the exit code and `error_kind` of the JSON reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The request itself is wrong: an unknown key, a bad type, a value out of range.
+    Input,
+    /// What was addressed does not exist.
+    NotFound,
+    /// The request contradicts what is there (a create-only field, a port taken, dependent objects).
+    Conflict,
+    /// Known, but not done by this version or by this major of PostgreSQL.
+    Unsupported,
+    /// Something needed does not answer now (server stopped, lock held, no user session).
+    Unavailable,
+    /// The caller may not do this.
+    Denied,
+    /// An external program failed.
+    Command,
+    /// The server refused a statement.
+    Sql,
+}
+
+/// An error that is expected to happen: a message, and where there is one, the remedy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    pub kind: Kind,
+    /// A lower-case fragment, objects in backticks, no full stop.
+    pub msg: String,
+    /// What to do next.
+    pub hint: Option<String>,
+    /// The server's error code, where the server refused.
+    pub sqlstate: Option<String>,
+}
+
+impl Fault {
+    pub fn new(kind: Kind, msg: impl Into<String>) -> Self {
+        Self {
+            kind,
+            msg: msg.into(),
+            hint: None,
+            sqlstate: None,
+        }
+    }
+
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    #[must_use]
+    pub fn sqlstate(mut self, code: impl Into<String>) -> Self {
+        self.sqlstate = Some(code.into());
+        self
+    }
+
+    /// The first fault in a chain of errors, outermost first.
+    pub fn of(error: &anyhow::Error) -> Option<&Self> {
+        error.chain().find_map(|cause| cause.downcast_ref())
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.msg)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+impl Kind {
+    /// Exit code of the command line: 2 for what the caller said wrong, 1 for everything else.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Input => 2,
+            _ => 1,
+        }
+    }
+}
+
+/// Builds a [`Fault`] as an `anyhow::Error`: `fault!(NotFound, "no `{x}`"; "list them with …")`.
+#[macro_export]
+macro_rules! fault {
+    ($kind:ident, $msg:literal $(, $arg:expr)* $(,)?) => {
+        ::anyhow::Error::from($crate::fault::Fault::new($crate::fault::Kind::$kind, format!($msg $(, $arg)*)))
+    };
+    ($kind:ident, $msg:literal $(, $arg:expr)* ; $hint:literal $(, $harg:expr)* $(,)?) => {
+        ::anyhow::Error::from(
+            $crate::fault::Fault::new($crate::fault::Kind::$kind, format!($msg $(, $arg)*))
+                .hint(format!($hint $(, $harg)*)),
+        )
+    };
+}
+
+/// Returns early with a [`Fault`].
+#[macro_export]
+macro_rules! bail_fault {
+    ($($all:tt)*) => { return Err($crate::fault!($($all)*)) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context as _;
+
+    #[test]
+    fn found_below_context() {
+        let name = "main";
+        let error = Err::<(), _>(fault!(NotFound, "instance `{name}` not found"; "list them with `pgsocle instance list`"))
+            .context("stop")
+            .unwrap_err();
+        let fault = Fault::of(&error).unwrap();
+        assert_eq!(fault.kind, Kind::NotFound);
+        assert_eq!(
+            fault.hint.as_deref(),
+            Some("list them with `pgsocle instance list`")
+        );
+        assert_eq!(format!("{error:#}"), "stop: instance `main` not found");
+    }
+}
