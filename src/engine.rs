@@ -1,0 +1,246 @@
+//! The loop that everything goes through: look, plan, and if asked to, lock, journal, perform.
+//!
+//! A run that may act first goes through all stages as check mode does. What check mode would refuse
+//! is therefore refused before anything is touched, `max_impact` is judged on the whole plan, and a run
+//! with nothing to do takes no lock and writes nothing. Only then are the stages run again under the
+//! lock, each looking at what the ones before it have done (docs/decisions/0006-look-before-lock.md).
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use camino::Utf8PathBuf;
+use serde_json::{Map, Value, json};
+
+use crate::bail_fault;
+use crate::host::{Act, Host, Look};
+use crate::journal::{Entry, Stamp};
+use crate::plan::{Change, Impact, Pending, Plan, Scope, Step};
+use crate::stage::{AnyStage, World};
+
+/// What a run is about: for the lock, the journal and the messages.
+pub struct Subject {
+    /// "instance 15/main".
+    pub name: String,
+    /// The lock file; none for what needs no lock.
+    pub lock: Option<Utf8PathBuf>,
+    /// How long to wait for another run.
+    pub lock_timeout: Duration,
+    /// Where the journal is kept; none: not journaled.
+    pub journal: Option<Utf8PathBuf>,
+}
+
+/// How a run goes about it.
+#[derive(Default)]
+pub struct Options {
+    /// Refuse the whole plan when one change has a greater impact.
+    pub max_impact: Option<Impact>,
+    /// Leave a failed creation as it is, for inspection.
+    pub keep_failed: bool,
+    pub stamp: Stamp,
+}
+
+/// What came of a run: the plans of all stages as one, and the views of the objects.
+#[derive(Default)]
+pub struct Outcome {
+    pub plan: Plan,
+    pub views: Map<String, Value>,
+    pub pending_restart: Option<Vec<Pending>>,
+}
+
+/// A run that failed, and what it had done by then.
+#[derive(Debug)]
+pub struct Failure {
+    pub error: anyhow::Error,
+    /// Summaries of the changes that were made and stay.
+    pub applied: Vec<String>,
+    /// Summaries of the changes that were made and have been taken back.
+    pub reverted: Vec<String>,
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self { error, applied: Vec::new(), reverted: Vec::new() }
+    }
+}
+
+type Stages = [Box<dyn AnyStage>];
+
+/// Brings what the stages stand for about, or says what would have to be done.
+pub fn converge(stages: &Stages, host: Host, subject: &Subject, options: &Options) -> Result<Outcome, Failure> {
+    let mut foreseen = foresee(stages, host.look())?;
+    match host {
+        Host::Check(_) => {
+            let missing = std::mem::take(&mut foreseen.plan.missing);
+            foreseen.plan.warnings.extend(missing.iter().map(|error| format!("{error:#}")));
+        }
+        Host::Apply(_) => {
+            if let Some(error) = foreseen.plan.missing.pop() {
+                return Err(error.into());
+            }
+        }
+    }
+    if let Some(limit) = options.max_impact
+        && foreseen.plan.impact() > limit
+    {
+        return Err(beyond(&foreseen.plan, limit).into());
+    }
+    match host {
+        Host::Apply(act) if !foreseen.plan.is_empty() || !foreseen.plan.undetermined.is_empty() => {
+            carry_out(stages, act, subject, options)
+        }
+        _ => Ok(foreseen),
+    }
+}
+
+/// All stages in turn, each told what the ones before it plan; nothing is touched.
+fn foresee(stages: &Stages, look: &dyn Look) -> Result<Outcome> {
+    let mut world = World::default();
+    let mut outcome = Outcome::default();
+    for stage in stages {
+        let plan = stage.decide(look, &world).with_context(|| stage.name())?;
+        world.learn(&plan.facts, false);
+        outcome.add(plan);
+    }
+    outcome.pending_restart = world.pending_restart;
+    Ok(outcome)
+}
+
+/// All stages in turn, each carried out before the next one looks.
+fn carry_out(stages: &Stages, act: &dyn Act, subject: &Subject, options: &Options) -> Result<Outcome, Failure> {
+    let _lock = match &subject.lock {
+        Some(path) => Some(act.lock(path, subject.lock_timeout, &subject.name)?),
+        None => None,
+    };
+    let mut run = Run { act, undo: Vec::new(), applied: Vec::new(), outcome: Outcome::default() };
+    let entry = Entry::new(&options.stamp, &subject.name);
+    let result = run.stages(stages, subject, options, &entry);
+    let failure = match result {
+        Ok(()) => None,
+        Err(error) => Some(run.take_back(error, options)),
+    };
+    if !run.applied.is_empty() || failure.is_some() {
+        let end = entry.end(failure.as_ref().map(|failure| {
+            json!({
+                "error": format!("{:#}", failure.error),
+                "applied": failure.applied,
+                "reverted": failure.reverted,
+            })
+        }));
+        if let Some(journal) = &subject.journal
+            && let Err(error) = act.journal(journal, &end)
+        {
+            log::warn!("the journal could not be written: {error:#}");
+        }
+    }
+    failure.map_or(Ok(run.outcome), Err)
+}
+
+struct Run<'a> {
+    act: &'a dyn Act,
+    /// Scope, what was done, how it is taken back; newest last.
+    undo: Vec<(Scope, String, Vec<Step>)>,
+    applied: Vec<String>,
+    outcome: Outcome,
+}
+
+impl Run<'_> {
+    fn stages(&mut self, stages: &Stages, subject: &Subject, options: &Options, entry: &Entry) -> Result<()> {
+        let mut world = World::default();
+        for stage in stages {
+            let plan = stage.decide(self.act.look(), &world).with_context(|| stage.name())?;
+            if let Some(limit) = options.max_impact
+                && plan.impact() > limit
+            {
+                return Err(beyond(&plan, limit));
+            }
+            if let Some(journal) = &subject.journal
+                && !plan.is_empty()
+            {
+                self.act.journal(journal, &entry.begin(&plan))?;
+            }
+            for change in &plan.changes {
+                self.perform(change)?;
+            }
+            world.learn(&plan.facts, true);
+            self.outcome.add(plan);
+        }
+        self.outcome.pending_restart = world.pending_restart;
+        Ok(())
+    }
+
+    fn perform(&mut self, change: &Change) -> Result<()> {
+        log::info!("{}", change.summary);
+        // Pushed before the first step: a change that fails half-way is taken back too.
+        if let Some((scope, steps)) = &change.undo {
+            self.undo.push((scope.clone(), change.summary.clone(), steps.clone()));
+        }
+        for step in &change.steps {
+            log::debug!("{step}");
+            self.act.perform(step).with_context(|| change.summary.clone())?;
+        }
+        if let Some(settled) = &change.settles {
+            self.undo.retain(|(scope, ..)| scope != settled);
+        }
+        self.applied.push(change.summary.clone());
+        Ok(())
+    }
+
+    /// Undoes what is not settled, newest first. What cannot be undone is said, and the rest still tried.
+    fn take_back(&mut self, error: anyhow::Error, options: &Options) -> Failure {
+        let mut reverted = Vec::new();
+        for (scope, summary, steps) in self.undo.drain(..).rev() {
+            if options.keep_failed && scope == Scope::Creation {
+                continue;
+            }
+            let mut whole = true;
+            for step in &steps {
+                log::debug!("undo: {step}");
+                if let Err(error) = self.act.perform(step) {
+                    log::error!("could not take back `{summary}`: {error:#}");
+                    whole = false;
+                }
+            }
+            if whole && self.applied.contains(&summary) {
+                reverted.push(summary);
+            }
+        }
+        self.applied.retain(|summary| !reverted.contains(summary));
+        Failure { error, applied: std::mem::take(&mut self.applied), reverted }
+    }
+}
+
+impl Outcome {
+    fn add(&mut self, plan: Plan) {
+        if let Some((key, view)) = plan.view {
+            self.views.insert(key.into(), view);
+        }
+        self.plan.changes.extend(plan.changes);
+        self.plan.missing.extend(plan.missing);
+        self.plan.warnings.extend(plan.warnings);
+        self.plan.undetermined.extend(plan.undetermined);
+    }
+}
+
+fn beyond(plan: &Plan, limit: Impact) -> anyhow::Error {
+    let offenders: Vec<String> = plan
+        .changes
+        .iter()
+        .filter(|change| change.impact > limit)
+        .map(|change| format!("{} ({})", change.summary, change.impact))
+        .collect();
+    crate::fault!(
+        Conflict,
+        "the plan goes beyond `max_impact: {limit}`: {}",
+        offenders.join("; ");
+        "nothing was changed; allow it with a greater `max_impact`, or change what is wanted"
+    )
+}
+
+/// Refuses with the reason why a set of options makes no sense together.
+pub fn exclusive(given: &[(&str, bool)], what: &str) -> Result<()> {
+    let names: Vec<&str> = given.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
+    if names.len() > 1 {
+        bail_fault!(Input, "{what}: `{}` exclude each other", names.join("` and `"));
+    }
+    Ok(())
+}

@@ -1,0 +1,289 @@
+//! The seam to the machine: what may be read ([`Look`]), and what may be done ([`Act`]).
+//!
+//! Check mode is given a `&dyn Look` only, so there is no value in the process that could write
+//! (docs/decisions/0004-check-mode-by-type.md). The implementations live in `host/`, the only impure code.
+
+pub mod exec;
+pub mod local;
+pub mod lock;
+pub mod sql;
+
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+use serde_json::Value;
+
+use crate::plan::Step;
+use crate::secret::Text;
+
+/// What kind of thing a path is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    File,
+    Directory,
+    Symlink,
+    Other,
+}
+
+/// What is at a path (links are not followed).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stat {
+    pub kind: FileKind,
+    /// Permission bits.
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+    /// Number of the file system it lies on: differs from its parent's on a mount point.
+    pub device: u64,
+}
+
+/// An external program with its arguments. Arguments are plain strings: a secret cannot become one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    pub program: Utf8PathBuf,
+    pub arguments: Vec<String>,
+    pub environment: Vec<(String, Text)>,
+    pub stdin: Option<Text>,
+    /// An argument whose value is the path of a private file with this content (`initdb --pwfile`).
+    pub secret_file: Option<(String, Text)>,
+    /// Log files, or directories of them, in which it says why it failed: what they gain meanwhile goes into the error.
+    pub logs: Vec<Utf8PathBuf>,
+}
+
+impl Command {
+    pub fn new(program: impl Into<Utf8PathBuf>) -> Self {
+        Self {
+            program: program.into(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            stdin: None,
+            secret_file: None,
+            logs: Vec::new(),
+        }
+    }
+
+    #[must_use]
+    pub fn arg(mut self, argument: impl Into<String>) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    #[must_use]
+    pub fn args<S: Into<String>>(mut self, arguments: impl IntoIterator<Item = S>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<Text>) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.program.as_str())?;
+        for argument in &self.arguments {
+            let plain = !argument.is_empty()
+                && argument.chars().all(|c| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c));
+            if plain {
+                write!(f, " {argument}")?;
+            } else {
+                write!(f, " '{}'", argument.replace('\'', r"'\''"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A command that only reads. It can be built by the constructors below only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe(Command);
+
+impl Probe {
+    pub fn command(&self) -> &Command {
+        &self.0
+    }
+
+    /// `postgres --version`
+    pub fn postgres_version(bindir: &Utf8Path) -> Self {
+        Self(Command::new(bindir.join("postgres")).arg("--version"))
+    }
+
+    /// `postgres --describe-config`: every parameter with its type, unit, context and range; needs no cluster.
+    pub fn describe_config(bindir: &Utf8Path) -> Self {
+        Self(Command::new(bindir.join("postgres")).arg("--describe-config"))
+    }
+
+    /// `pg_controldata`, in English.
+    pub fn controldata(bindir: &Utf8Path, datadir: &Utf8Path) -> Self {
+        Self(Command::new(bindir.join("pg_controldata")).args(["-D", datadir.as_str()]).env("LC_ALL", "C"))
+    }
+
+    /// `locale -a`
+    pub fn locales() -> Self {
+        Self(Command::new("locale").arg("-a"))
+    }
+
+    /// `systemctl [--user] show -p … UNIT`
+    pub fn unit(user: bool, unit: &str, properties: &str) -> Self {
+        let manager = if user { "--user" } else { "--system" };
+        Self(Command::new("systemctl").args([manager, "show", "-p", properties, unit]))
+    }
+
+    /// The site's command that prints a password (`postgresql.auth.password_command`).
+    pub fn password(command: &[String]) -> Option<Self> {
+        let (program, arguments) = command.split_first()?;
+        Some(Self(Command::new(program.as_str()).args(arguments)))
+    }
+}
+
+/// What a command printed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Output {
+    /// Exit status; none when it was ended by a signal.
+    pub status: Option<i32>,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+}
+
+impl Output {
+    pub fn success(&self) -> bool {
+        self.status == Some(0)
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+}
+
+/// Where a server listens, and as whom we speak to it. Always the local socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    pub socket_directory: Utf8PathBuf,
+    pub port: u16,
+    /// The superuser role.
+    pub user: String,
+    /// Where to find a password if the server asks for one (pglift's instances, adopted ones).
+    pub passfile: Option<Utf8PathBuf>,
+    /// The site's command that prints a password, `{instance}` and `{role}` already filled in.
+    pub password_command: Vec<String>,
+}
+
+/// An observation query of `src/sql/`, with the one parameter `$1`, a JSON text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    pub server: Server,
+    pub database: String,
+    pub sql: &'static str,
+    pub parameter: Value,
+}
+
+/// A service unit of the instance's manager.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unit {
+    pub name: String,
+    /// The user's manager (`systemctl --user`), not the system's.
+    pub user: bool,
+    /// Through sudo, as the site settings say.
+    pub sudo: bool,
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// What a service manager is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    Start,
+    Stop,
+    Restart,
+    Reload,
+    Enable,
+    Disable,
+    /// Reads the unit files again.
+    DaemonReload,
+}
+
+impl Verb {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+            Self::Reload => "reload",
+            Self::Enable => "enable",
+            Self::Disable => "disable",
+            Self::DaemonReload => "daemon-reload",
+        }
+    }
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Everything an observation may use. Nothing here can change the machine.
+pub trait Look {
+    /// The content of a file; none when it does not exist.
+    fn read(&self, path: &Utf8Path) -> Result<Option<Vec<u8>>>;
+    fn stat(&self, path: &Utf8Path) -> Result<Option<Stat>>;
+    /// Names in a directory, sorted; none when it does not exist.
+    fn list(&self, path: &Utf8Path) -> Result<Option<Vec<String>>>;
+    fn link(&self, path: &Utf8Path) -> Result<Option<Utf8PathBuf>>;
+    fn probe(&self, probe: &Probe) -> Result<Output>;
+    /// The rows of each query as JSON objects; the sessions are read-only and run side by side.
+    fn query(&self, queries: &[Query]) -> Result<Vec<Vec<Value>>>;
+    /// Whether something listens on or occupies a TCP port, on any address family.
+    fn port_taken(&self, port: u16) -> Result<bool>;
+    fn alive(&self, pid: i32) -> bool;
+    /// Main memory in bytes.
+    fn memory(&self) -> Result<u64>;
+    /// `postgres -C` and the like on a staged configuration: files are written only below a private temporary directory,
+    /// whose path replaces `{}` in the arguments.
+    fn scratch(&self, files: &[(&str, Vec<u8>)], command: &Command) -> Result<Output>;
+    /// Where the program runs: for path searches and messages.
+    fn caller(&self) -> &crate::settings::Caller;
+}
+
+/// What may be done, one step at a time.
+pub trait Act: Look {
+    fn perform(&self, step: &Step) -> Result<()>;
+    /// Seeing as reading: what an upcast would give.
+    fn look(&self) -> &dyn Look;
+    /// Waits for the lock of a subject, and holds it until the guard is dropped.
+    fn lock(&self, path: &Utf8Path, timeout: Duration, subject: &str) -> Result<lock::Guard>;
+    /// Appends a line to a journal and makes sure that it is on the disk.
+    fn journal(&self, path: &Utf8Path, line: &Value) -> Result<()>;
+}
+
+/// How a run may treat the machine.
+#[derive(Clone, Copy)]
+pub enum Host<'a> {
+    Check(&'a dyn Look),
+    Apply(&'a dyn Act),
+}
+
+impl<'a> Host<'a> {
+    pub fn look(&self) -> &'a dyn Look {
+        match self {
+            Self::Check(look) => *look,
+            Self::Apply(act) => act.look(),
+        }
+    }
+
+    pub fn is_check(&self) -> bool {
+        matches!(self, Self::Check(_))
+    }
+}
+
+/// How long a server may take to start, unless said otherwise.
+pub const START_TIMEOUT: Duration = Duration::from_secs(60);

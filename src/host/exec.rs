@@ -1,0 +1,151 @@
+//! Runs external programs: no shell, a known environment, the end of what they said in the error.
+
+use std::io::Write as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Command as Process, Stdio};
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::fault;
+use crate::host::{Command, Output};
+use crate::settings::Caller;
+
+/// How much of a failed program's words goes into the error, in bytes.
+const TAIL: usize = 2048;
+
+/// Runs a program to its end, whatever its exit status.
+pub fn output(caller: &Caller, command: &Command) -> Result<Output> {
+    let mut process = Process::new(command.program.as_std_path());
+    process.args(&command.arguments).env_clear().envs(environment(caller)).current_dir("/");
+    for (name, value) in &command.environment {
+        process.env(name, value.expose());
+    }
+    // Kept until the program has ended; only its owner can read it.
+    let secret_file = match &command.secret_file {
+        Some((option, content)) => {
+            let mut file = tempfile::NamedTempFile::new().context("make a private temporary file")?;
+            file.write_all(content.expose().as_bytes()).context("write a private temporary file")?;
+            process.arg(format!("{option}{}", file.path().display()));
+            Some(file)
+        }
+        None => None,
+    };
+    process.stdin(if command.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
+    process.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = process.spawn().map_err(|error| {
+        if error.kind() == std::io::ErrorKind::NotFound {
+            fault!(Command, "program `{}` is not installed", command.program)
+        } else {
+            fault!(Command, "program `{}` cannot be run: {error}", command.program)
+        }
+    })?;
+    if let (Some(text), Some(mut stdin)) = (&command.stdin, child.stdin.take()) {
+        // A program that does not read to the end tells us so by its exit status.
+        let _ = stdin.write_all(text.expose().as_bytes());
+    }
+    let result = child.wait_with_output().with_context(|| format!("wait for `{}`", command.program))?;
+    drop(secret_file);
+    let status = result.status.code().or_else(|| result.status.signal().map(|signal| 128 + signal));
+    Ok(Output { status, stdout: result.stdout, stderr: result.stderr })
+}
+
+/// Runs a program that must succeed; the error holds what it said and what its logs gained.
+pub fn run(caller: &Caller, command: &Command) -> Result<()> {
+    let before = sizes(&command.logs);
+    let result = output(caller, command)?;
+    if result.success() {
+        return Ok(());
+    }
+    let mut words = String::from_utf8_lossy(&result.stderr).trim().to_owned();
+    if words.is_empty() {
+        words = String::from_utf8_lossy(&result.stdout).trim().to_owned();
+    }
+    let gained = gained(&command.logs, &before);
+    if !gained.is_empty() {
+        words = format!("{words}\nserver log:\n{gained}");
+    }
+    let name = command.program.file_name().unwrap_or(command.program.as_str());
+    let status = result.status.map_or_else(|| "a signal".to_owned(), |status| status.to_string());
+    let words = tail(&words, TAIL);
+    Err(fault!(Command, "`{name}` failed with exit status {status}: {words}"))
+}
+
+/// What programs may know of the caller: never our own environment as it comes.
+fn environment(caller: &Caller) -> Vec<(String, String)> {
+    let mut variables = vec![
+        ("PATH".to_owned(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()),
+        ("HOME".to_owned(), caller.home.to_string()),
+        ("USER".to_owned(), caller.user.clone()),
+        ("LOGNAME".to_owned(), caller.user.clone()),
+    ];
+    if let Some(runtime) = &caller.runtime_dir {
+        variables.push(("XDG_RUNTIME_DIR".to_owned(), runtime.to_string()));
+        variables.push(("DBUS_SESSION_BUS_ADDRESS".to_owned(), format!("unix:path={runtime}/bus")));
+    }
+    variables
+}
+
+/// The last `limit` bytes, from the beginning of a line.
+pub fn tail(text: &str, limit: usize) -> &str {
+    if text.len() <= limit {
+        return text;
+    }
+    let mut start = text.len() - limit;
+    while !text.is_char_boundary(start) {
+        start += 1;
+    }
+    let rest = &text[start..];
+    rest.split_once('\n').map_or(rest, |(_, lines)| lines)
+}
+
+fn files(logs: &[Utf8PathBuf]) -> Vec<Utf8PathBuf> {
+    logs.iter()
+        .flat_map(|path| match path.read_dir_utf8() {
+            Ok(entries) => {
+                let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path().to_owned()).collect();
+                paths.sort();
+                paths
+            }
+            Err(_) => vec![path.clone()],
+        })
+        .collect()
+}
+
+fn size(path: &Utf8Path) -> u64 {
+    path.metadata().map_or(0, |metadata| metadata.len())
+}
+
+fn sizes(logs: &[Utf8PathBuf]) -> Vec<(Utf8PathBuf, u64)> {
+    files(logs)
+        .into_iter()
+        .map(|path| {
+            let size = size(&path);
+            (path, size)
+        })
+        .collect()
+}
+
+/// What the files hold beyond their former sizes.
+fn gained(logs: &[Utf8PathBuf], before: &[(Utf8PathBuf, u64)]) -> String {
+    let mut text = String::new();
+    for path in files(logs) {
+        let known = before.iter().find(|(known, _)| *known == path).map_or(0, |(_, size)| *size);
+        let Ok(content) = fs_err::read(&path) else { continue };
+        let start = usize::try_from(known).unwrap_or(0).min(content.len());
+        text.push_str(&String::from_utf8_lossy(&content[start..]));
+    }
+    tail(text.trim(), TAIL).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tail_starts_at_a_line() {
+        assert_eq!(tail("short", 10), "short");
+        assert_eq!(tail("first line\nsecond\nthird", 14), "third");
+        assert_eq!(tail("ééééé", 3), "é");
+    }
+}

@@ -1,0 +1,317 @@
+//! This machine: files, processes, and what `exec` and `sql` reach. The one place where steps become effects.
+
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use fs_err as fs;
+use serde_json::Value;
+
+use crate::host::sql::Sessions;
+use crate::host::{Act, Command, FileKind, Look, Output, Probe, Query, Server, Stat, Unit, Verb, exec, lock};
+use crate::pg::postmaster_pid::PostmasterPid;
+use crate::plan::{Content, Step};
+use crate::settings::Caller;
+use crate::{bail_fault, fault};
+
+/// The machine as seen by the user who owns the instances.
+pub struct Local {
+    caller: Caller,
+    sessions: Sessions,
+}
+
+impl Local {
+    pub fn new(caller: Caller) -> Self {
+        Self { caller, sessions: Sessions::default() }
+    }
+}
+
+/// None for what does not exist; every other error names the path.
+fn absent<T>(result: std::io::Result<T>) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            Err(fault!(Denied, "{error}"; "the user who owns the instances must be able to read it"))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl Look for Local {
+    fn read(&self, path: &Utf8Path) -> Result<Option<Vec<u8>>> {
+        absent(fs::read(path))
+    }
+
+    fn stat(&self, path: &Utf8Path) -> Result<Option<Stat>> {
+        Ok(absent(fs::symlink_metadata(path))?.map(|metadata| {
+            let kind = metadata.file_type();
+            Stat {
+                kind: if kind.is_dir() {
+                    FileKind::Directory
+                } else if kind.is_symlink() {
+                    FileKind::Symlink
+                } else if kind.is_file() {
+                    FileKind::File
+                } else {
+                    FileKind::Other
+                },
+                mode: metadata.mode() & 0o7777,
+                uid: metadata.uid(),
+                gid: metadata.gid(),
+                device: metadata.dev(),
+            }
+        }))
+    }
+
+    fn list(&self, path: &Utf8Path) -> Result<Option<Vec<String>>> {
+        let Some(entries) = absent(fs::read_dir(path))? else { return Ok(None) };
+        let mut names = Vec::new();
+        for entry in entries {
+            names.push(entry?.file_name().to_string_lossy().into_owned());
+        }
+        names.sort();
+        Ok(Some(names))
+    }
+
+    fn link(&self, path: &Utf8Path) -> Result<Option<Utf8PathBuf>> {
+        match fs::read_link(path) {
+            Ok(target) => Ok(Utf8PathBuf::from_path_buf(target).ok()),
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => Ok(None),
+            Err(error) => absent(Err(error)),
+        }
+    }
+
+    fn probe(&self, probe: &Probe) -> Result<Output> {
+        exec::output(&self.caller, probe.command())
+    }
+
+    fn query(&self, queries: &[Query]) -> Result<Vec<Vec<Value>>> {
+        self.sessions.query(&self.caller, queries)
+    }
+
+    /// From /proc/net: asking by binding or connecting would disturb what we look at.
+    fn port_taken(&self, port: u16) -> Result<bool> {
+        let wanted = format!("{port:04X}");
+        for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+            let Some(content) = self.read(Utf8Path::new(table))? else { continue };
+            let taken = String::from_utf8_lossy(&content).lines().skip(1).any(|line| {
+                let mut fields = line.split_whitespace().skip(1);
+                let local = fields.next().and_then(|address| address.rsplit_once(':')).map(|(_, port)| port);
+                // 0A is LISTEN (include/net/tcp_states.h).
+                local == Some(wanted.as_str()) && fields.nth(1) == Some("0A")
+            });
+            if taken {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn alive(&self, pid: i32) -> bool {
+        pid > 0
+            && !matches!(nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None), Err(nix::errno::Errno::ESRCH))
+    }
+
+    fn memory(&self) -> Result<u64> {
+        let content = fs::read_to_string("/proc/meminfo")?;
+        let kilobytes = content
+            .lines()
+            .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok())
+            .context("no MemTotal in /proc/meminfo")?;
+        Ok(kilobytes * 1024)
+    }
+
+    fn scratch(&self, files: &[(&str, Vec<u8>)], command: &Command) -> Result<Output> {
+        let directory = tempfile::tempdir().context("make a private temporary directory")?;
+        for (name, content) in files {
+            fs::write(directory.path().join(name), content)?;
+        }
+        let path = directory.path().to_string_lossy().into_owned();
+        let mut command = command.clone();
+        for argument in &mut command.arguments {
+            *argument = argument.replace("{}", &path);
+        }
+        exec::output(&self.caller, &command)
+    }
+
+    fn caller(&self) -> &Caller {
+        &self.caller
+    }
+}
+
+impl Act for Local {
+    fn perform(&self, step: &Step) -> Result<()> {
+        match step {
+            Step::MakeDir { path, mode, run_as: _ } => make_dir(path, *mode),
+            Step::WriteFile { path, content, mode } => write_file(path, content, *mode),
+            Step::Symlink { path, target } => symlink(path, target),
+            Step::RenameIfExists { from, .. } if !from.exists() => Ok(()),
+            Step::Rename { from, to } | Step::RenameIfExists { from, to } => {
+                fs::rename(from, to)?;
+                sync_parent(to)
+            }
+            Step::Remove { path } => remove(path),
+            Step::EmptyDir { path } => {
+                for name in self.list(path)?.unwrap_or_default() {
+                    remove(&path.join(name))?;
+                }
+                Ok(())
+            }
+            Step::RemoveEmptyDir { path } => match fs::remove_dir(path) {
+                Err(error) if !matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::DirectoryNotEmpty) => {
+                    Err(error.into())
+                }
+                _ => Ok(()),
+            },
+            Step::Run(command) => exec::run(&self.caller, command),
+            Step::RunIfExists { path, command } => {
+                if path.exists() { exec::run(&self.caller, command) } else { Ok(()) }
+            }
+            Step::Sql { server, database, statements, outside_transaction } => {
+                self.sessions.execute(&self.caller, server, database, statements, *outside_transaction)
+            }
+            Step::Service { unit, verb } => {
+                if matches!(verb, Verb::Stop | Verb::Restart) {
+                    self.sessions.close();
+                }
+                self.service(unit, *verb)
+            }
+            Step::Reload { server } => self.sessions.reload(&self.caller, server),
+            Step::AwaitReady { server, datadir, timeout, logs } => self.await_ready(server, datadir, *timeout, logs),
+            Step::Disconnect => {
+                self.sessions.close();
+                Ok(())
+            }
+        }
+    }
+
+    fn look(&self) -> &dyn Look {
+        self
+    }
+
+    fn lock(&self, path: &Utf8Path, timeout: Duration, subject: &str) -> Result<lock::Guard> {
+        lock::take(path, timeout, subject)
+    }
+
+    fn journal(&self, path: &Utf8Path, line: &Value) -> Result<()> {
+        if let Some(parent) = path.parent() {
+            make_dir(parent, 0o750)?;
+        }
+        let mut file = fs::OpenOptions::new().create(true).append(true).open(path)?;
+        writeln!(file, "{line}")?;
+        file.sync_data()?;
+        Ok(())
+    }
+}
+
+impl Local {
+    fn service(&self, unit: &Unit, verb: Verb) -> Result<()> {
+        let manager = if unit.user { "--user" } else { "--system" };
+        let command = if unit.sudo { Command::new("sudo").args(["-n", "systemctl"]) } else { Command::new("systemctl") };
+        let command = command.arg(manager).arg(verb.name());
+        let command = if verb == Verb::DaemonReload { command } else { command.arg(unit.name.as_str()) };
+        exec::run(&self.caller, &command)
+    }
+
+    /// Reads what the server writes of itself: cheaper than connecting, and it tells a dead start from a slow one.
+    fn await_ready(&self, server: &Server, datadir: &Utf8Path, timeout: Duration, logs: &[Utf8PathBuf]) -> Result<()> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            if let Some(content) = self.read(&datadir.join("postmaster.pid"))? {
+                let pid = PostmasterPid::parse(&content);
+                if pid.is_ready() {
+                    return Ok(());
+                }
+            }
+            if Instant::now() >= deadline {
+                bail_fault!(
+                    Unavailable,
+                    "the server on port {} was not ready after {} seconds; its logs: {}",
+                    server.port, timeout.as_secs(), logs.iter().map(|path| path.as_str()).collect::<Vec<_>>().join(", ");
+                    "look into its log; a long recovery may need more time"
+                );
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+fn make_dir(path: &Utf8Path, mode: u32) -> Result<()> {
+    if let Some(parent) = path.parent()
+        && !parent.exists()
+    {
+        make_dir(parent, 0o755)?;
+    }
+    match std::fs::DirBuilder::new().mode(mode).create(path) {
+        Ok(()) => {
+            // The mode given at creation is cut by the umask.
+            fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+            sync_parent(path)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Err(fault!(
+            Denied,
+            "directory `{path}` cannot be made: {error}";
+            "make its parent writable for the user who owns the instances, or set `prefix` and `run_prefix`"
+        )),
+        Err(error) => Err(error).with_context(|| format!("make directory {path}")),
+    }
+}
+
+/// Replaces a file at once: a temporary one beside it, fsync, rename, fsync of the directory.
+/// A link is followed, an existing file keeps its mode unless the new content is secret.
+fn write_file(path: &Utf8Path, content: &Content, mode: u32) -> Result<()> {
+    let path = path.canonicalize_utf8().unwrap_or_else(|_| path.to_owned());
+    let parent = path.parent().unwrap_or(Utf8Path::new("/"));
+    let (bytes, secret) = match content {
+        Content::Bytes(bytes) => (bytes.clone(), false),
+        Content::Text(text) => (text.expose().into_bytes(), text.has_secret()),
+    };
+    let mode = match fs::metadata(&path) {
+        Ok(metadata) if !secret => metadata.mode() & 0o7777,
+        _ => mode,
+    };
+    let mut file = tempfile::Builder::new()
+        .prefix(".pgsocle-")
+        .permissions(std::fs::Permissions::from_mode(0o600))
+        .tempfile_in(parent)
+        .with_context(|| format!("write {path}"))?;
+    file.write_all(&bytes).with_context(|| format!("write {path}"))?;
+    file.as_file().set_permissions(std::fs::Permissions::from_mode(mode))?;
+    file.as_file().sync_all().with_context(|| format!("write {path}"))?;
+    file.persist(&path).with_context(|| format!("write {path}"))?;
+    sync_parent(&path)
+}
+
+fn symlink(path: &Utf8Path, target: &Utf8Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    fs_err::os::unix::fs::symlink(target, path)?;
+    sync_parent(path)
+}
+
+fn remove(path: &Utf8Path) -> Result<()> {
+    let result = match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match result {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error.into()),
+        Ok(()) => sync_parent(path),
+    }
+}
+
+/// A rename is durable only once its directory is.
+fn sync_parent(path: &Utf8Path) -> Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::File::open(parent)?.sync_all()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,289 @@
+//! Sessions with servers, over their local sockets: read-only ones for looking, others for acting.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use anyhow::{Context as _, Result};
+use postgres::{Client, Config, NoTls};
+use serde_json::Value;
+
+use crate::fault;
+use crate::fault::{Fault, Kind};
+use crate::host::{Probe, Query, Server, exec};
+use crate::pg::pgpass::Pgpass;
+use crate::secret::{Secret, Text};
+use crate::settings::Caller;
+
+/// How many databases are asked at the same time.
+const SIDE_BY_SIDE: usize = 4;
+
+/// The database that exists wherever a server runs.
+const MAINTENANCE: &str = "postgres";
+
+type Key = (String, u16, String, bool);
+
+/// Sessions that are kept open for the time of a run.
+#[derive(Default)]
+pub struct Sessions(RefCell<HashMap<Key, Client>>);
+
+impl Sessions {
+    /// Rows of each query as JSON; queries of different databases run side by side.
+    pub fn query(&self, caller: &Caller, queries: &[Query]) -> Result<Vec<Vec<Value>>> {
+        let mut databases: Vec<&str> = queries.iter().map(|query| query.database.as_str()).collect();
+        databases.sort_unstable();
+        databases.dedup();
+        if databases.len() <= 1 {
+            return queries
+                .iter()
+                .map(|query| self.with(caller, &query.server, &query.database, true, |client| rows(client, query)))
+                .collect();
+        }
+        let share = databases.len().div_ceil(SIDE_BY_SIDE);
+        let answers: Vec<Result<Vec<(usize, Vec<Value>)>>> = std::thread::scope(|scope| {
+            let workers: Vec<_> = databases
+                .chunks(share)
+                .map(|databases| scope.spawn(move || ask(caller, queries, databases)))
+                .collect();
+            workers
+                .into_iter()
+                .map(|worker| worker.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a session ended unexpectedly"))))
+                .collect()
+        });
+        let mut all = vec![Vec::new(); queries.len()];
+        for answer in answers {
+            for (index, rows) in answer? {
+                all[index] = rows;
+            }
+        }
+        Ok(all)
+    }
+
+    /// Sends statements one by one; the log of the server never shows a secret one.
+    pub fn execute(
+        &self,
+        caller: &Caller,
+        server: &Server,
+        database: &str,
+        statements: &[Text],
+        outside_transaction: bool,
+    ) -> Result<()> {
+        self.with(caller, server, database, false, |client| {
+            if outside_transaction {
+                for statement in statements {
+                    client.batch_execute(&statement.expose()).map_err(|error| refused(statement, &error))?;
+                }
+                return Ok(());
+            }
+            if !statements.iter().any(Text::has_secret) {
+                // A simple query of several statements is one transaction (documentation, 55.2.2.1).
+                let all: Vec<String> = statements.iter().map(Text::expose).collect();
+                let shown = statements.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+                return client.batch_execute(&all.join(";\n")).map_err(|error| refused(&shown.into(), &error));
+            }
+            let mut transaction = client.transaction().map_err(|error| refused(&"BEGIN".into(), &error))?;
+            let quiet = Text::plain(QUIET);
+            transaction.batch_execute(QUIET).map_err(|error| refused(&quiet, &error))?;
+            for statement in statements {
+                // Alone: a string of several statements is logged as a whole.
+                transaction.batch_execute(&statement.expose()).map_err(|error| refused(statement, &error))?;
+            }
+            transaction.commit().map_err(|error| refused(&"COMMIT".into(), &error))
+        })
+    }
+
+    /// Has the server read its files again. The postmaster does that by and by, so that a session which asks at once
+    /// is often told the old state: new sessions ask until the load time has moved.
+    pub fn reload(&self, caller: &Caller, server: &Server) -> Result<()> {
+        let loaded = |client: &mut Client| -> Result<String> {
+            let row = client
+                .query_one("SELECT pg_catalog.pg_conf_load_time()::pg_catalog.text", &[])
+                .map_err(|error| refused(&"pg_conf_load_time".into(), &error))?;
+            Ok(row.try_get(0)?)
+        };
+        let before = self.with(caller, server, MAINTENANCE, false, |client| {
+            let before = loaded(client)?;
+            client
+                .batch_execute("SELECT pg_catalog.pg_reload_conf()")
+                .map_err(|error| refused(&"pg_reload_conf".into(), &error))?;
+            Ok(before)
+        })?;
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while loaded(&mut connect(caller, server, MAINTENANCE, true)?)? == before {
+            if std::time::Instant::now() >= deadline {
+                return Err(fault!(
+                    Unavailable,
+                    "the server on port {} has not read its configuration within 10 seconds", server.port;
+                    "look into its log for an error in the files"
+                ));
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        self.close();
+        Ok(())
+    }
+
+    /// Closes all sessions: a server that is to stop, or has been restarted, does not wait for them.
+    pub fn close(&self) {
+        self.0.borrow_mut().clear();
+    }
+
+    fn with<T>(
+        &self,
+        caller: &Caller,
+        server: &Server,
+        database: &str,
+        read_only: bool,
+        work: impl FnOnce(&mut Client) -> Result<T>,
+    ) -> Result<T> {
+        let key = (server.socket_directory.to_string(), server.port, database.to_owned(), read_only);
+        let mut sessions = self.0.borrow_mut();
+        let client = match sessions.entry(key) {
+            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
+            std::collections::hash_map::Entry::Vacant(entry) => {
+                entry.insert(connect(caller, server, database, read_only)?)
+            }
+        };
+        work(client)
+    }
+}
+
+/// What keeps a statement with a secret out of the server's log, and out of pg_stat_statements and pgaudit.
+/// Unknown parameters with a prefix are placeholders, so that the last two may be set everywhere.
+const QUIET: &str = "SET LOCAL log_statement = 'none'; \
+    SET LOCAL log_min_error_statement = 'panic'; \
+    SET LOCAL log_min_duration_statement = -1; \
+    SET LOCAL log_min_duration_sample = -1; \
+    SET LOCAL log_duration = off; \
+    SET LOCAL log_transaction_sample_rate = 0; \
+    SET LOCAL debug_print_parse = off; \
+    SET LOCAL debug_print_rewritten = off; \
+    SET LOCAL debug_print_plan = off; \
+    SET LOCAL pg_stat_statements.track_utility = off; \
+    SET LOCAL pgaudit.log = 'none'";
+
+fn ask(caller: &Caller, queries: &[Query], databases: &[&str]) -> Result<Vec<(usize, Vec<Value>)>> {
+    let mut answers = Vec::new();
+    for database in databases {
+        let mut client: Option<Client> = None;
+        for (index, query) in queries.iter().enumerate().filter(|(_, query)| query.database == **database) {
+            let client = match &mut client {
+                Some(client) => client,
+                None => client.insert(connect(caller, &query.server, database, true)?),
+            };
+            answers.push((index, rows(client, query)?));
+        }
+    }
+    Ok(answers)
+}
+
+fn rows(client: &mut Client, query: &Query) -> Result<Vec<Value>> {
+    let sql = format!("SELECT coalesce(pg_catalog.json_agg(q), '[]') FROM ({}) q", query.sql.trim());
+    let row = client
+        .query_one(&sql, &[&query.parameter.to_string()])
+        .map_err(|error| refused(&"an observation".into(), &error))?;
+    match row.try_get::<_, Value>(0).context("rows of an observation")? {
+        Value::Array(rows) => Ok(rows),
+        other => anyhow::bail!("rows of an observation are no list: {other}"),
+    }
+}
+
+fn connect(caller: &Caller, server: &Server, database: &str, read_only: bool) -> Result<Client> {
+    let mut config = Config::new();
+    config
+        .host_path(server.socket_directory.as_std_path())
+        .port(server.port)
+        .user(&server.user)
+        .dbname(database)
+        .application_name("pgsocle")
+        .connect_timeout(std::time::Duration::from_secs(10));
+    // Whatever the role or the database has set: our sessions read and write catalogs in a known way.
+    let mut options = "-c client_min_messages=warning -c search_path=pg_catalog -c DateStyle=ISO -c IntervalStyle=postgres \
+                       -c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
+        .to_owned();
+    options.push_str(if read_only {
+        " -c default_transaction_read_only=on"
+    } else {
+        " -c default_transaction_read_only=off"
+    });
+    config.options(&options);
+    match config.connect(NoTls) {
+        Ok(client) => Ok(client),
+        Err(error) if wants_password(&error) => {
+            let Some(password) = password(caller, server, database)? else {
+                return Err(unreachable_server(server, &error));
+            };
+            config.password(password.expose());
+            config.connect(NoTls).map_err(|error| unreachable_server(server, &error))
+        }
+        Err(error) => Err(unreachable_server(server, &error)),
+    }
+}
+
+/// The driver says so itself ("password missing"), or the server does (SQLSTATE 28P01).
+fn wants_password(error: &postgres::Error) -> bool {
+    error.code().is_some_and(|code| code.code() == "28P01") || error.to_string().contains("configuration")
+        || std::error::Error::source(error).is_some_and(|source| source.to_string().contains("password"))
+}
+
+/// From the site's password file, else from its password command.
+fn password(caller: &Caller, server: &Server, database: &str) -> Result<Option<Secret>> {
+    if let Some(path) = &server.passfile
+        && let Ok(content) = fs_err::read(path)
+        && let Some(found) = Pgpass::parse(&content)?.lookup("localhost", server.port, database, &server.user)
+    {
+        return Ok(Some(found));
+    }
+    let Some(probe) = Probe::password(&server.password_command) else { return Ok(None) };
+    let output = exec::output(caller, probe.command())?;
+    Ok(output.success().then(|| Secret::new(output.text().trim_end_matches('\n'))))
+}
+
+fn unreachable_server(server: &Server, error: &postgres::Error) -> anyhow::Error {
+    let said = error.as_db_error().map_or_else(
+        || std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string),
+        |said| said.message().to_owned(),
+    );
+    let mut fault = Fault::new(
+        Kind::Unavailable,
+        format!("no session as role `{}` through {}/.s.PGSQL.{}: {said}", server.user, server.socket_directory, server.port),
+    );
+    if let Some(code) = error.code() {
+        fault = fault.sqlstate(code.code());
+    }
+    if error.code().is_some_and(|code| code.code().starts_with("28")) {
+        fault = fault.hint(
+            "the first line of pg_hba.conf should let the system user in by peer; else put the password into the site's password file",
+        );
+    }
+    fault.into()
+}
+
+/// A statement that the server refused, with the server's own words and what can be done.
+fn refused(statement: &Text, error: &postgres::Error) -> anyhow::Error {
+    let Some(said) = error.as_db_error() else {
+        return Fault::new(Kind::Unavailable, format!("the session was lost: {error}")).into();
+    };
+    let code = said.code().code();
+    let mut msg = format!("{}: {}", said.severity(), said.message());
+    if let Some(detail) = said.detail() {
+        msg = format!("{msg} ({})", detail.replace('\n', "; "));
+    }
+    // The statement of a masked text shows its secrets as stars; the server's message is about names.
+    log::debug!("refused: {statement}");
+    let (kind, hint) = match code {
+        "2BP01" => (Kind::Conflict, Some("something depends on it; for a role set `drop_owned` or `reassign_owned`, for a schema or an extension `cascade`")),
+        "25006" => (Kind::Conflict, Some("the instance is a standby, or read-only")),
+        "55006" => (Kind::Conflict, Some("sessions use it: end them, or set `force_drop: true`")),
+        "42704" | "3D000" | "3F000" => (Kind::NotFound, None),
+        "58P01" | "0A000" => (Kind::Unsupported, None),
+        "22P02" | "22007" | "22008" | "22023" | "42601" | "42602" => (Kind::Input, None),
+        "42501" => (Kind::Denied, None),
+        "53300" => (Kind::Unavailable, Some("all sessions are taken: end some, or raise max_connections")),
+        _ => (Kind::Sql, None),
+    };
+    let mut fault = Fault::new(kind, msg).sqlstate(code);
+    if let Some(hint) = said.hint().or(hint) {
+        fault = fault.hint(hint);
+    }
+    fault.into()
+}

@@ -1,0 +1,163 @@
+//! Who starts and stops a server: nobody but us (pg_ctl), or systemd. Later Patroni.
+//!
+//! Units run `postgres` itself: a running server never depends on pgsocle.
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::host::{Command, START_TIMEOUT, Server, Unit, Verb};
+use crate::plan::{Content, Step};
+use crate::settings::Settings;
+use crate::settings::paths::InstancePaths;
+
+/// The service manager of an instance, with what it needs to know of it.
+#[derive(Debug, Clone)]
+pub enum Manager {
+    /// `pg_ctl`, detached from the calling session.
+    None,
+    Systemd { unit: Unit, unit_path: Utf8PathBuf },
+}
+
+/// How a server is stopped (documentation, pg_ctl).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopMode {
+    Fast,
+    /// Without a checkpoint: for what is removed anyway.
+    Immediate,
+}
+
+/// What a start needs to know.
+pub struct Start<'a> {
+    pub bindir: &'a Utf8Path,
+    pub paths: &'a InstancePaths,
+    pub server: &'a Server,
+}
+
+impl Manager {
+    pub fn new(site: &Settings, paths: &InstancePaths) -> Self {
+        match (&site.service_manager, &site.systemd) {
+            (Some(_), Some(systemd)) => Self::Systemd {
+                unit: Unit { name: unit_name(&paths.qualified_name), user: systemd.user, sudo: systemd.sudo },
+                unit_path: systemd.unit_path.clone(),
+            },
+            _ => Self::None,
+        }
+    }
+
+    /// The file that binds the unit to its instance.
+    pub fn instance_file(&self) -> Option<Utf8PathBuf> {
+        match self {
+            Self::None => None,
+            Self::Systemd { unit, unit_path } => Some(unit_path.join(format!("{}.d/instance.conf", unit.name))),
+        }
+    }
+
+    /// Its content: which programs and which data directory.
+    pub fn instance_file_content(bindir: &Utf8Path, paths: &InstancePaths) -> String {
+        format!(
+            "# Written by pgsocle for instance {paths}.\n[Unit]\nRequiresMountsFor={0}\n\n[Service]\nExecStart=\nExecStart={bindir}/postgres -D {0}\n",
+            paths.datadir
+        )
+    }
+
+    /// Makes the manager know the instance, and start it at boot.
+    pub fn register(&self, bindir: &Utf8Path, paths: &InstancePaths) -> Vec<Step> {
+        let (Self::Systemd { unit, .. }, Some(file)) = (self, self.instance_file()) else { return Vec::new() };
+        let mut steps: Vec<Step> = file.parent().map(|parent| Step::make_dir(parent, 0o755)).into_iter().collect();
+        let content = Self::instance_file_content(bindir, paths);
+        steps.push(Step::write(&file, Content::Bytes(content.into_bytes()), 0o644));
+        steps.push(Step::Service { unit: unit.clone(), verb: Verb::DaemonReload });
+        steps.push(Step::Service { unit: unit.clone(), verb: Verb::Enable });
+        steps
+    }
+
+    /// Takes that back.
+    pub fn unregister(&self) -> Vec<Step> {
+        let (Self::Systemd { unit, .. }, Some(file)) = (self, self.instance_file()) else { return Vec::new() };
+        let mut steps = vec![Step::Service { unit: unit.clone(), verb: Verb::Disable }];
+        steps.extend(file.parent().map(|parent| Step::Remove { path: parent.into() }));
+        steps.push(Step::Service { unit: unit.clone(), verb: Verb::DaemonReload });
+        steps
+    }
+
+    pub fn start(&self, start: &Start) -> Vec<Step> {
+        let await_ready = Step::AwaitReady {
+            server: start.server.clone(),
+            datadir: start.paths.datadir.clone(),
+            timeout: START_TIMEOUT,
+            logs: logs(start.paths),
+        };
+        let mut steps = directories(start.paths);
+        match self {
+            Self::None => steps.push(Step::Run(pg_ctl_start(start, ""))),
+            Self::Systemd { unit, .. } => {
+                steps.push(Step::Service { unit: unit.clone(), verb: Verb::Start });
+                steps.push(await_ready);
+            }
+        }
+        steps
+    }
+
+    /// For the time of a run: never through the service manager, and without TCP listener.
+    pub fn start_temporarily(start: &Start) -> Vec<Step> {
+        let mut steps = directories(start.paths);
+        steps.push(Step::Run(pg_ctl_start(start, "-c listen_addresses= -c logging_collector=off")));
+        steps
+    }
+
+    pub fn stop(&self, bindir: &Utf8Path, paths: &InstancePaths, mode: StopMode) -> Vec<Step> {
+        match (self, mode) {
+            (Self::Systemd { unit, .. }, StopMode::Fast) => {
+                vec![Step::Disconnect, Step::Service { unit: unit.clone(), verb: Verb::Stop }]
+            }
+            // systemd sees its main process end by itself, and calls the unit stopped.
+            (_, mode) => Self::pg_ctl_stop(bindir, paths, mode),
+        }
+    }
+
+    /// What stops a server that the manager does not know, or that need not end well.
+    pub fn pg_ctl_stop(bindir: &Utf8Path, paths: &InstancePaths, mode: StopMode) -> Vec<Step> {
+        let mode = match mode {
+            StopMode::Fast => "fast",
+            StopMode::Immediate => "immediate",
+        };
+        let command = Command::new(bindir.join("pg_ctl")).args(["stop", "-s", "-w", "-m", mode, "-D", paths.datadir.as_str()]);
+        vec![Step::Disconnect, Step::RunIfExists { path: paths.datadir.join("postmaster.pid"), command }]
+    }
+}
+
+/// `pgsocle-postgresql@15-main.service`
+pub fn unit_name(qualified_name: &str) -> String {
+    format!("pgsocle-postgresql@{qualified_name}.service")
+}
+
+/// Where a server says why it does not start.
+pub fn logs(paths: &InstancePaths) -> Vec<Utf8PathBuf> {
+    let mut logs = vec![start_log(paths)];
+    logs.extend(paths.logdir.clone());
+    logs
+}
+
+fn start_log(paths: &InstancePaths) -> Utf8PathBuf {
+    let directory = paths.logdir.as_deref().unwrap_or(&paths.state_directory);
+    directory.join(format!("{}-start.log", paths.qualified_name))
+}
+
+/// Directories below run_prefix do not outlive a reboot.
+fn directories(paths: &InstancePaths) -> Vec<Step> {
+    let mut steps = vec![Step::make_dir(&paths.socket_directory, 0o755)];
+    steps.extend(start_log(paths).parent().map(|parent| Step::make_dir(parent, 0o750)));
+    steps
+}
+
+/// pg_ctl makes the server the leader of a session of its own, so that it outlives the caller's.
+fn pg_ctl_start(start: &Start, options: &str) -> Command {
+    let timeout = START_TIMEOUT.as_secs().to_string();
+    let mut command = Command::new(start.bindir.join("pg_ctl"))
+        .args(["start", "-s", "-w", "-t", &timeout, "-D", start.paths.datadir.as_str()])
+        .args(["-l", start_log(start.paths).as_str()]);
+    if !options.is_empty() {
+        command = command.args(["-o", options]);
+    }
+    command.logs = logs(start.paths);
+    command
+}

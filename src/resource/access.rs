@@ -1,0 +1,128 @@
+//! What a role has outside the catalogs: entries of pg_hba.conf, and of the site's password file.
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::host::{Look, Server};
+use crate::manifest::{Presence, RoleHba, RoleSpec};
+use crate::pg::hba::{ConnectionType, Hba, Position, Record};
+use crate::pg::pgpass::Pgpass;
+use crate::plan::{Action, Change, Content, Diff, Impact, Plan, Step};
+use crate::resource::catalog::ServerFacts;
+use crate::settings::paths::InstancePaths;
+
+/// The two files as they are.
+pub struct Files {
+    hba: Option<(Utf8PathBuf, Vec<u8>)>,
+    passfile: Option<(Utf8PathBuf, Vec<u8>)>,
+}
+
+impl Files {
+    pub fn observe(look: &dyn Look, paths: &InstancePaths, facts: &ServerFacts, hba: bool) -> Result<Self> {
+        let hba_path = Utf8Path::new(&facts.hba_file);
+        Ok(Self {
+            hba: if hba { Some((hba_path.into(), look.read(hba_path)?.unwrap_or_default())) } else { None },
+            passfile: match &paths.passfile {
+                Some(path) => Some((path.clone(), look.read(path)?.unwrap_or_default())),
+                None => None,
+            },
+        })
+    }
+}
+
+/// Adds the changes of both files to the plan.
+pub fn plan(specs: &[RoleSpec], files: &Files, server: &Server, paths: &InstancePaths, plan: &mut Plan) -> Result<()> {
+    if let Some((path, content)) = &files.hba {
+        plan.changes.extend(hba(specs, path, content, server)?);
+    }
+    if let Some((path, content)) = &files.passfile {
+        plan.changes.extend(passfile(specs, path, content, server.port, paths)?);
+    }
+    Ok(())
+}
+
+fn hba(specs: &[RoleSpec], path: &Utf8Path, content: &[u8], server: &Server) -> Result<Option<Change>> {
+    let before = Hba::parse(content)?;
+    let mut after = before.clone();
+    for spec in specs {
+        for record in spec.hba_records.iter().flatten() {
+            let entry = entry(&spec.name, record);
+            let wanted = record.state == Presence::Present && spec.state == Presence::Present;
+            if wanted {
+                after.add(&entry, &Position::Last);
+            } else {
+                after.remove(&entry);
+            }
+        }
+    }
+    Ok((before.render() != after.render()).then(|| {
+        let steps = vec![
+            Step::write(path, Content::Bytes(after.render()), 0o600),
+            Step::Reload { server: server.clone() },
+        ];
+        Change::new(
+            Action::Alter,
+            "file pg_hba.conf",
+            "change pg_hba.conf and reload",
+            Diff::new(path.as_str(), text(content), text(&after.render())),
+            Impact::Reload,
+            steps,
+        )
+    }))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn entry(role: &str, record: &RoleHba) -> Record {
+    let kind = match &record.connection {
+        None => ConnectionType::Local,
+        Some(connection) => ConnectionType::from(connection.kind.name()),
+    };
+    Record {
+        kind,
+        databases: record.database.split(',').map(|name| name.trim().to_owned()).collect(),
+        users: vec![role.to_owned()],
+        address: record.connection.as_ref().map(|connection| connection.address.clone()),
+        netmask: record.connection.as_ref().and_then(|connection| connection.netmask.clone()),
+        method: record.method.name().to_owned(),
+        options: Vec::new(),
+    }
+}
+
+/// pglift's form of an entry: `*:port:*:role:password`.
+fn passfile(
+    specs: &[RoleSpec],
+    path: &Utf8Path,
+    content: &[u8],
+    port: u16,
+    _: &InstancePaths,
+) -> Result<Option<Change>> {
+    let before = Pgpass::parse(content)?;
+    let mut after = before.clone();
+    for spec in specs {
+        match (spec.state, spec.pgpass, &spec.password) {
+            (Presence::Present, Some(true), Some(password)) => _ = after.set("*", port, "*", &spec.name, password),
+            (Presence::Present, Some(false), _) | (Presence::Absent, ..) => {
+                after.remove("*", port, "*", &spec.name);
+            }
+            (Presence::Present, ..) => {}
+        }
+    }
+    Ok((before != after).then(|| {
+        let step = if after.is_empty() {
+            Step::Remove { path: path.into() }
+        } else {
+            Step::write(path, Content::Text(after.render()), 0o600)
+        };
+        Change::new(
+            Action::Alter,
+            "file pgpass",
+            format!("change the password file {path}"),
+            Diff::new(path.as_str(), before.masked(), after.masked()),
+            Impact::None,
+            vec![step],
+        )
+    }))
+}

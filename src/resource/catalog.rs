@@ -1,0 +1,135 @@
+//! What the stages that read and change catalogs share.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::host::{Look, Query, Server};
+use crate::manifest::Settings;
+use crate::pg::guc;
+use crate::pg::ident::{ident, literal};
+use crate::settings::paths::InstancePaths;
+use crate::stage::{Catalogs, World};
+use crate::{bail_fault, fault};
+
+/// The database that our sessions use where any would do.
+pub const MAINTENANCE: &str = "postgres";
+
+/// What every catalog stage must know of the server.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ServerFacts {
+    pub in_recovery: bool,
+    pub password_encryption: String,
+    pub hba_file: String,
+    /// `server_version_num`.
+    pub version: i32,
+}
+
+impl ServerFacts {
+    /// As a cluster says of itself that this run makes.
+    pub fn new_cluster(paths: &InstancePaths) -> Self {
+        Self {
+            in_recovery: false,
+            password_encryption: "scram-sha-256".into(),
+            hba_file: paths.datadir.join("pg_hba.conf").into(),
+            version: i32::from(paths.version.number()) * 10_000,
+        }
+    }
+}
+
+/// The server that the run talks to, or why there is none.
+pub fn server(world: &World) -> Result<&Server> {
+    match &world.catalogs {
+        Catalogs::Readable(server) | Catalogs::New(server) | Catalogs::Hidden(server) => Ok(server),
+        Catalogs::Stopped => Err(fault!(
+            Unavailable,
+            "the server is stopped";
+            "start the instance, or set `start_temporarily: true` to start it for the time of this run"
+        )),
+        Catalogs::Absent => Err(fault!(NotFound, "the instance does not exist")),
+        Catalogs::Unknown => Err(anyhow::anyhow!("no stage has looked for the server")),
+    }
+}
+
+/// Runs an observation beside the one of the server itself.
+pub fn observe<T: DeserializeOwned>(look: &dyn Look, query: Query) -> Result<(ServerFacts, Vec<T>)> {
+    let facts = Query { sql: include_str!("../sql/server.sql"), ..query.clone() };
+    let mut answers = look.query(&[facts, query])?.into_iter();
+    let facts = answers.next().unwrap_or_default().into_iter().next();
+    let facts = facts.context("the server said nothing of itself")?;
+    Ok((serde_json::from_value(facts).context("facts of the server")?, rows(answers.next().unwrap_or_default())?))
+}
+
+/// Rows of an observation as the types of a stage.
+pub fn rows<T: DeserializeOwned>(values: Vec<Value>) -> Result<Vec<T>> {
+    values.into_iter().map(|value| serde_json::from_value(value).context("rows of an observation")).collect()
+}
+
+/// A standby refuses every write: said before, instead of by the server in the middle.
+pub fn refuse_standby(facts: &ServerFacts, paths: &InstancePaths) -> Result<()> {
+    if facts.in_recovery {
+        bail_fault!(Conflict, "instance `{paths}` is a standby: it cannot be written to"; "make the change on its primary");
+    }
+    Ok(())
+}
+
+/// `name=value` items of pg_db_role_setting as a map.
+pub fn settings_map(items: &[String]) -> BTreeMap<String, String> {
+    items.iter().filter_map(|item| item.split_once('=')).map(|(name, value)| (name.into(), value.into())).collect()
+}
+
+/// Parameters to set (some value) or to reset (none), in the order of their names.
+pub fn settings_changes(
+    present: &BTreeMap<String, String>,
+    wanted: Option<&Settings>,
+    purge: bool,
+) -> Vec<(String, Option<String>)> {
+    let Some(wanted) = wanted else { return Vec::new() };
+    // Custom parameters keep their case, all others are folded by the server.
+    let wanted: BTreeMap<String, &Option<String>> =
+        wanted.iter().map(|(name, setting)| (name.to_lowercase(), &setting.0)).collect();
+    let names: BTreeSet<&String> = wanted.keys().chain(purge.then_some(present).into_iter().flatten().map(|(name, _)| name)).collect();
+    names
+        .into_iter()
+        .filter_map(|name| {
+            let (_, have) = present.iter().find(|(have, _)| have.eq_ignore_ascii_case(name)).unzip();
+            let want = wanted.get(name).and_then(|value| value.as_ref());
+            let same = match (want, have) {
+                (Some(want), Some(have)) => same(name, want, have),
+                (None, None) => true,
+                _ => false,
+            };
+            (!same).then(|| (name.clone(), want.cloned()))
+        })
+        .collect()
+}
+
+fn same(name: &str, want: &str, have: &str) -> bool {
+    if guc::is_list(name) {
+        return guc::split_list(want) == guc::split_list(have);
+    }
+    want == have
+}
+
+/// `ALTER ROLE x SET parameter TO value`, `… RESET parameter` when there is none.
+pub fn set_parameter(object: &str, parameter: &str, value: Option<&str>) -> String {
+    // `a.b` is two identifiers: a custom parameter of extension a.
+    let name = parameter.split('.').map(ident).collect::<Vec<_>>().join(".");
+    match value {
+        None => format!("ALTER {object} RESET {name}"),
+        Some(value) if guc::is_list(parameter) => {
+            let items = guc::split_list(value);
+            let items: Vec<String> = items.iter().map(|item| literal(item)).collect();
+            format!("ALTER {object} SET {name} TO {}", if items.is_empty() { "''".into() } else { items.join(", ") })
+        }
+        Some(value) => format!("ALTER {object} SET {name} TO {}", literal(value)),
+    }
+}
+
+/// An empty comment is none.
+pub fn comment_literal(comment: &str) -> String {
+    if comment.is_empty() { "NULL".into() } else { literal(comment) }
+}

@@ -1,0 +1,370 @@
+//! The data directory: whether it is there, and how a new one is made.
+//!
+//! A new cluster is made beside its place and renamed once it is complete (`configuration` does that),
+//! so that what is at the path template is never half-made. On a mount point, where renaming is
+//! impossible, it is made in place.
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::host::{Command, FileKind, Look, Probe};
+use crate::manifest::LocaleProvider;
+use crate::pg::version::Major;
+use crate::plan::{Action, Change, Diff, Fact, Impact, Plan, Scope, Step, attributes};
+use crate::resource::instance::target::Target;
+use crate::stage::{Stage, World};
+use crate::{bail_fault, fault};
+
+/// What initdb is told; all of it can be chosen at creation only.
+#[derive(Debug, Clone, Default)]
+pub struct Traits {
+    pub locale: Option<String>,
+    pub locale_provider: Option<LocaleProvider>,
+    pub icu_locale: Option<String>,
+    pub encoding: Option<String>,
+    pub data_checksums: Option<bool>,
+    pub allow_group_access: bool,
+}
+
+/// The cluster of an instance that is wanted.
+pub struct Cluster {
+    pub target: Target,
+    pub traits: Traits,
+    pub port: u16,
+    /// A missing one may be made.
+    pub create: bool,
+    /// … even though traces say that there was one.
+    pub recreate: bool,
+    /// Names near the wanted one, for the error.
+    pub near: Option<String>,
+    /// A path that must be (below) a mount point before anything is made.
+    pub require_mountpoint: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Directory {
+    Missing,
+    /// Exists with nothing in it.
+    Empty,
+    /// Holds a cluster of this major, as its PG_VERSION says.
+    Cluster(String),
+    /// Holds something else.
+    Other,
+}
+
+#[derive(Debug, Clone)]
+pub struct Seen {
+    pub programs: bool,
+    pub datadir: Directory,
+    pub waldir: Directory,
+    /// What an interrupted run left behind.
+    pub leftovers: Vec<Utf8PathBuf>,
+    pub port_taken: bool,
+    pub locale_known: bool,
+    /// Why we think that the instance existed before.
+    pub trace: Option<String>,
+    pub on_mountpoint: bool,
+}
+
+/// Where a new data directory is made before it gets its name.
+pub fn staging(path: &Utf8Path) -> Utf8PathBuf {
+    format!("{path}.pgsocle-new").into()
+}
+
+/// What a directory is called while it is being removed.
+pub fn dropping(path: &Utf8Path) -> Utf8PathBuf {
+    format!("{path}.pgsocle-drop").into()
+}
+
+/// Looks into a directory that may hold a cluster.
+pub fn directory(look: &dyn Look, path: &Utf8Path) -> Result<Directory> {
+    let Some(names) = look.list(path)? else {
+        return Ok(if look.stat(path)?.is_some() { Directory::Other } else { Directory::Missing });
+    };
+    if names.is_empty() {
+        return Ok(Directory::Empty);
+    }
+    // global/pg_control is the last thing initdb's bootstrap needs: without it there is no cluster.
+    let control = look.stat(&path.join("global/pg_control"))?;
+    match look.read(&path.join("PG_VERSION"))? {
+        Some(version) if control.is_some_and(|stat| stat.kind == FileKind::File) => {
+            Ok(Directory::Cluster(String::from_utf8_lossy(&version).trim().to_owned()))
+        }
+        _ => Ok(Directory::Other),
+    }
+}
+
+/// A mount point lies on another file system than its parent.
+pub fn is_mountpoint(look: &dyn Look, path: &Utf8Path) -> Result<bool> {
+    let Some(parent) = path.parent() else { return Ok(true) };
+    Ok(match (look.stat(path)?, look.stat(parent)?) {
+        (Some(own), Some(above)) => own.device != above.device,
+        _ => false,
+    })
+}
+
+/// Whether one of the directories that lead to a path, the root left out, is a mount point.
+fn below_mountpoint(look: &dyn Look, path: &Utf8Path) -> Result<bool> {
+    for ancestor in path.ancestors().filter(|ancestor| *ancestor != "/") {
+        if is_mountpoint(look, ancestor)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+impl Stage for Cluster {
+    type Seen = Seen;
+
+    fn name(&self) -> String {
+        format!("instance {}", self.target.paths)
+    }
+
+    fn observe(&self, look: &dyn Look, _: &World) -> Result<Seen> {
+        let paths = &self.target.paths;
+        let datadir = directory(look, &paths.datadir)?;
+        let exists = matches!(datadir, Directory::Cluster(_));
+        let mut leftovers = Vec::new();
+        if !exists {
+            for path in [&paths.datadir, &paths.waldir] {
+                for leftover in [staging(path), dropping(path)] {
+                    if look.stat(&leftover)?.is_some() {
+                        leftovers.push(leftover);
+                    }
+                }
+            }
+            // Killed between the two renames of a creation: the WAL directory has its name, the data directory not yet.
+            let link = look.link(&staging(&paths.datadir).join("pg_wal"))?;
+            if link.as_deref() == Some(&*paths.waldir) {
+                leftovers.push(paths.waldir.clone());
+            }
+        }
+        let waldir = if leftovers.contains(&paths.waldir) { Directory::Missing } else { directory(look, &paths.waldir)? };
+        let programs = look.stat(&self.target.bindir.join("initdb"))?.is_some();
+        Ok(Seen {
+            programs,
+            waldir,
+            leftovers,
+            port_taken: !exists && look.port_taken(self.port)?,
+            locale_known: exists || !programs || self.locale_known(look)?,
+            trace: if exists { None } else { self.target.trace(look)? },
+            on_mountpoint: !self.require_mountpoint || below_mountpoint(look, &paths.datadir)?,
+            datadir,
+        })
+    }
+
+    fn plan(&self, seen: &Seen) -> Result<Plan> {
+        let paths = &self.target.paths;
+        match &seen.datadir {
+            Directory::Cluster(major) if *major == paths.version.to_string() => return Ok(Plan::default()),
+            Directory::Cluster(major) => bail_fault!(
+                Conflict,
+                "data directory `{}` belongs to PostgreSQL {major}, not {}", paths.datadir, paths.version;
+                "give the version that it has, or another name"
+            ),
+            Directory::Other => bail_fault!(
+                Conflict,
+                "data directory `{}` exists, is not empty and holds no cluster", paths.datadir;
+                "empty it, or change `postgresql.datadir` in the site settings; nothing was changed"
+            ),
+            Directory::Missing | Directory::Empty => {}
+        }
+        if !self.create {
+            let near = self.near.as_ref().map(|near| format!(" (is `{near}` meant?)")).unwrap_or_default();
+            bail_fault!(
+                NotFound,
+                "instance `{paths}` does not exist{near}";
+                "it is not made because of `create: false`; list instances with `pgsocle instance list`"
+            );
+        }
+        if let Some(trace) = &seen.trace
+            && !self.recreate
+        {
+            bail_fault!(
+                Conflict,
+                "instance `{paths}` existed ({trace}), but its data directory `{}` is missing or empty: not mounted?", paths.datadir;
+                "mount it; or set `recreate: true` to make a new, empty instance in its place"
+            );
+        }
+        if !seen.on_mountpoint {
+            bail_fault!(
+                Conflict,
+                "data directory `{}` is not below a mount point, and the site settings require one", paths.datadir;
+                "mount the file system, or change `require_mountpoint`"
+            );
+        }
+        if !matches!(seen.waldir, Directory::Missing | Directory::Empty) && !self.target.wal_inside() {
+            bail_fault!(Conflict, "WAL directory `{}` exists and is not empty", paths.waldir; "empty it; nothing was changed");
+        }
+        if seen.port_taken {
+            bail_fault!(
+                Conflict,
+                "port {} of instance `{paths}` is taken on this host", self.port;
+                "give another `port`; `ss -ltnp sport = :{}` shows who listens", self.port
+            );
+        }
+        self.check_traits(seen)?;
+        let mut plan = Plan { changes: vec![self.creation(seen)], facts: vec![Fact::ClusterMade], ..Plan::default() };
+        if !seen.programs {
+            plan.missing.push(fault!(
+                NotFound,
+                "server programs of PostgreSQL {} are not installed: no initdb in `{}`", paths.version, self.target.bindir;
+                "install them (Debian: postgresql-{}), or set `postgresql.bindir` or `postgresql.versions` in the site settings", paths.version
+            ));
+        }
+        Ok(plan)
+    }
+}
+
+impl Cluster {
+    fn locale_known(&self, look: &dyn Look) -> Result<bool> {
+        let Some(locale) = &self.traits.locale else { return Ok(true) };
+        let provider = self.traits.locale_provider.unwrap_or(LocaleProvider::Libc);
+        if provider != LocaleProvider::Libc || ["c", "posix"].contains(&folded(locale).as_str()) {
+            return Ok(true);
+        }
+        let output = look.probe(&Probe::locales())?;
+        Ok(!output.success() || output.text().lines().any(|known| folded(known) == folded(locale)))
+    }
+
+    fn check_traits(&self, seen: &Seen) -> Result<()> {
+        let (paths, traits) = (&self.target.paths, &self.traits);
+        if !seen.locale_known {
+            let locale = traits.locale.as_deref().unwrap_or_default();
+            bail_fault!(
+                Input,
+                "locale `{locale}` of instance `{paths}` is not known on this host";
+                "`locale -a` lists the known ones; Debian makes it with `localedef -i {} -f UTF-8 {locale}`",
+                locale.split('.').next().unwrap_or(locale)
+            );
+        }
+        check_provider(paths.version, traits.locale_provider, traits.icu_locale.as_deref(), &format!("instance `{paths}`"))?;
+        if let Some(encoding) = &traits.encoding {
+            check_encoding(encoding, &format!("instance `{paths}`"))?;
+        }
+        Ok(())
+    }
+
+    fn creation(&self, seen: &Seen) -> Change {
+        let (paths, traits) = (&self.target.paths, &self.traits);
+        let data = self.target.place(&paths.datadir);
+        let mut command = Command::new(self.target.bindir.join("initdb"))
+            .args(["-D", data.as_str()])
+            .arg(format!("--username={}", self.target.surole))
+            // pg_hba.conf is replaced before the first start; until then nobody comes in.
+            .args(["--auth-local=peer", "--auth-host=reject"]);
+        if paths.version >= Major::new(14) {
+            command = command.arg("--no-instructions");
+        }
+        if let Some(encoding) = &traits.encoding {
+            command = command.arg(format!("--encoding={encoding}"));
+        }
+        if let Some(provider) = traits.locale_provider {
+            command = command.arg(format!("--locale-provider={}", provider.name()));
+        }
+        if let Some(locale) = &traits.locale {
+            command = command.arg(format!("--locale={locale}"));
+            if traits.locale_provider == Some(LocaleProvider::Builtin) {
+                command = command.arg(format!("--builtin-locale={locale}"));
+            }
+        }
+        if let Some(locale) = &traits.icu_locale {
+            command = command.arg(format!("--icu-locale={locale}"));
+        }
+        match traits.data_checksums {
+            Some(true) => command = command.arg("--data-checksums"),
+            // From 18 on they are the default.
+            Some(false) if paths.version >= Major::new(18) => command = command.arg("--no-data-checksums"),
+            _ => {}
+        }
+        if traits.allow_group_access {
+            command = command.arg("--allow-group-access");
+        }
+        let mut steps: Vec<Step> = seen.leftovers.iter().map(|path| Step::Remove { path: path.clone() }).collect();
+        steps.extend(paths.datadir.parent().map(|parent| Step::make_dir(parent, 0o755)));
+        let mut undo = vec![if data == paths.datadir { Step::EmptyDir { path: data } } else { Step::Remove { path: data } }];
+        if !self.target.wal_inside() {
+            let wal = self.target.place(&paths.waldir);
+            steps.extend(paths.waldir.parent().map(|parent| Step::make_dir(parent, 0o755)));
+            command = command.arg(format!("--waldir={wal}"));
+            undo.push(if wal == paths.waldir { Step::EmptyDir { path: wal } } else { Step::Remove { path: wal } });
+        }
+        undo.extend(self.target.empty_parents());
+        steps.push(Step::Run(command));
+        let lines = [
+            ("name", Some(paths.name.clone())),
+            ("version", Some(paths.version.to_string())),
+            ("data_directory", Some(paths.datadir.to_string())),
+            ("wal_directory", Some(paths.waldir.to_string())),
+            ("encoding", traits.encoding.clone()),
+            ("locale", traits.locale.clone()),
+            ("locale_provider", traits.locale_provider.map(|provider| provider.name().to_owned())),
+            ("icu_locale", traits.icu_locale.clone()),
+            ("data_checksums", traits.data_checksums.map(|on| on.to_string())),
+        ];
+        let object = format!("instance {paths}");
+        let diff = Diff::new(&object, "", attributes(&lines));
+        Change::new(Action::Create, object, format!("create instance `{paths}`"), diff, Impact::None, steps)
+            .undo(Scope::Creation, undo)
+    }
+}
+
+/// `de_DE.UTF-8` and `de_DE.utf8` are the same locale.
+pub fn folded(locale: &str) -> String {
+    locale.to_lowercase().replace("utf-8", "utf8")
+}
+
+/// Which providers a major has (initdb's and CREATE DATABASE's options).
+pub fn check_provider(
+    version: Major,
+    provider: Option<LocaleProvider>,
+    icu_locale: Option<&str>,
+    what: &str,
+) -> Result<()> {
+    let since = match provider {
+        Some(LocaleProvider::Icu) => 15,
+        Some(LocaleProvider::Builtin) => 17,
+        Some(LocaleProvider::Libc) if version < Major::new(15) => {
+            bail_fault!(Unsupported, "{what}: `locale_provider` can be chosen from PostgreSQL 15 on, this is {version}"; "leave it out: libc is the only one")
+        }
+        Some(LocaleProvider::Libc) | None => 0,
+    };
+    if version < Major::new(since) {
+        let name = provider.map_or("", LocaleProvider::name);
+        bail_fault!(Unsupported, "{what}: locale provider `{name}` comes with PostgreSQL {since}, this is {version}");
+    }
+    if icu_locale.is_some() && provider != Some(LocaleProvider::Icu) {
+        bail_fault!(Input, "{what}: `icu_locale` needs `locale_provider: icu`");
+    }
+    if provider == Some(LocaleProvider::Icu) && icu_locale.is_none() {
+        bail_fault!(Input, "{what}: `locale_provider: icu` needs `icu_locale`, as `en-US` or `und`");
+    }
+    Ok(())
+}
+
+/// Server-side encodings (documentation, 24.3.1), folded as the server folds them.
+const ENCODINGS: &[&str] = &[
+    "eucjp", "euccn", "euckr", "euctw", "eucjis2004", "iso88595", "iso88596", "iso88597", "iso88598", "koi8", "koi8r",
+    "koi8u", "latin1", "latin2", "latin3", "latin4", "latin5", "latin6", "latin7", "latin8", "latin9", "latin10",
+    "iso88591", "iso88592", "iso88593", "iso88594", "iso88599", "iso885910", "iso885913", "iso885914", "iso885915",
+    "iso885916", "muleinternal", "sqlascii", "unicode", "utf8", "win", "win866", "win874", "win1250", "win1251",
+    "win1252", "win1253", "win1254", "win1255", "win1256", "win1257", "win1258", "windows1250", "windows1251",
+    "windows1252", "windows1253", "windows1254", "windows1255", "windows1256", "windows1257", "windows1258",
+    "windows866", "windows874", "tcvn", "tcvn5712", "vscii", "abc", "alt",
+];
+
+/// Refuses an encoding that the server does not know, before anything is made.
+pub fn check_encoding(encoding: &str, what: &str) -> Result<()> {
+    if ENCODINGS.contains(&folded_encoding(encoding).as_str()) {
+        return Ok(());
+    }
+    match crate::nearest::nearest(&folded_encoding(encoding), ENCODINGS.iter().copied()) {
+        Some(near) => Err(fault!(Input, "{what}: encoding `{encoding}` is not known to PostgreSQL"; "did you mean `{}`?", near.to_uppercase())),
+        None => Err(fault!(Input, "{what}: encoding `{encoding}` is not known to PostgreSQL"; "`UTF8` is what most want")),
+    }
+}
+
+/// `utf-8`, `UTF8` and `Utf_8` are the same encoding (clean_encoding_name in encnames.c).
+pub fn folded_encoding(encoding: &str) -> String {
+    encoding.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+}

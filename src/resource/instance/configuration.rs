@@ -1,0 +1,368 @@
+//! postgresql.conf, pg_hba.conf, pg_ident.conf and psqlrc: written from templates at creation, edited in place later.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use serde_json::{Map, Value};
+
+use crate::bail_fault;
+use crate::host::{Look, Probe};
+use crate::manifest::Settings as Parameters;
+use crate::pg::conf::Conf;
+use crate::pg::guc::{self, Context, Guc};
+use crate::plan::{Action, Change, Content, Diff, Fact, Impact, Plan, Scope, Step};
+use crate::resource::instance::target::Target;
+use crate::resource::instance::templates::Templates;
+use crate::stage::{Sight, Stage, World};
+
+/// The configuration that is wanted of an instance.
+pub struct Configuration {
+    pub target: Target,
+    pub templates: Templates,
+    /// Given explicitly, or none: leave it.
+    pub port: Option<u16>,
+    /// For a new cluster.
+    pub first_port: u16,
+    pub settings: Parameters,
+    pub purge: bool,
+}
+
+pub struct Seen {
+    /// The cluster is made by this run, and these are the directories in which it lies until it is complete.
+    new: Option<New>,
+    conf: Conf,
+    auto: Conf,
+    /// Parameters as the server programs describe them; asked for only when something differs.
+    gucs: Vec<Guc>,
+    memory: u64,
+}
+
+struct New {
+    data: Utf8PathBuf,
+    wal: Utf8PathBuf,
+}
+
+/// What initdb writes into postgresql.conf by itself (initdb.c, setup_config): `settings_purge` leaves it.
+const INITDB: &[&str] = &[
+    "autovacuum_worker_slots",
+    "datestyle",
+    "default_text_search_config",
+    "dynamic_shared_memory_type",
+    "huge_pages",
+    "io_method",
+    "lc_messages",
+    "lc_monetary",
+    "lc_numeric",
+    "lc_time",
+    "log_file_mode",
+    "log_timezone",
+    "max_connections",
+    "max_wal_size",
+    "min_wal_size",
+    "password_encryption",
+    "shared_buffers",
+    "timezone",
+    "unix_socket_directories",
+];
+
+/// Parameters whose values may hold a password or a command with one: masked in diffs.
+const SECRET_PARAMETERS: &[&str] = &["primary_conninfo", "archive_command", "restore_command", "ssl_passphrase_command"];
+
+impl Stage for Configuration {
+    type Seen = Seen;
+
+    fn name(&self) -> String {
+        format!("configuration of instance {}", self.target.paths)
+    }
+
+    fn sight(&self, world: &World) -> Sight {
+        if world.cluster_made { Sight::Predict } else { Sight::Look }
+    }
+
+    fn observe(&self, look: &dyn Look, _: &World) -> Result<Seen> {
+        let paths = &self.target.paths;
+        let conf = self.parse(look, &paths.datadir.join("postgresql.conf"))?;
+        let auto = self.parse(look, &paths.datadir.join("postgresql.auto.conf"))?;
+        let mut seen = Seen { new: None, conf, auto, gucs: Vec::new(), memory: look.memory()? };
+        if self.wanted(&seen).iter().any(|(name, value)| seen.conf.get(name) != *value) {
+            seen.gucs = self.gucs(look)?;
+        }
+        Ok(seen)
+    }
+
+    /// The cluster lies in its staging directory, or is about to.
+    fn predict(&self, look: &dyn Look, _: &World) -> Result<Seen> {
+        let paths = &self.target.paths;
+        let new = New { data: self.target.place(&paths.datadir), wal: self.target.place(&paths.waldir) };
+        let conf = self.parse(look, &new.data.join("postgresql.conf"))?;
+        Ok(Seen { new: Some(new), conf, auto: Conf::parse(b"")?, gucs: self.gucs(look)?, memory: look.memory()? })
+    }
+
+    fn plan(&self, seen: &Seen) -> Result<Plan> {
+        let mut conf = seen.conf.clone();
+        let mut plan = Plan::default();
+        let mut changed = Vec::new();
+        for (name, value) in self.wanted(seen) {
+            let value = match (&value, name.as_str()) {
+                (Some(value), "shared_preload_libraries") if !self.purge => {
+                    Some(guc::merge_list(&seen.conf.get(&name).unwrap_or_default(), value))
+                }
+                _ => value,
+            };
+            if self.same(seen, &name, value.as_deref()) {
+                continue;
+            }
+            if let Some(value) = &value {
+                self.check(seen, &name, value)?;
+                conf.set(&name, value);
+            } else {
+                conf.unset(&name);
+            }
+            changed.push(name);
+        }
+        self.warn(seen, &mut plan);
+        match &seen.new {
+            Some(new) => plan.changes.push(self.first(seen, new, &conf)?),
+            None if !changed.is_empty() => self.change(seen, &conf, &changed, &mut plan),
+            None => {}
+        }
+        plan.facts.push(Fact::Configured(self.target.configured(&conf)));
+        if !plan.changes.is_empty() {
+            plan.facts.push(Fact::View(settings_view(&conf, &seen.auto)));
+        }
+        Ok(plan)
+    }
+}
+
+impl Configuration {
+    fn parse(&self, look: &dyn Look, path: &Utf8Path) -> Result<Conf> {
+        Conf::parse(&look.read(path)?.unwrap_or_default()).with_context(|| path.to_string())
+    }
+
+    fn gucs(&self, look: &dyn Look) -> Result<Vec<Guc>> {
+        if look.stat(&self.target.bindir.join("postgres"))?.is_none() {
+            return Ok(Vec::new());
+        }
+        let output = look.probe(&Probe::describe_config(&self.target.bindir))?;
+        Ok(guc::parse_describe_config(&output.text()))
+    }
+
+    /// Parameters and their wanted values, in the order in which they are written; none: to be taken away.
+    fn wanted(&self, seen: &Seen) -> Vec<(String, Option<String>)> {
+        let mut wanted: Vec<(String, Option<String>)> = Vec::new();
+        let mut put = |name: &str, value: Option<String>| {
+            let name = name.to_lowercase();
+            let value = value.map(|value| self.resolve(&name, value, seen.memory));
+            match wanted.iter_mut().find(|(known, _)| *known == name) {
+                Some(slot) => slot.1 = value,
+                None => wanted.push((name, value)),
+            }
+        };
+        if seen.new.is_some() {
+            for (name, value) in &self.templates.parameters {
+                put(name, Some(value.clone()));
+            }
+            if self.first_port != super::target::DEFAULT_PORT {
+                put("port", Some(self.first_port.to_string()));
+            }
+        } else if let Some(port) = self.port {
+            let unsaid = port == super::target::DEFAULT_PORT && seen.conf.get("port").is_none();
+            if !unsaid {
+                put("port", Some(port.to_string()));
+            }
+        }
+        for (name, setting) in &self.settings {
+            put(name, setting.0.clone());
+        }
+        if self.purge && seen.new.is_none() {
+            let keep: BTreeSet<String> = self
+                .templates
+                .parameters
+                .iter()
+                .map(|(name, _)| name.to_lowercase())
+                .chain(INITDB.iter().map(|name| (*name).to_owned()))
+                .chain(self.settings.keys().map(|name| name.to_lowercase()))
+                .chain(["port".to_owned()])
+                .collect();
+            for (name, _) in seen.conf.entries() {
+                if !keep.contains(&name) {
+                    put(&name, None);
+                }
+            }
+        }
+        wanted
+    }
+
+    /// `N%` of the memory, and the braces of pglift's templates.
+    fn resolve(&self, name: &str, value: String, memory: u64) -> String {
+        match name {
+            "shared_buffers" | "effective_cache_size" => guc::memory_percent(&value, memory).unwrap_or(value),
+            _ => value,
+        }
+    }
+
+    fn same(&self, seen: &Seen, name: &str, value: Option<&str>) -> bool {
+        match (seen.conf.get(name), value) {
+            (None, None) => true,
+            (Some(have), Some(want)) => {
+                have == want || find(&seen.gucs, name).is_some_and(|guc| guc::same_value(guc, &have, want))
+            }
+            _ => false,
+        }
+    }
+
+    fn check(&self, seen: &Seen, name: &str, value: &str) -> Result<()> {
+        if seen.gucs.is_empty() || name.contains('.') {
+            return Ok(());
+        }
+        match find(&seen.gucs, name) {
+            Some(guc) => guc::check(guc, value).with_context(|| format!("setting `{name}`")),
+            None => {
+                let what = format!("setting `{name}` is not known to PostgreSQL {}", self.target.paths.version);
+                match crate::nearest::nearest(name, seen.gucs.iter().map(|guc| guc.name.as_str())) {
+                    Some(near) => bail_fault!(Input, "{what}"; "did you mean `{near}`?"),
+                    None => bail_fault!(Input, "{what}"),
+                }
+            }
+        }
+    }
+
+    /// ALTER SYSTEM wins over postgresql.conf: said on every run, for as long as it is so.
+    fn warn(&self, seen: &Seen, plan: &mut Plan) {
+        for (name, value) in self.wanted(seen) {
+            let (Some(value), Some(shadow)) = (value, seen.auto.get(&name)) else { continue };
+            let same = shadow == value || find(&seen.gucs, &name).is_some_and(|guc| guc::same_value(guc, &shadow, &value));
+            if !same {
+                let shown = |value: &str| if SECRET_PARAMETERS.contains(&name.as_str()) { crate::secret::MASK.to_owned() } else { value.to_owned() };
+                plan.warnings.push(format!(
+                    "setting `{name}` = `{}` has no effect: postgresql.auto.conf says `{}` (ALTER SYSTEM RESET {name} takes that away)",
+                    shown(&value),
+                    shown(&shadow)
+                ));
+            }
+        }
+    }
+
+    /// A new cluster gets its files, and then its name.
+    fn first(&self, seen: &Seen, new: &New, conf: &Conf) -> Result<Change> {
+        let paths = &self.target.paths;
+        let mode = if self.templates.group_access { 0o640 } else { 0o600 };
+        let hba = self.templates.hba(paths)?;
+        let ident = self.templates.ident()?;
+        let mut after: String = self
+            .wanted(seen)
+            .iter()
+            .filter_map(|(name, value)| value.as_ref().map(|value| format!("{name} = {value}\n")))
+            .collect();
+        after.push_str(&hba);
+        let file = |name: &str, content: Vec<u8>| Step::write(&new.data.join(name), Content::Bytes(content), mode);
+        let mut steps = vec![
+            file("postgresql.conf", conf.render()),
+            file("pg_hba.conf", hba.into_bytes()),
+            file("pg_ident.conf", ident.into_bytes()),
+        ];
+        if let Some(psqlrc) = self.templates.psqlrc(paths)? {
+            let name = paths.psqlrc.strip_prefix(&paths.datadir).map_or(paths.psqlrc.clone(), |name| new.data.join(name));
+            steps.push(Step::write(&name, Content::Bytes(psqlrc.into_bytes()), 0o600));
+        }
+        if let Some(passfile) = &paths.passfile
+            && let Some(parent) = passfile.parent()
+        {
+            steps.push(Step::make_dir(parent, 0o700));
+        }
+        if let Some(logdir) = &paths.logdir {
+            steps.push(Step::make_dir(logdir, 0o740));
+        }
+        if !self.target.wal_inside() && new.wal != paths.waldir {
+            steps.push(Step::Symlink { path: new.data.join("pg_wal"), target: paths.waldir.clone() });
+            steps.push(Step::Rename { from: new.wal.clone(), to: paths.waldir.clone() });
+        }
+        if new.data != paths.datadir {
+            steps.push(Step::Rename { from: new.data.clone(), to: paths.datadir.clone() });
+        }
+        steps.extend(self.target.manager.register(&self.target.bindir, paths));
+        let clear = |place: &Utf8Path, path: &Utf8Path| {
+            if place == path { Step::EmptyDir { path: path.into() } } else { Step::Remove { path: path.into() } }
+        };
+        let mut undo = self.target.manager.unregister();
+        undo.push(clear(&new.data, &paths.datadir));
+        if !self.target.wal_inside() {
+            undo.push(clear(&new.wal, &paths.waldir));
+        }
+        undo.extend(self.target.empty_parents());
+        Ok(Change::new(
+            Action::Create,
+            format!("configuration {paths}"),
+            format!("write the configuration of instance `{paths}`"),
+            Diff::new(paths.datadir.as_str(), "", masked(after.as_bytes())),
+            Impact::None,
+            steps,
+        )
+        .undo(Scope::Creation, undo))
+    }
+
+    fn change(&self, seen: &Seen, conf: &Conf, changed: &[String], plan: &mut Plan) {
+        let path = self.target.paths.datadir.join("postgresql.conf");
+        let (restart, reload): (Vec<&String>, Vec<&String>) = changed
+            .iter()
+            .partition(|name| find(&seen.gucs, name).is_some_and(|guc| guc.context == Context::Postmaster));
+        let before = seen.conf.render();
+        let change = Change::new(
+            Action::Alter,
+            format!("configuration {}", self.target.paths),
+            format!("set `{}` in postgresql.conf", changed.join("`, `")),
+            Diff::new(path.as_str(), masked(&before), masked(&conf.render())),
+            if reload.is_empty() { Impact::None } else { Impact::Reload },
+            vec![Step::write(&path, Content::Bytes(conf.render()), 0o600)],
+        )
+        .undo(Scope::Configuration, vec![Step::write(&path, Content::Bytes(before), 0o600)]);
+        plan.changes.push(change);
+        plan.facts.push(Fact::Previous(path, seen.conf.render()));
+        plan.facts.push(Fact::ReloadNeeded);
+        if !restart.is_empty() {
+            let pending = restart.into_iter().map(|name| {
+                let configured = conf.get(name).or_else(|| find(&seen.gucs, name).and_then(|guc| guc.boot.clone()));
+                (name.clone(), configured.unwrap_or_default())
+            });
+            plan.facts.push(Fact::RestartNeeded(pending.collect()));
+        }
+    }
+}
+
+fn find<'a>(gucs: &'a [Guc], name: &str) -> Option<&'a Guc> {
+    gucs.iter().find(|guc| guc.name.eq_ignore_ascii_case(name))
+}
+
+/// What is active, postgresql.auto.conf above postgresql.conf, for the public view.
+pub fn settings_view(conf: &Conf, auto: &Conf) -> Map<String, Value> {
+    let mut settings = Map::new();
+    let mut port = super::target::DEFAULT_PORT.to_string();
+    for (name, value) in conf.entries().into_iter().chain(auto.entries()) {
+        if name == "port" {
+            port = value;
+        } else {
+            let shown = if SECRET_PARAMETERS.contains(&name.as_str()) { crate::secret::MASK.to_owned() } else { value };
+            settings.insert(name, shown.into());
+        }
+    }
+    settings.sort_keys();
+    let port = port.parse::<u16>().map_or(Value::String(port), Value::from);
+    Map::from_iter([("port".to_owned(), port), ("settings".to_owned(), Value::Object(settings))])
+}
+
+/// The text of a configuration file for a diff: what may hold a secret is masked.
+pub fn masked(content: &[u8]) -> String {
+    String::from_utf8_lossy(content)
+        .split_inclusive('\n')
+        .map(|line| {
+            let name = line.trim_start().split(|c: char| c == '=' || c.is_whitespace()).next().unwrap_or_default();
+            if SECRET_PARAMETERS.contains(&name.to_lowercase().as_str()) {
+                format!("{name} = '{}'\n", crate::secret::MASK)
+            } else {
+                line.to_owned()
+            }
+        })
+        .collect()
+}

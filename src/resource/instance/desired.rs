@@ -1,0 +1,191 @@
+//! What may be said of an instance.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::manifest::{DatabaseSpec, HbaMethod, LocaleProvider, RoleSpec, Settings};
+use crate::pg::version::Major;
+use crate::plan::Impact;
+use crate::secret::Secret;
+
+/// The wanted run state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum State {
+    /// Exists; whether it runs is left as it is (a new one is left stopped).
+    Present,
+    #[default]
+    Started,
+    Stopped,
+    /// Restarted by this very run.
+    Restarted,
+    /// Running, and told to read its configuration again by this very run.
+    Reloaded,
+    Absent,
+}
+
+/// What is done about settings that only a restart brings into effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub enum RestartPolicy {
+    /// They stay pending, and are reported on every run.
+    #[default]
+    Never,
+    /// The server is restarted when, and only when, one is pending.
+    WhenRequired,
+}
+
+/// Authentication methods written to pg_hba.conf at creation; what is left out is taken from the site settings.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub struct Auth {
+    /// Method for local sockets.
+    #[serde(default)]
+    #[schemars(extend("x-create-only" = true))]
+    pub local: Option<HbaMethod>,
+    /// Method for TCP from this host.
+    #[serde(default)]
+    #[schemars(extend("x-create-only" = true))]
+    pub host: Option<HbaMethod>,
+    /// Method for TLS connections, where the site's template has a line for them.
+    #[serde(default)]
+    #[schemars(extend("x-create-only" = true))]
+    pub hostssl: Option<HbaMethod>,
+}
+
+/// A PostgreSQL instance with its roles and databases: what is left out is left as it is.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InstanceSpec {
+    /// Name, unique within one major version: letters, digits and underscores.
+    #[schemars(extend("x-create-only" = true))]
+    pub name: String,
+    /// Major version; the site's `postgresql.default_version` or the highest one installed unless given.
+    #[serde(default)]
+    #[schemars(extend("x-create-only" = true))]
+    pub version: Option<Major>,
+    /// Wanted run state.
+    #[serde(default)]
+    pub state: State,
+    /// Whether a missing instance is made; if not, it must exist.
+    #[serde(default = "yes")]
+    #[schemars(extend("x-hidden" = ["cli"]))]
+    pub create: bool,
+    /// Make the instance anew although traces say that it existed (its data directory may just not be mounted).
+    #[serde(default)]
+    pub recreate: bool,
+    /// TCP port; at creation the one of the site's template, else 5432.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<i64>,
+    /// Parameters of postgresql.conf; null takes one away, those not listed are kept.
+    /// `shared_buffers` and `effective_cache_size` may be a share of the memory, as `25%`.
+    #[serde(default)]
+    #[schemars(extend("x-hidden" = ["cli"]))]
+    pub settings: Option<Settings>,
+    /// Makes `settings` exact: what is neither listed, nor from initdb, the site's template or a component, is taken away.
+    #[serde(default)]
+    #[schemars(extend("x-hidden" = ["cli"]))]
+    pub settings_purge: bool,
+    /// Page checksums; at creation as in the site settings unless given.
+    #[serde(default)]
+    #[schemars(extend("x-create-only" = true))]
+    pub data_checksums: Option<bool>,
+    /// Locale of the cluster; at creation that of the site settings unless given.
+    #[serde(default)]
+    #[schemars(extend("x-create-only" = true))]
+    pub locale: Option<String>,
+    /// Provider of the locale (`icu` from PostgreSQL 15 on, `builtin` from 17 on).
+    #[serde(default)]
+    #[schemars(extend("x-create-only" = true))]
+    pub locale_provider: Option<LocaleProvider>,
+    /// Locale of the ICU provider, as `en-US`.
+    #[serde(default)]
+    #[schemars(extend("x-create-only" = true))]
+    pub icu_locale: Option<String>,
+    /// Encoding of the cluster; at creation that of the site settings unless given.
+    #[serde(default)]
+    #[schemars(extend("x-create-only" = true))]
+    pub encoding: Option<String>,
+    /// Authentication methods written to pg_hba.conf at creation.
+    #[serde(default)]
+    #[schemars(extend("x-create-only" = true))]
+    pub auth: Option<Auth>,
+    /// Password of the superuser role. Never required: the tool comes in by peer authentication.
+    #[serde(default)]
+    pub surole_password: Option<Secret>,
+    /// Password of the replication role (`postgresql.replrole` of the site settings).
+    #[serde(default)]
+    pub replrole_password: Option<Secret>,
+    /// What is done about settings that only a restart brings into effect.
+    #[serde(default)]
+    #[schemars(extend("x-hidden" = ["cli"]))]
+    pub restart_policy: Option<RestartPolicy>,
+    /// Restart when settings need it: true is `restart_policy: when_required`.
+    #[serde(default)]
+    #[schemars(extend("x-hidden" = ["cli"]))]
+    pub restart_on_changes: Option<bool>,
+    /// Roles to converge with the instance; those not listed are kept.
+    #[serde(default)]
+    #[schemars(extend("x-hidden" = ["cli"]))]
+    pub roles: Option<Vec<RoleSpec>>,
+    /// Databases to converge with the instance; those not listed are kept.
+    #[serde(default)]
+    #[schemars(extend("x-hidden" = ["cli"]))]
+    pub databases: Option<Vec<DatabaseSpec>>,
+    /// Start a stopped instance for the time of this run (without TCP listener) when roles or databases are given, and stop it again.
+    #[serde(default)]
+    pub start_temporarily: bool,
+    /// Undo a creation that fails.
+    #[serde(default = "yes")]
+    pub drop_on_error: bool,
+    /// Refuse the whole plan when a change has a greater impact than this.
+    #[serde(default)]
+    pub max_impact: Option<Impact>,
+    /// Streaming standby; not supported in this version.
+    #[serde(default)]
+    #[schemars(extend("x-hidden" = ["cli"], "x-unsupported" = true))]
+    pub standby: Option<Value>,
+    /// Physical replication slots; not supported in this version.
+    #[serde(default)]
+    #[schemars(extend("x-hidden" = ["cli"], "x-unsupported" = true))]
+    pub replication_slots: Option<Vec<Value>>,
+    /// temBoard agent; not supported in this version.
+    #[serde(default)]
+    #[schemars(extend("x-hidden" = ["cli"], "x-unsupported" = true))]
+    pub temboard: Option<Value>,
+    /// PoWA; not supported in this version.
+    #[serde(default)]
+    #[schemars(extend("x-hidden" = ["cli"], "x-unsupported" = true))]
+    pub powa: Option<Value>,
+    /// postgres_exporter; not supported in this version.
+    #[serde(default)]
+    #[schemars(extend("x-hidden" = ["cli"], "x-unsupported" = true))]
+    pub prometheus: Option<Value>,
+    /// Membership in a Patroni cluster; not supported in this version.
+    #[serde(default)]
+    #[schemars(extend("x-hidden" = ["cli"], "x-unsupported" = true))]
+    pub patroni: Option<Value>,
+    /// pgBackRest; not supported in this version.
+    #[serde(default)]
+    #[schemars(extend("x-hidden" = ["cli"], "x-unsupported" = true))]
+    pub pgbackrest: Option<Value>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl InstanceSpec {
+    /// `restart_on_changes` is pglift's name for it.
+    pub fn restarts(&self) -> bool {
+        match (self.restart_policy, self.restart_on_changes) {
+            (Some(policy), _) => policy == RestartPolicy::WhenRequired,
+            (None, on_changes) => on_changes == Some(true),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The end of an instance: stopped, forgotten by its manager, its directories removed.
+
+use anyhow::Result;
+use camino::Utf8PathBuf;
+
+use crate::bail_fault;
+use crate::host::Look;
+use crate::manager::{Manager, StopMode};
+use crate::pg::pgpass::Pgpass;
+use crate::plan::{Action, Change, Content, Diff, Fact, Impact, Plan, Step, attributes};
+use crate::resource::instance::cluster::{Directory, directory, dropping, staging};
+use crate::resource::instance::target::{Running, Target};
+use crate::stage::{Stage, World};
+
+/// An instance that is not to be there.
+pub struct Removal {
+    pub target: Target,
+}
+
+pub struct Seen {
+    datadir: Directory,
+    running: Option<Running>,
+    port: u16,
+    leftovers: Vec<Utf8PathBuf>,
+    passfile: Option<(Utf8PathBuf, Vec<u8>)>,
+    registered: bool,
+}
+
+impl Stage for Removal {
+    type Seen = Seen;
+
+    fn name(&self) -> String {
+        format!("instance {}", self.target.paths)
+    }
+
+    fn observe(&self, look: &dyn Look, _: &World) -> Result<Seen> {
+        let paths = &self.target.paths;
+        let mut leftovers = Vec::new();
+        for path in [&paths.datadir, &paths.waldir] {
+            for leftover in [staging(path), dropping(path)] {
+                if look.stat(&leftover)?.is_some() {
+                    leftovers.push(leftover);
+                }
+            }
+        }
+        let registered = match self.target.manager.instance_file() {
+            Some(file) => look.stat(&file)?.is_some(),
+            None => false,
+        };
+        Ok(Seen {
+            datadir: directory(look, &paths.datadir)?,
+            running: self.target.running(look)?,
+            port: self.target.configured_on_disk(look)?.port,
+            leftovers,
+            passfile: match &paths.passfile {
+                Some(path) => look.read(path)?.map(|content| (path.clone(), content)),
+                None => None,
+            },
+            registered,
+        })
+    }
+
+    fn plan(&self, seen: &Seen) -> Result<Plan> {
+        let paths = &self.target.paths;
+        let exists = match &seen.datadir {
+            Directory::Cluster(major) if *major != paths.version.to_string() => bail_fault!(
+                Conflict,
+                "data directory `{}` belongs to PostgreSQL {major}, not {}: it is not removed", paths.datadir, paths.version
+            ),
+            Directory::Cluster(_) => true,
+            Directory::Other => bail_fault!(
+                Conflict,
+                "data directory `{}` holds something that is no cluster: it is not removed", paths.datadir;
+                "look into it, and remove it by hand if it is not needed"
+            ),
+            Directory::Missing | Directory::Empty => false,
+        };
+        let mut plan = Plan { facts: vec![Fact::Absent], ..Plan::default() };
+        if !exists && seen.leftovers.is_empty() && !seen.registered {
+            return Ok(plan);
+        }
+        let mut steps = Vec::new();
+        if seen.running.is_some() {
+            steps.extend(Manager::pg_ctl_stop(&self.target.bindir, paths, StopMode::Immediate));
+        }
+        if seen.registered {
+            steps.extend(self.target.manager.unregister());
+        }
+        if exists {
+            steps.extend(self.remove(seen));
+        }
+        steps.extend(seen.leftovers.iter().map(|path| Step::Remove { path: path.clone() }));
+        steps.extend(self.target.empty_parents());
+        let lines = [
+            ("name", Some(paths.name.clone())),
+            ("version", Some(paths.version.to_string())),
+            ("state", Some(if seen.running.is_some() { "started" } else { "stopped" }.to_owned())),
+            ("port", exists.then(|| seen.port.to_string())),
+            ("data_directory", Some(paths.datadir.to_string())),
+            ("wal_directory", Some(paths.waldir.to_string())),
+        ];
+        let object = format!("instance {paths}");
+        let diff = Diff::new(&object, attributes(&lines), "");
+        let summary = if exists { format!("drop instance `{paths}`") } else { format!("remove what is left of instance `{paths}`") };
+        plan.changes.push(Change::new(Action::Drop, object, summary, diff, Impact::Destructive, steps));
+        if exists {
+            plan.changes.extend(self.forget_passwords(seen)?);
+        }
+        Ok(plan)
+    }
+}
+
+impl Removal {
+    /// Renamed first: killed in the middle, what is left is no cluster any more but still recognised.
+    fn remove(&self, _: &Seen) -> Vec<Step> {
+        let paths = &self.target.paths;
+        let mut steps = Vec::new();
+        for path in [&paths.datadir, &paths.waldir] {
+            if *path == paths.waldir && self.target.wal_inside() {
+                continue;
+            }
+            if self.target.mountpoints.contains(path) {
+                steps.push(Step::EmptyDir { path: path.clone() });
+            } else {
+                steps.push(Step::RenameIfExists { from: path.clone(), to: dropping(path) });
+                steps.push(Step::Remove { path: dropping(path) });
+            }
+        }
+        steps
+    }
+
+    /// Entries of this host with the instance's port; those of other hosts are not ours.
+    fn forget_passwords(&self, seen: &Seen) -> Result<Option<Change>> {
+        let Some((path, content)) = &seen.passfile else { return Ok(None) };
+        let before = Pgpass::parse(content)?;
+        let mut after = before.clone();
+        let socket = self.target.paths.socket_directory.as_str();
+        after.remove_port(&["*", "localhost", "127.0.0.1", "::1", socket], seen.port);
+        if before == after {
+            return Ok(None);
+        }
+        let step = if after.is_empty() {
+            Step::Remove { path: path.clone() }
+        } else {
+            Step::write(path, Content::Text(after.render()), 0o600)
+        };
+        Ok(Some(Change::new(
+            Action::Alter,
+            "file pgpass",
+            format!("change the password file {path}"),
+            Diff::new(path.as_str(), before.masked(), after.masked()),
+            Impact::None,
+            vec![step],
+        )))
+    }
+}

@@ -1,0 +1,224 @@
+//! The run state: started, restarted or told to reload, by what is wanted and what the files need.
+
+use anyhow::Result;
+use serde_json::{Map, Value};
+
+use crate::bail_fault;
+use crate::host::{Look, Query, Server};
+use crate::manager::{Manager, Start, StopMode};
+use crate::plan::{Action, Change, Content, Diff, Fact, Impact, Pending, Plan, Scope, Step};
+use crate::resource::catalog;
+use crate::resource::instance::desired::State;
+use crate::resource::instance::target::{Running, Target};
+use crate::stage::{Catalogs, Stage, World};
+
+/// Brings a server into the state that the later stages need.
+pub struct Service {
+    pub target: Target,
+    pub state: State,
+    /// Restart when, and only when, a setting needs it.
+    pub restarts: bool,
+    /// Later stages read and change catalogs.
+    pub catalogs: bool,
+    /// A stopped server may be started for them.
+    pub start_temporarily: bool,
+}
+
+pub struct Seen {
+    new: bool,
+    running: Option<Running>,
+    configured: Server,
+    pending: Vec<Pending>,
+    reload_needed: bool,
+    restart_needed: Vec<(String, String)>,
+    previous: Vec<Step>,
+}
+
+impl Stage for Service {
+    type Seen = Seen;
+
+    fn name(&self) -> String {
+        format!("service of instance {}", self.target.paths)
+    }
+
+    fn observe(&self, look: &dyn Look, world: &World) -> Result<Seen> {
+        let running = if world.cluster_made { None } else { self.target.running(look)? };
+        let configured = match &world.configured {
+            Some(server) => server.clone(),
+            None => self.target.configured_on_disk(look)?,
+        };
+        let pending = match &running {
+            Some(running) => pending(look, &running.server)?,
+            None => Vec::new(),
+        };
+        Ok(Seen {
+            new: world.cluster_made,
+            running,
+            configured,
+            pending,
+            reload_needed: world.reload_needed,
+            restart_needed: world.restart_needed.clone(),
+            previous: world
+                .previous
+                .iter()
+                .map(|(path, content)| Step::write(path, Content::Bytes(content.clone()), 0o600))
+                .collect(),
+        })
+    }
+
+    fn plan(&self, seen: &Seen) -> Result<Plan> {
+        let mut plan = Plan::default();
+        match &seen.running {
+            None => self.not_running(seen, &mut plan)?,
+            Some(running) => self.is_running(seen, running, &mut plan),
+        }
+        Ok(plan)
+    }
+}
+
+/// Settings that wait for a restart, from the server.
+pub fn pending(look: &dyn Look, server: &Server) -> Result<Vec<Pending>> {
+    let query = Query {
+        server: server.clone(),
+        database: catalog::MAINTENANCE.into(),
+        sql: include_str!("../../sql/pending_restart.sql"),
+        parameter: Value::Null,
+    };
+    catalog::rows(look.query(&[query])?.into_iter().next().unwrap_or_default())
+}
+
+impl Service {
+    fn start<'a>(&'a self, server: &'a Server) -> Start<'a> {
+        Start { bindir: &self.target.bindir, paths: &self.target.paths, server }
+    }
+
+    fn change(&self, action: Action, verb: &str, diff: (&str, &str), impact: Impact, steps: Vec<Step>) -> Change {
+        let object = format!("instance {}", self.target.paths);
+        let line = |state: &str| format!("state: {state}\n");
+        let summary = format!("{verb} instance `{}`", self.target.paths);
+        Change::new(action, &object, summary, Diff::new(&object, line(diff.0), line(diff.1)), impact, steps)
+    }
+
+    fn stop_steps(&self, mode: StopMode) -> Vec<Step> {
+        Manager::pg_ctl_stop(&self.target.bindir, &self.target.paths, mode)
+    }
+
+    fn not_running(&self, seen: &Seen, plan: &mut Plan) -> Result<()> {
+        let paths = &self.target.paths;
+        let scope = if seen.new { Scope::Creation } else { Scope::Configuration };
+        if matches!(self.state, State::Started | State::Restarted | State::Reloaded) {
+            let steps = self.target.manager.start(&self.start(&seen.configured));
+            let change = self
+                .change(Action::Start, "start", ("stopped", "started"), Impact::None, steps)
+                .undo(scope, self.stop_steps(StopMode::Immediate));
+            // What the files say by now has been taken over; only a creation can still be undone.
+            plan.changes.push(if seen.new { change } else { change.settles(Scope::Configuration) });
+            plan.facts.push(Fact::Starts(seen.configured.clone()));
+            plan.facts.push(state("started"));
+        } else if !self.catalogs {
+            plan.facts.push(Fact::Stopped);
+        } else if seen.new || self.start_temporarily {
+            let steps = Manager::start_temporarily(&self.start(&seen.configured));
+            let verb = "start, for the time of this run and without TCP listener,";
+            plan.changes.push(
+                self.change(Action::Start, verb, ("stopped", "started (temporarily)"), Impact::None, steps)
+                    .undo(if seen.new { Scope::Creation } else { Scope::TemporaryStart }, self.stop_steps(StopMode::Fast))
+                    .transient(),
+            );
+            plan.facts.push(Fact::Starts(seen.configured.clone()));
+        } else {
+            bail_fault!(
+                Unavailable,
+                "instance `{paths}` is stopped: its roles and databases can be neither seen nor changed";
+                "set `state: started`, or `start_temporarily: true` to start it for the time of this run; nothing was changed"
+            );
+        }
+        Ok(())
+    }
+
+    fn is_running(&self, seen: &Seen, running: &Running, plan: &mut Plan) {
+        plan.facts.push(Fact::Runs(running.server.clone()));
+        let pending = !seen.pending.is_empty() || !seen.restart_needed.is_empty();
+        if self.state == State::Restarted || (self.restarts && pending && self.state != State::Stopped) {
+            let start = self.start(&seen.configured);
+            let mut steps = self.target.manager.stop(start.bindir, start.paths, StopMode::Fast);
+            steps.extend(self.target.manager.start(&start));
+            let mut back = self.stop_steps(StopMode::Immediate);
+            back.extend(seen.previous.iter().cloned());
+            back.extend(self.target.manager.start(&self.start(&running.server)));
+            plan.changes.push(
+                self.change(Action::Restart, "restart", ("started", "started (restarted)"), Impact::Restart, steps)
+                    .undo(Scope::Configuration, back)
+                    .settles(Scope::Configuration),
+            );
+            let (before, after) = (running.server.clone(), seen.configured.clone());
+            plan.facts.push(Fact::Restarts { before, after });
+        } else if self.state == State::Reloaded || seen.reload_needed {
+            let steps = vec![Step::Reload { server: running.server.clone() }];
+            plan.changes.push(
+                self.change(Action::Reload, "reload", ("started", "started (reloaded)"), Impact::Reload, steps)
+                    .settles(Scope::Configuration),
+            );
+        }
+    }
+}
+
+fn state(state: &str) -> Fact {
+    Fact::View(Map::from_iter([("state".to_owned(), Value::from(state))]))
+}
+
+/// The end of a run: stops what is to be stopped, or was started for this run only.
+pub struct Settle {
+    pub target: Target,
+    pub state: State,
+}
+
+/// Whether the server runs at the end, and whether somebody else had started it.
+pub struct AtEnd {
+    running: bool,
+    temporarily: bool,
+}
+
+impl Stage for Settle {
+    type Seen = AtEnd;
+
+    fn name(&self) -> String {
+        format!("end of the run on instance {}", self.target.paths)
+    }
+
+    fn observe(&self, _: &dyn Look, world: &World) -> Result<AtEnd> {
+        Ok(AtEnd {
+            running: matches!(world.catalogs, Catalogs::Readable(_) | Catalogs::New(_) | Catalogs::Hidden(_)),
+            temporarily: world.started,
+        })
+    }
+
+    fn plan(&self, seen: &AtEnd) -> Result<Plan> {
+        let stays = match self.state {
+            State::Started | State::Restarted | State::Reloaded => true,
+            State::Present => !seen.temporarily,
+            State::Stopped | State::Absent => false,
+        };
+        let mut plan = Plan::default();
+        if !seen.running || stays {
+            return Ok(plan);
+        }
+        let (target, paths) = (&self.target, &self.target.paths);
+        let object = format!("instance {paths}");
+        let change = if seen.temporarily {
+            let steps = Manager::pg_ctl_stop(&target.bindir, paths, StopMode::Fast);
+            let diff = Diff::new(&object, "state: started (temporarily)\n", "state: stopped\n");
+            Change::new(Action::Stop, &object, format!("stop instance `{paths}` again"), diff, Impact::None, steps)
+                .settles(Scope::TemporaryStart)
+                .transient()
+        } else {
+            let steps = target.manager.stop(&target.bindir, paths, StopMode::Fast);
+            let diff = Diff::new(&object, "state: started\n", "state: stopped\n");
+            Change::new(Action::Stop, &object, format!("stop instance `{paths}`"), diff, Impact::Restart, steps)
+        };
+        plan.changes.push(change);
+        plan.facts.push(Fact::Stopped);
+        plan.facts.push(state("stopped"));
+        Ok(plan)
+    }
+}

@@ -1,0 +1,173 @@
+//! One look, one decision: the unit of work that the engine strings together.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use camino::Utf8PathBuf;
+use serde_json::{Map, Value};
+
+use crate::host::{Look, Server};
+use crate::plan::{Fact, Pending, Plan};
+
+/// A step of a run that looks once and decides once. Two laws hold for each:
+/// after its plan has been carried out its plan is empty, and `predict` equals what `observe` then sees.
+pub trait Stage {
+    type Seen;
+
+    /// What an operator would call it, for `undetermined` and errors: "roles of 15/main".
+    fn name(&self) -> String;
+
+    /// Whether this stage can look now, given what earlier stages of this run plan to do.
+    fn sight(&self, _: &World) -> Sight {
+        Sight::Look
+    }
+
+    /// Reads, and only reads.
+    fn observe(&self, look: &dyn Look, world: &World) -> Result<Self::Seen>;
+
+    /// What `observe` will see once the earlier plans of this run have been carried out.
+    fn predict(&self, look: &dyn Look, world: &World) -> Result<Self::Seen> {
+        self.observe(look, world)
+    }
+
+    /// Pure: values in, values out.
+    fn plan(&self, seen: &Self::Seen) -> Result<Plan>;
+}
+
+/// How far a stage can see in a run that has not acted (yet).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sight {
+    /// What is there now is what the stage will find.
+    Look,
+    /// An earlier stage makes what this one would look at; `predict` knows how that will be.
+    Predict,
+    /// It cannot be known before earlier stages have acted; the reason is reported.
+    Hidden(String),
+    /// There is nothing to do for this stage.
+    Skip,
+}
+
+/// A stage whose `Seen` has been erased, so that a run can hold many.
+pub trait AnyStage {
+    fn name(&self) -> String;
+    fn decide(&self, look: &dyn Look, world: &World) -> Result<Plan>;
+}
+
+impl<S: Stage> AnyStage for S {
+    fn name(&self) -> String {
+        Stage::name(self)
+    }
+
+    fn decide(&self, look: &dyn Look, world: &World) -> Result<Plan> {
+        match self.sight(world) {
+            Sight::Look => self.plan(&self.observe(look, world)?),
+            Sight::Predict => self.plan(&self.predict(look, world)?),
+            Sight::Hidden(why) => Ok(Plan::undetermined(format!("{}: {why}", Stage::name(self)))),
+            Sight::Skip => Ok(Plan::default()),
+        }
+    }
+}
+
+/// Whether the catalogs of the run's instance can be read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Catalogs {
+    /// No stage has said anything yet.
+    #[default]
+    Unknown,
+    /// The server answers here.
+    Readable(Server),
+    /// This run makes the cluster: its catalogs are those of a new one.
+    New(Server),
+    /// The cluster exists and this run will start it: what is in it cannot be known yet.
+    Hidden(Server),
+    /// The server is stopped and stays so.
+    Stopped,
+    /// There is no such instance.
+    Absent,
+}
+
+/// What is known of the run's instance from its earlier stages.
+#[derive(Debug, Clone, Default)]
+pub struct World {
+    pub catalogs: Catalogs,
+    /// This run made (or would make) the cluster.
+    pub cluster_made: bool,
+    /// This run started (or would start) the server.
+    pub started: bool,
+    /// Roles that earlier stages make (true) or drop (false).
+    pub roles: BTreeMap<String, bool>,
+    /// Databases that earlier stages make (true) or drop (false).
+    pub databases: BTreeMap<String, bool>,
+    pub reload_needed: bool,
+    /// Settings that wait for a restart.
+    pub restart_needed: Vec<(String, String)>,
+    pub pending_restart: Option<Vec<Pending>>,
+    /// Where the server will listen with the files as this run leaves them.
+    pub configured: Option<Server>,
+    /// Files that this run replaced, as they were.
+    pub previous: Vec<(Utf8PathBuf, Vec<u8>)>,
+    /// What this run changes in the public view of the object.
+    pub view: Map<String, Value>,
+}
+
+impl World {
+    /// Takes in what a plan promises; `performed` says that it has been carried out, not only planned.
+    pub fn learn(&mut self, facts: &[Fact], performed: bool) {
+        for fact in facts.iter().cloned() {
+            match fact {
+                Fact::ClusterMade => {
+                    self.cluster_made = true;
+                    self.catalogs = Catalogs::Stopped;
+                }
+                Fact::Runs(server) => self.catalogs = Catalogs::Readable(server),
+                Fact::Starts(server) => {
+                    self.started = true;
+                    self.catalogs = if performed {
+                        Catalogs::Readable(server)
+                    } else if self.cluster_made {
+                        Catalogs::New(server)
+                    } else {
+                        Catalogs::Hidden(server)
+                    };
+                    self.reload_needed = false;
+                    self.restart_needed.clear();
+                }
+                Fact::Restarts { before, after } => {
+                    self.catalogs = Catalogs::Readable(if performed { after } else { before });
+                    self.reload_needed = false;
+                    self.restart_needed.clear();
+                }
+                Fact::Stopped => self.catalogs = Catalogs::Stopped,
+                Fact::Absent => self.catalogs = Catalogs::Absent,
+                Fact::Role(name) => _ = self.roles.insert(name, true),
+                Fact::NoRole(name) => _ = self.roles.insert(name, false),
+                Fact::Database(name) => _ = self.databases.insert(name, true),
+                Fact::NoDatabase(name) => _ = self.databases.insert(name, false),
+                Fact::ReloadNeeded => self.reload_needed = true,
+                Fact::RestartNeeded(names) => self.restart_needed.extend(names),
+                Fact::PendingRestart(pending) => self.pending_restart = Some(pending),
+                Fact::Configured(server) => self.configured = Some(server),
+                Fact::Previous(path, content) => self.previous.push((path, content)),
+                Fact::View(parts) => self.view.extend(parts),
+            }
+        }
+    }
+
+    /// How a stage that reads catalogs can see.
+    pub fn catalog_sight(&self) -> Sight {
+        match &self.catalogs {
+            Catalogs::Readable(_) | Catalogs::Unknown | Catalogs::Stopped => Sight::Look,
+            Catalogs::New(_) => Sight::Predict,
+            Catalogs::Hidden(_) => Sight::Hidden("the server is stopped; this run starts it".into()),
+            Catalogs::Absent => Sight::Skip,
+        }
+    }
+
+    /// The server that this run talks to, now or once it has started it.
+    pub fn server(&self) -> Option<&Server> {
+        match &self.catalogs {
+            Catalogs::Readable(server) | Catalogs::New(server) | Catalogs::Hidden(server) => Some(server),
+            Catalogs::Unknown | Catalogs::Stopped | Catalogs::Absent => None,
+        }
+    }
+}
