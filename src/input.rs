@@ -104,7 +104,7 @@ fn plain(text: &str) -> String {
         .strip_prefix("invalid type: ")
         .and_then(|rest| rest.rsplit_once(", expected "))
     else {
-        return text.to_owned();
+        return text.replacen("a tuple of size", "a list of", 1);
     };
     let found = found
         .split(['`', '"'])
@@ -124,6 +124,9 @@ fn plain(text: &str) -> String {
         "a sequence" => "a list".to_owned(),
         "a map" => "a mapping".to_owned(),
         "u8" | "u16" | "u32" | "u64" | "i8" | "i16" | "i32" | "i64" => "an integer".to_owned(),
+        other if other.starts_with("a tuple of size ") => {
+            other.replacen("a tuple of size", "a list of", 1)
+        }
         other if other.starts_with("struct ") || other.contains("tagged enum") => {
             "a mapping".to_owned()
         }

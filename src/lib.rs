@@ -6,3 +6,4 @@ pub mod input;
 pub mod nearest;
 pub mod pg;
 pub mod secret;
+pub mod settings;
