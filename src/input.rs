@@ -100,6 +100,9 @@ pub fn describe<E: std::fmt::Display>(error: &serde_path_to_error::Error<E>, wha
 ///
 /// A value of the wrong type is not repeated: a password that someone wrote without quotes is an integer.
 fn plain(text: &str) -> String {
+    if let Some(range) = out_of_range(text) {
+        return range;
+    }
     let Some((found, expected)) = text
         .strip_prefix("invalid type: ")
         .and_then(|rest| rest.rsplit_once(", expected "))
@@ -123,7 +126,7 @@ fn plain(text: &str) -> String {
     let expected = match expected {
         "a sequence" => "a list".to_owned(),
         "a map" => "a mapping".to_owned(),
-        "u8" | "u16" | "u32" | "u64" | "i8" | "i16" | "i32" | "i64" => "an integer".to_owned(),
+        other if range(other).is_some() => "an integer".to_owned(),
         other if other.starts_with("a tuple of size ") => {
             other.replacen("a tuple of size", "a list of", 1)
         }
@@ -133,6 +136,32 @@ fn plain(text: &str) -> String {
         other => other.to_owned(),
     };
     format!("{found} instead of {expected}")
+}
+
+/// serde's "invalid value: integer `70000`, expected u16" as "70000 is not from 0 to 65535".
+fn out_of_range(text: &str) -> Option<String> {
+    let (number, expected) = text
+        .strip_prefix("invalid value: integer `")?
+        .split_once("`, expected ")?;
+    let (least, most) = range(expected)?;
+    Some(format!("{number} is not from {least} to {most}"))
+}
+
+/// The range of an integer type, by serde's name of it.
+fn range(name: &str) -> Option<(i128, i128)> {
+    Some(match name {
+        "u8" => (0, u8::MAX.into()),
+        "u16" => (0, u16::MAX.into()),
+        "a nonzero u16" => (1, u16::MAX.into()),
+        "u32" => (0, u32::MAX.into()),
+        "a nonzero u32" => (1, u32::MAX.into()),
+        "u64" => (0, u64::MAX.into()),
+        "i8" => (i8::MIN.into(), i8::MAX.into()),
+        "i16" => (i16::MIN.into(), i16::MAX.into()),
+        "i32" => (i32::MIN.into(), i32::MAX.into()),
+        "i64" => (i64::MIN.into(), i64::MAX.into()),
+        _ => return None,
+    })
 }
 
 /// The wrong name and the valid ones of serde's "unknown field `x`, expected one of `a`, `b`".
@@ -278,7 +307,7 @@ mod tests {
             ),
             (
                 json!({"name": "a", "port": 70000}),
-                "wrong value of `params.port`: invalid value: integer `70000`, expected u16",
+                "wrong value of `params.port`: 70000 is not from 0 to 65535",
                 None,
             ),
             (

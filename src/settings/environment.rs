@@ -62,7 +62,8 @@ fn find<'s>(
     while let Some(word) = words.next() {
         let known = schema::keys(schema);
         let Some(key) = known.iter().find(|key| key.eq_ignore_ascii_case(word)) else {
-            let near = nearest::nearest(word, known.iter().copied());
+            let others = NO_SETTINGS.iter().filter(|_| keys.is_empty());
+            let near = nearest::nearest(word, known.iter().chain(others).copied());
             if keys.is_empty() && near.is_none() && !name.contains("__") {
                 return Ok(None);
             }

@@ -1,5 +1,7 @@
 //! Section `pgbackrest` of the site settings.
 
+use std::num::NonZeroU16;
+
 use camino::Utf8PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -67,7 +69,7 @@ pub enum Repository {
 
         /// Its port. Unset: that of pgBackRest.
         #[serde(default)]
-        host_port: Option<u16>,
+        host_port: Option<NonZeroU16>,
 
         /// Its configuration file, a path on that host.
         #[serde(default)]
@@ -82,7 +84,7 @@ pub enum Repository {
 
         /// Port of the local TLS server.
         #[serde(default = "tls_port")]
-        port: u16,
+        port: NonZeroU16,
 
         /// PID file of the local TLS server.
         #[serde(default = "tls_pid_file")]
@@ -97,7 +99,7 @@ pub enum Repository {
 
         /// Its SSH port. Unset: that of SSH.
         #[serde(default)]
-        host_port: Option<u16>,
+        host_port: Option<NonZeroU16>,
 
         /// Its configuration file, a path on that host.
         #[serde(default)]
@@ -126,8 +128,8 @@ pub enum Repository {
     },
 }
 
-fn tls_port() -> u16 {
-    8432
+fn tls_port() -> NonZeroU16 {
+    const { NonZeroU16::new(8432).unwrap() }
 }
 
 fn tls_pid_file() -> Utf8PathBuf {

@@ -70,7 +70,7 @@ fn complete_names_every_key() {
             let property = schema::property(schema, key).unwrap();
             match given.get(key) {
                 Some(given) if given.is_object() => {
-                    compare(&format!("{place}{key}."), property, given, missing)
+                    compare(&format!("{place}{key}."), property, given, missing);
                 }
                 Some(_) => {}
                 None => missing.push(format!("{place}{key}")),
@@ -92,6 +92,15 @@ fn complete_names_every_key() {
             "require_mountpoint",
         ]
     );
+}
+
+/// YAML 1.1, which pglift reads, has more words for booleans.
+#[test]
+fn yaml_booleans() {
+    for (word, expected) in [("on", true), ("Yes", true), ("off", false), ("NO", false)] {
+        let settings = loaded(&format!("postgresql: {{surole: {{pgpass: {word}}}}}\n"));
+        assert_eq!(settings.postgresql.surole.pgpass, expected, "{word}");
+    }
 }
 
 #[test]
@@ -346,6 +355,10 @@ fn wrong_files() {
         "sysuser: postgres\n",
         "sysuser: [a]\n",
         "require_mountpoint: 3\n",
+        "pgbackrest: {repository: {mode: host-ssh, host: h, host_port: 0}}\n",
+        "pgbackrest: {repository: {mode: host-ssh, host: h, host_port: 65536}}\n",
+        "pgbackrest: {repository: {mode: path, path: x, retention: {full: -1}}}\n",
+        "postgresql: {surole: {name: 7}}\n",
         "\n\na: [\n",
     ]
     .into_iter()
@@ -411,6 +424,8 @@ fn wrong_variables() {
         ("PGSOCLE_POSTGRESQL__AUTH__LOCL", "x"),
         ("PGSOCLE_POSTGRES__AUTH__LOCAL", "x"),
         ("PGSOCLE_PREFX", "/x"),
+        ("PGSOCLE_CONFDIR", "/x"),
+        ("PGSOCLE_PGBACKREST__REPOSITORY__RETENTION__FULL", "many"),
         ("PGSOCLE_XYZ__ABC", "/x"),
         ("PGSOCLE_POSTGRESQL__VERSIONS__0", "{}"),
         ("PGSOCLE_PREFIX__X", "/x"),
