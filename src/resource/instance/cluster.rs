@@ -37,8 +37,8 @@ pub struct Cluster {
     pub recreate: bool,
     /// Names near the wanted one, for the error.
     pub near: Option<String>,
-    /// A path that must be (below) a mount point before anything is made.
-    pub require_mountpoint: bool,
+    /// A directory that must be a mount point before anything is made (site setting `require_mountpoint`).
+    pub mountpoint: Option<Utf8PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub struct Seen {
     pub locale_known: bool,
     /// Why we think that the instance existed before.
     pub trace: Option<String>,
-    pub on_mountpoint: bool,
+    pub mounted: bool,
 }
 
 /// Where a new data directory is made before it gets its name.
@@ -103,16 +103,6 @@ pub fn is_mountpoint(look: &dyn Look, path: &Utf8Path) -> Result<bool> {
     })
 }
 
-/// Whether one of the directories that lead to a path, the root left out, is a mount point.
-fn below_mountpoint(look: &dyn Look, path: &Utf8Path) -> Result<bool> {
-    for ancestor in path.ancestors().filter(|ancestor| *ancestor != "/") {
-        if is_mountpoint(look, ancestor)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
 impl Stage for Cluster {
     type Seen = Seen;
 
@@ -148,7 +138,10 @@ impl Stage for Cluster {
             port_taken: !exists && look.port_taken(self.port)?,
             locale_known: exists || !programs || self.locale_known(look)?,
             trace: if exists { None } else { self.target.trace(look)? },
-            on_mountpoint: !self.require_mountpoint || below_mountpoint(look, &paths.datadir)?,
+            mounted: match &self.mountpoint {
+                Some(path) => is_mountpoint(look, path)?,
+                None => true,
+            },
             datadir,
         })
     }
@@ -186,11 +179,11 @@ impl Stage for Cluster {
                 "mount it; or set `recreate: true` to make a new, empty instance in its place"
             );
         }
-        if !seen.on_mountpoint {
+        if let Some(path) = self.mountpoint.as_ref().filter(|_| !seen.mounted) {
             bail_fault!(
                 Conflict,
-                "data directory `{}` is not below a mount point, and the site settings require one", paths.datadir;
-                "mount the file system, or change `require_mountpoint`"
+                "`{path}` is no mount point, and the site settings require one for instance `{paths}`";
+                "mount the file system, or change `require_mountpoint` in the site settings; nothing was changed"
             );
         }
         if !matches!(seen.waldir, Directory::Missing | Directory::Empty) && !self.target.wal_inside() {

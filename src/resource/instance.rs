@@ -1,0 +1,244 @@
+//! Instances: a cluster, its configuration, its run state, and the roles and databases nested in it.
+//! Each is a stage of its own; this file strings them together.
+
+pub mod cluster;
+pub mod configuration;
+pub mod desired;
+pub mod lookup;
+pub mod removal;
+pub mod report;
+pub mod service;
+pub mod target;
+pub mod templates;
+
+use anyhow::Result;
+use camino::Utf8PathBuf;
+
+use self::cluster::{Cluster, Traits};
+use self::configuration::Configuration;
+use self::desired::{InstanceSpec, State};
+use self::removal::Removal;
+use self::report::{Report, Traits as Chosen};
+use self::service::{Service, Settle};
+use self::target::{DEFAULT_PORT, Target};
+use self::templates::Templates;
+use crate::bail_fault;
+use crate::host::Look;
+use crate::manifest::{Membership, Presence, RoleSpec, UpdatePassword};
+use crate::pg::version::Major;
+use crate::resource::database::Databases;
+use crate::resource::role::Roles;
+use crate::resource::{Job, Site, subject};
+use crate::secret::Secret;
+
+/// The run that brings an instance to what is wanted.
+pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
+    check(&spec)?;
+    let version = version(&spec, site, look)?;
+    let target = Target::new(&site.settings, look, version, &spec.name)?;
+    let mut job = Job::new(subject("instance", &target.paths, site));
+    job.max_impact = spec.max_impact;
+    job.keep_failed = !spec.drop_on_error;
+    if version > Major::NEWEST_KNOWN {
+        job.warnings.push(format!("PostgreSQL {version} is newer than this program knows (up to {})", Major::NEWEST_KNOWN));
+    }
+    if spec.state == State::Absent {
+        job.stages.push(Box::new(Removal { target: target.clone() }));
+        return Ok(job);
+    }
+    let templates = Templates::observe(look, &site.settings, site.config_dir.as_ref(), &target.paths, spec.auth.as_ref())?;
+    let port = spec.port.and_then(|port| u16::try_from(port).ok());
+    let first_port = port.or_else(|| templates.port()).unwrap_or(DEFAULT_PORT);
+    let initdb = &site.settings.postgresql.initdb;
+    let near = if spec.create { None } else { lookup::near(&lookup::list(look, &site.settings)?, &spec.name) };
+    job.stages.push(Box::new(Cluster {
+        target: target.clone(),
+        traits: Traits {
+            // The site's libc locale says nothing to another provider.
+            locale: spec.locale.clone().or_else(|| initdb.locale.clone()),
+            locale_provider: spec.locale_provider,
+            icu_locale: spec.icu_locale.clone(),
+            encoding: spec.encoding.clone().or_else(|| initdb.encoding.clone()),
+            data_checksums: spec.data_checksums.or(initdb.data_checksums),
+            allow_group_access: initdb.allow_group_access == Some(true),
+        },
+        port: first_port,
+        create: spec.create,
+        recreate: spec.recreate,
+        near,
+        mountpoint: site.settings.mountpoint(&target.paths),
+    }));
+    job.stages.push(Box::new(Chosen { target: target.clone(), spec: chosen(&spec) }));
+    job.stages.push(Box::new(Configuration {
+        target: target.clone(),
+        templates,
+        port,
+        first_port,
+        settings: spec.settings.clone().unwrap_or_default(),
+        purge: spec.settings_purge,
+    }));
+    let roles = roles(&spec, site);
+    let databases = spec.databases.clone().unwrap_or_default();
+    job.stages.push(Box::new(Service {
+        target: target.clone(),
+        state: spec.state,
+        restarts: spec.restarts(),
+        catalogs: !(roles.wanted.is_empty() && databases.is_empty()),
+        own_roles_only: roles.own_only && databases.is_empty(),
+        start_temporarily: spec.start_temporarily,
+    }));
+    job.stages.push(Box::new(Roles::new(roles.wanted, target.paths.clone())?.on_stopped(roles.own_only)));
+    job.stages.push(Box::new(Databases::new(databases, target.paths.clone())?));
+    job.stages.push(Box::new(Settle { target: target.clone(), state: spec.state }));
+    job.stages.push(Box::new(Report { target }));
+    Ok(job)
+}
+
+fn chosen(spec: &InstanceSpec) -> report::Choice {
+    report::Choice {
+        locale: spec.locale.clone(),
+        encoding: spec.encoding.clone(),
+        data_checksums: spec.data_checksums,
+        locale_provider: spec.locale_provider,
+        icu_locale: spec.icu_locale.clone(),
+    }
+}
+
+/// Checks what can be checked without looking.
+fn check(spec: &InstanceSpec) -> Result<()> {
+    let name = &spec.name;
+    if !lookup::valid_name(name) {
+        bail_fault!(
+            Input,
+            "instance name `{name}` is not valid";
+            "use letters, digits and underscores (it becomes part of paths, units and log file names)"
+        );
+    }
+    if let Some(port) = spec.port
+        && !(1..=65535).contains(&port)
+    {
+        bail_fault!(Input, "instance `{name}`: port {port} is out of range"; "ports are from 1 to 65535");
+    }
+    if spec.settings.iter().flatten().any(|(name, _)| name.eq_ignore_ascii_case("port")) {
+        bail_fault!(Input, "instance `{name}`: `port` does not belong in `settings`"; "give it as the option `port`");
+    }
+    for unsafe_name in ["data_directory", "config_file", "hba_file", "ident_file"] {
+        if spec.settings.iter().flatten().any(|(name, _)| name.eq_ignore_ascii_case(unsafe_name)) {
+            bail_fault!(Input, "instance `{name}`: `{unsafe_name}` cannot be set: the site settings say where files are");
+        }
+    }
+    let unsupported = [
+        ("standby", spec.standby.is_some()),
+        ("replication_slots", spec.replication_slots.as_ref().is_some_and(|slots| !slots.is_empty())),
+        ("temboard", spec.temboard.is_some()),
+        ("powa", spec.powa.is_some()),
+        ("prometheus", spec.prometheus.is_some()),
+        ("patroni", spec.patroni.is_some()),
+        ("pgbackrest", spec.pgbackrest.is_some()),
+    ];
+    for (option, given) in unsupported {
+        if given {
+            bail_fault!(Unsupported, "instance `{name}`: option `{option}` is not supported in this version of pgsocle"; "leave it out");
+        }
+    }
+    if let (Some(policy), Some(on_changes)) = (spec.restart_policy, spec.restart_on_changes)
+        && (policy == desired::RestartPolicy::WhenRequired) != on_changes
+    {
+        bail_fault!(Input, "instance `{name}`: `restart_policy` and `restart_on_changes` contradict each other");
+    }
+    if spec.state == State::Absent && (spec.roles.is_some() || spec.databases.is_some()) {
+        let given = |list: Option<usize>| list.is_some_and(|length| length > 0);
+        if given(spec.roles.as_ref().map(Vec::len)) || given(spec.databases.as_ref().map(Vec::len)) {
+            bail_fault!(Input, "instance `{name}`: `state: absent` with roles or databases makes no sense");
+        }
+    }
+    Ok(())
+}
+
+/// Said; or that of the only instance of the name, so that a new major on the host makes no second one; or the site's.
+fn version(spec: &InstanceSpec, site: &Site, look: &dyn Look) -> Result<Major> {
+    if let Some(version) = spec.version {
+        return Ok(version);
+    }
+    let named: Vec<Major> = lookup::list(look, &site.settings)?
+        .into_iter()
+        .filter_map(|(version, name)| (name == spec.name).then_some(version))
+        .collect();
+    match named[..] {
+        [only] => return Ok(only),
+        [] => {}
+        _ if named.len() > 1 && site.settings.postgresql.default_version.is_none() => bail_fault!(
+            Input,
+            "instance `{}` exists in several majors: {}", spec.name, named.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            "give `version`"
+        ),
+        _ => {}
+    }
+    // On a bare host check mode predicts what the packages to come will most likely bring.
+    Ok(lookup::default_version(look, &site.settings)?.unwrap_or(Major::NEWEST_KNOWN))
+}
+
+struct WantedRoles {
+    wanted: Vec<RoleSpec>,
+    /// Nothing but what the instance itself brings along: no reason to start a stopped server.
+    own_only: bool,
+}
+
+/// The instance's own roles, then the declared ones; a declared role of the same name adds to ours.
+fn roles(spec: &InstanceSpec, site: &Site) -> WantedRoles {
+    let settings = &site.settings.postgresql;
+    let declared = spec.roles.clone().unwrap_or_default();
+    let mut own = Vec::new();
+    if let Some(password) = &spec.surole_password {
+        own.push(RoleSpec {
+            password: Some(password.clone()),
+            pgpass: settings.surole.pgpass.then_some(true),
+            ..RoleSpec::named(&settings.surole.name)
+        });
+    }
+    if let Some(name) = &settings.replrole {
+        own.push(RoleSpec {
+            login: Some(true),
+            replication: Some(true),
+            password: spec.replrole_password.clone(),
+            memberships: Some(vec![Membership { role: "pg_read_all_stats".into(), state: Presence::Present }]),
+            ..RoleSpec::named(name)
+        });
+    }
+    own.retain(|role| !declared.iter().any(|other| other.name == role.name));
+    WantedRoles { own_only: declared.is_empty(), wanted: own.into_iter().chain(declared).collect() }
+}
+
+impl RoleSpec {
+    /// A role of which nothing is said but its name.
+    pub fn named(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            state: Presence::Present,
+            password: None::<Secret>,
+            encrypted_password: None,
+            update_password: UpdatePassword::Always,
+            drop_owned: false,
+            reassign_owned: None,
+            inherit: None,
+            login: None,
+            superuser: None,
+            createdb: None,
+            createrole: None,
+            replication: None,
+            bypassrls: None,
+            connection_limit: None,
+            valid_until: None,
+            memberships: None,
+            memberships_purge: false,
+            settings: None,
+            settings_purge: false,
+            comment: None,
+            hba_records: None,
+            pgpass: None,
+        }
+    }
+}
+
+/// Where the site's templates and settings were found.
+pub type ConfigDir = Option<Utf8PathBuf>;

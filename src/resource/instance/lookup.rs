@@ -1,0 +1,223 @@
+//! Which instances there are, which one is meant, and what there is to say of one.
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::host::{Look, Probe, Query};
+use crate::manifest::InstanceRef;
+use crate::pg::conf::Conf;
+use crate::pg::controldata;
+use crate::pg::version::Major;
+use crate::resource::catalog;
+use crate::resource::instance::cluster::{Directory, directory};
+use crate::resource::instance::configuration::settings_view;
+use crate::resource::instance::service::pending;
+use crate::resource::instance::target::Target;
+use crate::settings::{Level, Settings};
+use crate::{bail_fault, fault};
+
+/// An instance that exists: its major and its name.
+pub type Identity = (Major, String);
+
+/// Every instance of the site, by major and name.
+pub fn list(look: &dyn Look, site: &Settings) -> Result<Vec<Identity>> {
+    let places = site.data_directories();
+    let mut paths = vec![places.base.clone()];
+    for level in &places.levels {
+        let mut below = Vec::new();
+        for path in paths {
+            match level {
+                Level::Fixed(name) => below.push(path.join(name)),
+                Level::Any => {
+                    below.extend(look.list(&path)?.unwrap_or_default().into_iter().map(|name| path.join(name)));
+                }
+            }
+        }
+        paths = below;
+    }
+    let mut found = Vec::new();
+    for path in paths {
+        let Some((version, name)) = site.instance_of(&path) else { continue };
+        // Where the template has no version, or a directory is not what its path says, its own word counts.
+        let Directory::Cluster(own) = directory(look, &path)? else { continue };
+        let Ok(own) = own.parse::<Major>() else { continue };
+        if version.is_none_or(|version| version == own) {
+            found.push((own, name));
+        }
+    }
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+/// Majors whose server programs are installed, highest first.
+pub fn installed(look: &dyn Look, site: &Settings) -> Result<Vec<Major>> {
+    let mut majors = Vec::new();
+    // A few beyond the known ones: a newer major is a warning, not a refusal.
+    for number in (Major::OLDEST.number()..=Major::NEWEST_KNOWN.number() + 3).rev() {
+        let major = Major::new(number);
+        for bindir in site.bindirs(major) {
+            if look.stat(&bindir.join("postgres"))?.is_some() && !majors.contains(&major) {
+                majors.push(major);
+            }
+        }
+    }
+    Ok(majors)
+}
+
+/// The major that a new instance gets when none is said.
+pub fn default_version(look: &dyn Look, site: &Settings) -> Result<Option<Major>> {
+    match site.postgresql.default_version {
+        Some(version) => Ok(Some(version)),
+        None => Ok(installed(look, site)?.into_iter().next()),
+    }
+}
+
+/// The existing instance that a reference means.
+pub fn find(look: &dyn Look, site: &Settings, reference: Option<&InstanceRef>) -> Result<Identity> {
+    let version = match reference.and_then(|reference| reference.version.as_deref()) {
+        Some(version) => Some(version.parse::<Major>()?),
+        None => None,
+    };
+    let name = reference.and_then(|reference| reference.name.as_deref());
+    // Addressed in full: no need to look at the others.
+    if let (Some(version), Some(name)) = (version, name)
+        && valid_name(name)
+        && matches!(directory(look, &site.paths(version, name).datadir)?, Directory::Cluster(_))
+    {
+        return Ok((version, name.to_owned()));
+    }
+    let all = list(look, site)?;
+    let mut found = all.iter().filter(|(major, own)| {
+        version.is_none_or(|version| version == *major) && name.is_none_or(|name| name == own)
+    });
+    match (found.next(), found.next()) {
+        (Some(only), None) => Ok(only.clone()),
+        (None, _) => Err(missing(&all, reference)),
+        (Some(first), Some(second)) => {
+            let names: Vec<String> = [first, second].into_iter().chain(found).map(shown).collect();
+            match reference {
+                None => bail_fault!(Input, "several instances exist: {}", names.join(", "); "say which one is meant (`-i`, or `instance`)"),
+                Some(reference) => bail_fault!(Input, "instance `{reference}` is ambiguous: {}", names.join(", "); "give the version, as `{}`", shown(first)),
+            }
+        }
+    }
+}
+
+/// `15/main`
+pub fn shown((version, name): &Identity) -> String {
+    format!("{version}/{name}")
+}
+
+fn missing(all: &[Identity], reference: Option<&InstanceRef>) -> anyhow::Error {
+    let names: Vec<String> = all.iter().map(shown).collect();
+    let Some(reference) = reference else {
+        return fault!(NotFound, "there is no instance"; "make one with `pgsocle instance create`");
+    };
+    match near(all, &reference.to_string()) {
+        Some(near) => fault!(NotFound, "instance `{reference}` does not exist"; "did you mean `{near}`?"),
+        None if names.is_empty() => fault!(NotFound, "instance `{reference}` does not exist: there is none at all"),
+        None => fault!(NotFound, "instance `{reference}` does not exist"; "there are {}", names.join(", ")),
+    }
+}
+
+/// The existing instance whose name is nearest to a wrong one.
+pub fn near(all: &[Identity], wrong: &str) -> Option<String> {
+    let own = wrong.rsplit('/').next().unwrap_or(wrong);
+    let names: Vec<&str> = all.iter().map(|(_, name)| name.as_str()).collect();
+    let name = crate::nearest::nearest(own, names.iter().copied())?;
+    all.iter().find(|(_, known)| known == name).map(shown)
+}
+
+/// Letters, digits and underscores: what is safe in paths, units, sockets and log file names alike.
+pub fn valid_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= 63 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// What a running cluster says of itself.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ClusterFacts {
+    pub encoding: String,
+    pub collate: Option<String>,
+    pub ctype: Option<String>,
+    pub provider: Option<String>,
+    pub provider_locale: Option<String>,
+    pub data_checksums: bool,
+    pub in_recovery: bool,
+}
+
+/// Asks a running server for what only initdb can choose.
+pub fn cluster_facts(look: &dyn Look, target: &Target) -> Result<Option<ClusterFacts>> {
+    let Some(running) = target.running(look)? else { return Ok(None) };
+    let query = Query {
+        server: running.server,
+        database: catalog::MAINTENANCE.into(),
+        sql: include_str!("../../sql/instance.sql"),
+        parameter: Value::Null,
+    };
+    let rows = look.query(&[query])?.into_iter().next().unwrap_or_default();
+    Ok(catalog::rows(rows)?.into_iter().next())
+}
+
+/// The public view of an instance: what `get` shows and modules return.
+pub fn describe(look: &dyn Look, target: &Target) -> Result<Map<String, Value>> {
+    let paths = &target.paths;
+    let read = |name: &str| -> Result<Conf> {
+        let path = paths.datadir.join(name);
+        Conf::parse(&look.read(&path)?.unwrap_or_default()).with_context(|| path.to_string())
+    };
+    let (conf, auto) = (read("postgresql.conf")?, read("postgresql.auto.conf")?);
+    let running = target.running(look)?;
+    let mut view = Map::new();
+    view.insert("name".into(), json!(paths.name));
+    view.insert("version".into(), json!(paths.version));
+    view.insert("state".into(), json!(if running.is_some() { "started" } else { "stopped" }));
+    view.extend(settings_view(&conf, &auto));
+    let facts = cluster_facts(look, target)?;
+    let checksums = match &facts {
+        Some(facts) => Some(facts.data_checksums),
+        None => checksums(look, target)?,
+    };
+    view.insert("data_checksums".into(), json!(checksums));
+    view.insert("locale".into(), json!(facts.as_ref().and_then(|facts| facts.collate.clone())));
+    view.insert("locale_provider".into(), json!(facts.as_ref().map(|facts| provider_name(facts.provider.as_deref()))));
+    view.insert("encoding".into(), json!(facts.as_ref().map(|facts| facts.encoding.clone())));
+    let pending = match &running {
+        Some(running) => pending(look, &running.server)?,
+        None => Vec::new(),
+    };
+    view.insert("pending_restart".into(), json!(!pending.is_empty()));
+    view.insert("pending_restart_settings".into(), json!(pending));
+    let socket = running.as_ref().map_or(&paths.socket_directory, |running| &running.server.socket_directory);
+    view.insert("socket_directory".into(), json!(socket));
+    view.insert("data_directory".into(), json!(paths.datadir));
+    view.insert("wal_directory".into(), json!(wal_directory(look, &paths.datadir, &paths.waldir)?));
+    Ok(view)
+}
+
+fn provider_name(letter: Option<&str>) -> &'static str {
+    match letter {
+        Some("i") => "icu",
+        Some("b") => "builtin",
+        _ => "libc",
+    }
+}
+
+fn checksums(look: &dyn Look, target: &Target) -> Result<Option<bool>> {
+    if look.stat(&target.bindir.join("pg_controldata"))?.is_none() {
+        return Ok(None);
+    }
+    let output = look.probe(&Probe::controldata(&target.bindir, &target.paths.datadir))?;
+    Ok(if output.success() { Some(controldata::parse(&output.text())?.checksums) } else { None })
+}
+
+fn wal_directory(look: &dyn Look, datadir: &Utf8Path, waldir: &Utf8Path) -> Result<Utf8PathBuf> {
+    let inside = datadir.join("pg_wal");
+    Ok(match look.link(&inside)? {
+        Some(target) => target,
+        None if waldir == inside || look.stat(&inside)?.is_some() => inside,
+        None => waldir.into(),
+    })
+}
