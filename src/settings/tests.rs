@@ -108,25 +108,25 @@ fn repositories() {
     let settings = loaded("pgbackrest: {repository: {mode: path, path: backups}}\nprefix: /p\n");
     assert_eq!(
         settings.pgbackrest.unwrap().repository,
-        Repository::Path {
+        Repository::Path(PathRepository {
             path: "/p/srv/backups".into(),
             retention: Retention {
                 archive: 2,
                 diff: 3,
                 full: 2
             },
-        }
+        })
     );
     let settings = loaded("pgbackrest: {repository: {mode: host-ssh, host: h, cmd_ssh: ssh}}\n");
     assert_eq!(
         settings.pgbackrest.unwrap().repository,
-        Repository::HostSsh {
+        Repository::HostSsh(HostSsh {
             host: "h".to_owned(),
             host_port: None,
             host_config: None,
             host_user: None,
             cmd_ssh: Some("ssh".into()),
-        }
+        })
     );
 }
 
@@ -322,14 +322,14 @@ fn variables_override_the_file() {
     );
     assert_eq!(
         settings.pgbackrest.unwrap().repository,
-        Repository::Path {
+        Repository::Path(PathRepository {
             path: "/b".into(),
             retention: Retention {
                 archive: 2,
                 diff: 3,
                 full: 7
             }
-        }
+        })
     );
 }
 
@@ -359,6 +359,10 @@ fn wrong_files() {
         "pgbackrest: {repository: {mode: host-ssh, host: h, host_port: 65536}}\n",
         "pgbackrest: {repository: {mode: path, path: x, retention: {full: -1}}}\n",
         "postgresql: {surole: {name: 7}}\n",
+        "postgresql:\n  surole: [admin, true]\n",
+        "pgbackrest:\n  repository:\n    mode: host-tls\n    host: h\n    cn: c\n    certificate:\n      crt: /x\n",
+        "pgbackrest: {repository: {mode: 3}}\n",
+        "pgbackrest: {repository: [path]}\n",
         "\n\na: [\n",
     ]
     .into_iter()
