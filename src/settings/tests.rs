@@ -1,4 +1,5 @@
 use camino::{Utf8Path, Utf8PathBuf};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -507,7 +508,9 @@ fn schema_describes_every_key() {
     walk("", &schema, &mut bare);
     assert_eq!(bare, [] as [String; 0]);
     assert_eq!(schema.get("$defs"), None);
+    // What loading fills in need not be written.
     assert_eq!(schema.get("required"), None);
+    assert_eq!(schema.pointer("/properties/systemd/required"), None);
     assert_eq!(
         schema.pointer("/properties/postgresql/properties/datadir"),
         Some(&json!({
@@ -551,4 +554,30 @@ fn required() {
     }
     assert_eq!(loaded("").required_programs(), []);
     assert_eq!(loaded("").required_files(), []);
+}
+
+proptest! {
+    #[test]
+    fn no_input_breaks_it(text in any::<String>(), name in "[A-Za-z_]{0,20}", value in any::<String>()) {
+        let _ = load(&text, &[]);
+        let variable = format!("PGSOCLE_{name}");
+        let _ = load("", &[(variable.as_str(), value.as_str())]);
+    }
+
+    #[test]
+    fn no_value_breaks_it(value in any::<String>()) {
+        for variable in [
+            "PGSOCLE_PREFIX",
+            "PGSOCLE_POSTGRESQL",
+            "PGSOCLE_POSTGRESQL__DATADIR",
+            "PGSOCLE_POSTGRESQL__DEFAULT_VERSION",
+            "PGSOCLE_REQUIRE_MOUNTPOINT",
+        ] {
+            // What is taken is stable.
+            if let Ok(settings) = load("", &[(variable, value.as_str())]) {
+                let json = serde_json::to_string(&settings.effective().unwrap()).unwrap();
+                prop_assert_eq!(loaded(&json), settings);
+            }
+        }
+    }
 }
