@@ -1,10 +1,14 @@
 //! From an untyped value to a type of ours, with an error that says where and what was meant.
 
+mod strict;
+
 use std::fmt::Write as _;
 
 use anyhow::Result;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+
+use self::strict::Strict;
 
 use crate::fault::{Fault, Kind};
 use crate::nearest;
@@ -42,16 +46,54 @@ pub fn from_json<T: DeserializeOwned>(value: Value, what: &str) -> Result<T> {
 
 /// Like [`from_json`], for callers that have more to say about the place (a file and line, a variable).
 pub fn read<T: DeserializeOwned>(value: Value, what: &str) -> Result<T, Wrong> {
-    serde_path_to_error::deserialize(value).map_err(|error| describe(&error, what))
+    serde_path_to_error::deserialize(Strict(value)).map_err(|error| describe(&error, what))
+}
+
+/// Reads a part of a value inside a `Deserialize` written by hand, and keeps the place of an error: `at`
+/// is the key of the part, empty for the value itself.
+///
+/// Where serde has to look at a value before it knows its type (an enum tagged inside), the place of an
+/// error gets lost otherwise: "unknown option `repository`" for `repository.certificate.crt`.
+pub fn relay<T: DeserializeOwned, E: serde::de::Error>(value: Value, at: &str) -> Result<T, E> {
+    serde_path_to_error::deserialize(Strict(value)).map_err(
+        |error: serde_path_to_error::Error<serde_json::Error>| {
+            let (path, text, _) = locate(&error, at);
+            E::custom(format!("{RELAYED}{path}{RELAYED}{text}"))
+        },
+    )
+}
+
+/// Stands around the path in the text of a relayed error.
+const RELAYED: char = '\u{1}';
+
+/// Where an error is, what it says, and the last key of the place.
+fn locate<E: std::fmt::Display>(
+    error: &serde_path_to_error::Error<E>,
+    start: &str,
+) -> (String, String, Option<String>) {
+    let mut path = start.to_owned();
+    for segment in error.path() {
+        push(&mut path, segment);
+    }
+    let text = error.inner().to_string();
+    let relayed = text
+        .strip_prefix(RELAYED)
+        .and_then(|rest| rest.split_once(RELAYED));
+    if let Some((below, text)) = relayed {
+        let key = below.rsplit('.').next().map(str::to_owned);
+        if below.starts_with('[') {
+            path.push_str(below);
+        } else if !below.is_empty() {
+            join(&mut path, below);
+        }
+        return (path, text.to_owned(), key);
+    }
+    (path, text, last_name(error.path()))
 }
 
 /// Rewrites an error of serde for people.
 pub fn describe<E: std::fmt::Display>(error: &serde_path_to_error::Error<E>, what: &str) -> Wrong {
-    let text = error.inner().to_string();
-    let mut path = what.to_owned();
-    for segment in error.path() {
-        push(&mut path, segment);
-    }
+    let (mut path, text, key) = locate(error, what);
     let quoted = |path: &str| {
         if path.is_empty() {
             "the input".to_owned()
@@ -62,7 +104,7 @@ pub fn describe<E: std::fmt::Display>(error: &serde_path_to_error::Error<E>, wha
 
     if let Some((name, names)) = unknown(&text, "unknown field `") {
         // Below a tagged variant serde buffers the value and the path ends at the variant.
-        if last_name(error.path()).as_deref() != Some(name) {
+        if key.as_deref() != Some(name) {
             join(&mut path, name);
         }
         let hint = nearest::hint(name, names.iter().map(String::as_str));
@@ -126,6 +168,7 @@ fn plain(text: &str) -> String {
     let expected = match expected {
         "a sequence" => "a list".to_owned(),
         "a map" => "a mapping".to_owned(),
+        "string or map" => "a string".to_owned(),
         other if range(other).is_some() => "an integer".to_owned(),
         other if other.starts_with("a tuple of size ") => {
             other.replacen("a tuple of size", "a list of", 1)
@@ -275,6 +318,21 @@ mod tests {
         Host { host: String },
     }
 
+    /// As one writes it to keep the place.
+    #[derive(Debug)]
+    #[expect(dead_code, reason = "only read")]
+    struct Relayed(Params);
+
+    impl<'de> Deserialize<'de> for Relayed {
+        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            let mut value = Value::deserialize(deserializer)?;
+            if let Some(inner) = value.get_mut("inner").map(Value::take) {
+                return relay(inner, "inner");
+            }
+            relay(value, "").map(Self)
+        }
+    }
+
     fn error(value: Value) -> (String, Option<String>) {
         let error = from_json::<Params>(value, "params").unwrap_err();
         let fault = Fault::of(&error).unwrap();
@@ -316,6 +374,11 @@ mod tests {
                 None,
             ),
             (
+                json!({"name": "a", "roles": [["x", true, "absent"]]}),
+                "wrong value of `params.roles[0]`: a list instead of a mapping",
+                None,
+            ),
+            (
                 json!({"name": "a", "roles": {"name": "x"}}),
                 "wrong value of `params.roles`: a mapping instead of a list",
                 None,
@@ -338,7 +401,7 @@ mod tests {
             (json!({}), "missing option `params.name`", None),
             (
                 json!([1]),
-                "wrong value of `params[0]`: an integer instead of a string",
+                "wrong value of `params`: a list instead of a mapping",
                 None,
             ),
             (
@@ -368,6 +431,36 @@ mod tests {
             wrong.msg,
             "wrong value of the input: an integer instead of a mapping"
         );
+    }
+
+    #[test]
+    fn relayed() {
+        for (value, msg) in [
+            (json!({"prot": 1}), "unknown option `x.prot`"),
+            (json!([]), "wrong value of `x`: a list instead of a mapping"),
+            (
+                json!(3),
+                "wrong value of `x`: an integer instead of a mapping",
+            ),
+            (
+                json!({"name": "a", "port": 70000}),
+                "wrong value of `x.port`: 70000 is not from 0 to 65535",
+            ),
+            (
+                json!({"name": "a", "roles": [{"nam": 1}]}),
+                "unknown option `x.roles[0].nam`",
+            ),
+            (
+                json!({"inner": {"name": "a", "roles": [3]}}),
+                "wrong value of `x.inner.roles[0]`: an integer instead of a mapping",
+            ),
+            (
+                json!({"inner": {"inner": {"name": 3}}}),
+                "wrong value of `x.inner.inner.name`: an integer instead of a string",
+            ),
+        ] {
+            assert_eq!(read::<Relayed>(value, "x").unwrap_err().msg, msg);
+        }
     }
 
     proptest! {

@@ -30,12 +30,14 @@ pub use self::load::Caller;
 pub use self::monitoring::{
     Powa, Prometheus, Temboard, TemboardCertificate, TemboardLogMethod, TemboardPlugin,
 };
-pub use self::paths::{DataDirectories, InstancePaths, Level};
+pub use self::paths::{DatadirPattern, InstancePaths, Level};
 pub use self::patroni::{
     ConfigurationMode, Connection, Ctl, Etcd, EtcdVersion, Patroni, PatroniPostgreSql, Place,
     Protocol, RestApi, Ssl, SslMode, VerifyClient,
 };
-pub use self::pgbackrest::{Certificate, PgBackRest, Repository, Retention};
+pub use self::pgbackrest::{
+    Certificate, HostSsh, HostTls, PathRepository, PgBackRest, Repository, Retention,
+};
 pub use self::postgresql::{
     Auth, BackupRole, HostMethod, HostSslMethod, Initdb, LocalMethod, PostgreSql, SuRole, Version,
 };

@@ -3,7 +3,7 @@
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::patroni::{Patroni, Protocol, VerifyClient};
-use super::pgbackrest::Repository;
+use super::pgbackrest::{HostTls, Repository};
 use super::{Settings, template};
 use crate::input::Wrong;
 
@@ -265,7 +265,7 @@ impl Settings {
             add("patroni.restapi.keyfile", patroni.restapi.keyfile.as_ref());
         }
         if let Some(pgbackrest) = &self.pgbackrest
-            && let Repository::HostTls { certificate, .. } = &pgbackrest.repository
+            && let Repository::HostTls(HostTls { certificate, .. }) = &pgbackrest.repository
         {
             add(
                 "pgbackrest.repository.certificate.ca_cert",

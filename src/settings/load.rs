@@ -63,7 +63,7 @@ impl Settings {
             .map_err(|wrong| sources.locate(wrong).into_fault().into())
     }
 
-    /// What file and environment set, as they say it, without any default.
+    /// What file and environment set, as they say it, without any default and unchecked: load first.
     pub fn only_set(
         text: Option<(&Utf8Path, &str)>,
         environment: &[(String, String)],

@@ -37,7 +37,7 @@ pub struct InstancePaths {
 
 /// The directories that may be data directories: start at `base` and go down level by level.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DataDirectories {
+pub struct DatadirPattern {
     /// The part of the template without variables.
     pub base: Utf8PathBuf,
     pub levels: Vec<Level>,
@@ -124,7 +124,7 @@ impl Settings {
     }
 
     /// Where to look for data directories.
-    pub fn data_directories(&self) -> DataDirectories {
+    pub fn datadir_pattern(&self) -> DatadirPattern {
         let mut base = Utf8PathBuf::new();
         let mut levels = Vec::new();
         for component in self.postgresql.datadir.components() {
@@ -137,7 +137,7 @@ impl Settings {
                 (false, false) => levels.push(Level::Fixed(plain())),
             }
         }
-        DataDirectories { base, levels }
+        DatadirPattern { base, levels }
     }
 
     /// The instance whose data directory a path is, by the template alone. The major is unknown where the
@@ -304,8 +304,8 @@ mod tests {
         ] {
             let text = format!("postgresql: {{datadir: '{datadir}', waldir: '{datadir}/wal'}}");
             assert_eq!(
-                settings(&text).data_directories(),
-                DataDirectories {
+                settings(&text).datadir_pattern(),
+                DatadirPattern {
                     base: base.into(),
                     levels
                 },

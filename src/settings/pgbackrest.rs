@@ -4,7 +4,11 @@ use std::num::NonZeroU16;
 
 use camino::Utf8PathBuf;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+
+use crate::input::relay;
 
 use super::path::{Absolute, Etc, Log, Run, Srv};
 
@@ -57,75 +61,110 @@ fn lockpath() -> Utf8PathBuf {
     "pgbackrest/lock".into()
 }
 
-/// Where backups go, and how they get there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "mode", rename_all = "kebab-case", deny_unknown_fields)]
+/// Where backups go, and how they get there: one of three kinds, chosen by `mode`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(tag = "mode", rename_all = "kebab-case")]
 #[schemars(inline)]
 pub enum Repository {
     /// On another host, over TLS.
-    HostTls {
-        /// The repository host.
-        host: String,
-
-        /// Its port. Unset: that of pgBackRest.
-        #[serde(default)]
-        host_port: Option<NonZeroU16>,
-
-        /// Its configuration file, a path on that host.
-        #[serde(default)]
-        #[schemars(with = "Option<String>")]
-        host_config: Option<Utf8PathBuf>,
-
-        /// Common name in the certificate of the repository host.
-        cn: String,
-
-        /// Identity of the local server.
-        certificate: Certificate,
-
-        /// Port of the local TLS server.
-        #[serde(default = "tls_port")]
-        port: NonZeroU16,
-
-        /// PID file of the local TLS server.
-        #[serde(default = "tls_pid_file")]
-        #[schemars(with = "Run")]
-        pid_file: Utf8PathBuf,
-    },
-
+    HostTls(HostTls),
     /// On another host, over SSH.
-    HostSsh {
-        /// The repository host.
-        host: String,
-
-        /// Its SSH port. Unset: that of SSH.
-        #[serde(default)]
-        host_port: Option<NonZeroU16>,
-
-        /// Its configuration file, a path on that host.
-        #[serde(default)]
-        #[schemars(with = "Option<String>")]
-        host_config: Option<Utf8PathBuf>,
-
-        /// User on that host.
-        #[serde(default)]
-        host_user: Option<String>,
-
-        /// The program `ssh`.
-        #[serde(default)]
-        #[schemars(with = "Option<String>")]
-        cmd_ssh: Option<Utf8PathBuf>,
-    },
-
+    HostSsh(HostSsh),
     /// On this host, or on what is mounted here.
-    Path {
-        /// Directory of the repository.
-        #[schemars(with = "Srv")]
-        path: Utf8PathBuf,
+    Path(PathRepository),
+}
 
-        /// How much is kept.
-        #[serde(default)]
-        retention: Retention,
-    },
+impl<'de> Deserialize<'de> for Repository {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        enum Mode {
+            HostTls,
+            HostSsh,
+            Path,
+        }
+        let mut value = Map::deserialize(deserializer)?;
+        let Some(mode) = value.remove("mode") else {
+            return Err(D::Error::missing_field("mode"));
+        };
+        let value = Value::Object(value);
+        match relay(mode, "mode")? {
+            Mode::HostTls => relay(value, "").map(Self::HostTls),
+            Mode::HostSsh => relay(value, "").map(Self::HostSsh),
+            Mode::Path => relay(value, "").map(Self::Path),
+        }
+    }
+}
+
+/// A repository on another host, over TLS.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HostTls {
+    /// The repository host.
+    pub host: String,
+
+    /// Its port. Unset: that of pgBackRest.
+    #[serde(default)]
+    pub host_port: Option<NonZeroU16>,
+
+    /// Its configuration file, a path on that host.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub host_config: Option<Utf8PathBuf>,
+
+    /// Common name in the certificate of the repository host.
+    pub cn: String,
+
+    /// Identity of the local server.
+    pub certificate: Certificate,
+
+    /// Port of the local TLS server.
+    #[serde(default = "tls_port")]
+    pub port: NonZeroU16,
+
+    /// PID file of the local TLS server.
+    #[serde(default = "tls_pid_file")]
+    #[schemars(with = "Run")]
+    pub pid_file: Utf8PathBuf,
+}
+
+/// A repository on another host, over SSH.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HostSsh {
+    /// The repository host.
+    pub host: String,
+
+    /// Its SSH port. Unset: that of SSH.
+    #[serde(default)]
+    pub host_port: Option<NonZeroU16>,
+
+    /// Its configuration file, a path on that host.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub host_config: Option<Utf8PathBuf>,
+
+    /// User on that host.
+    #[serde(default)]
+    pub host_user: Option<String>,
+
+    /// The program `ssh`.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub cmd_ssh: Option<Utf8PathBuf>,
+}
+
+/// A repository on this host, or on what is mounted here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PathRepository {
+    /// Directory of the repository.
+    #[schemars(with = "Srv")]
+    pub path: Utf8PathBuf,
+
+    /// How much is kept.
+    #[serde(default)]
+    pub retention: Retention,
 }
 
 fn tls_port() -> NonZeroU16 {

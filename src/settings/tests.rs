@@ -1,4 +1,5 @@
 use camino::{Utf8Path, Utf8PathBuf};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -108,25 +109,25 @@ fn repositories() {
     let settings = loaded("pgbackrest: {repository: {mode: path, path: backups}}\nprefix: /p\n");
     assert_eq!(
         settings.pgbackrest.unwrap().repository,
-        Repository::Path {
+        Repository::Path(PathRepository {
             path: "/p/srv/backups".into(),
             retention: Retention {
                 archive: 2,
                 diff: 3,
                 full: 2
             },
-        }
+        })
     );
     let settings = loaded("pgbackrest: {repository: {mode: host-ssh, host: h, cmd_ssh: ssh}}\n");
     assert_eq!(
         settings.pgbackrest.unwrap().repository,
-        Repository::HostSsh {
+        Repository::HostSsh(HostSsh {
             host: "h".to_owned(),
             host_port: None,
             host_config: None,
             host_user: None,
             cmd_ssh: Some("ssh".into()),
-        }
+        })
     );
 }
 
@@ -322,14 +323,14 @@ fn variables_override_the_file() {
     );
     assert_eq!(
         settings.pgbackrest.unwrap().repository,
-        Repository::Path {
+        Repository::Path(PathRepository {
             path: "/b".into(),
             retention: Retention {
                 archive: 2,
                 diff: 3,
                 full: 7
             }
-        }
+        })
     );
 }
 
@@ -359,6 +360,10 @@ fn wrong_files() {
         "pgbackrest: {repository: {mode: host-ssh, host: h, host_port: 65536}}\n",
         "pgbackrest: {repository: {mode: path, path: x, retention: {full: -1}}}\n",
         "postgresql: {surole: {name: 7}}\n",
+        "postgresql:\n  surole: [admin, true]\n",
+        "pgbackrest:\n  repository:\n    mode: host-tls\n    host: h\n    cn: c\n    certificate:\n      crt: /x\n",
+        "pgbackrest: {repository: {mode: 3}}\n",
+        "pgbackrest: {repository: [path]}\n",
         "\n\na: [\n",
     ]
     .into_iter()
@@ -503,7 +508,9 @@ fn schema_describes_every_key() {
     walk("", &schema, &mut bare);
     assert_eq!(bare, [] as [String; 0]);
     assert_eq!(schema.get("$defs"), None);
+    // What loading fills in need not be written.
     assert_eq!(schema.get("required"), None);
+    assert_eq!(schema.pointer("/properties/systemd/required"), None);
     assert_eq!(
         schema.pointer("/properties/postgresql/properties/datadir"),
         Some(&json!({
@@ -547,4 +554,30 @@ fn required() {
     }
     assert_eq!(loaded("").required_programs(), []);
     assert_eq!(loaded("").required_files(), []);
+}
+
+proptest! {
+    #[test]
+    fn no_input_breaks_it(text in any::<String>(), name in "[A-Za-z_]{0,20}", value in any::<String>()) {
+        let _ = load(&text, &[]);
+        let variable = format!("PGSOCLE_{name}");
+        let _ = load("", &[(variable.as_str(), value.as_str())]);
+    }
+
+    #[test]
+    fn no_value_breaks_it(value in any::<String>()) {
+        for variable in [
+            "PGSOCLE_PREFIX",
+            "PGSOCLE_POSTGRESQL",
+            "PGSOCLE_POSTGRESQL__DATADIR",
+            "PGSOCLE_POSTGRESQL__DEFAULT_VERSION",
+            "PGSOCLE_REQUIRE_MOUNTPOINT",
+        ] {
+            // What is taken is stable.
+            if let Ok(settings) = load("", &[(variable, value.as_str())]) {
+                let json = serde_json::to_string(&settings.effective().unwrap()).unwrap();
+                prop_assert_eq!(loaded(&json), settings);
+            }
+        }
+    }
 }
