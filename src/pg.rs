@@ -1,1 +1,5 @@
 //! What PostgreSQL's own files and values look like: pure parsers and renderers, no input or output.
+
+pub mod ident;
+pub mod scram;
+pub mod version;
