@@ -76,10 +76,10 @@ impl Scram {
         // As server and libpq do: a password that cannot be normalized is taken as it stands.
         let prepared = stringprep::saslprep(password).unwrap_or(password.into());
         let salted = self.salted(prepared.as_bytes())?;
-        let client_key = hmac(&salted, &[b"Client Key"])?;
+        let client_key = hmac(&salted, b"Client Key")?;
         Some((
             Sha256::digest(client_key).into(),
-            hmac(&salted, &[b"Server Key"])?,
+            hmac(&salted, b"Server Key")?,
         ))
     }
 
@@ -88,7 +88,9 @@ impl Scram {
         let keyed = Hmac::<Sha256>::new_from_slice(password).ok()?;
         let round = |input: &[&[u8]]| {
             let mut mac = keyed.clone();
-            input.iter().for_each(|part| mac.update(part));
+            for part in input {
+                mac.update(part);
+            }
             Key::from(mac.finalize().into_bytes())
         };
         let mut last = round(&[&self.salt, &1u32.to_be_bytes()]);
@@ -104,9 +106,9 @@ impl Scram {
     }
 }
 
-fn hmac(key: &[u8], input: &[&[u8]]) -> Option<Key> {
+fn hmac(key: &[u8], input: &[u8]) -> Option<Key> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).ok()?;
-    input.iter().for_each(|part| mac.update(part));
+    mac.update(input);
     Some(mac.finalize().into_bytes().into())
 }
 
