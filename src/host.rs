@@ -6,7 +6,9 @@
 pub mod exec;
 pub mod local;
 pub mod lock;
+pub mod root;
 pub mod sql;
+pub mod users;
 
 use std::fmt;
 use std::time::Duration;

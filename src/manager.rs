@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::host::{Command, START_TIMEOUT, Server, Unit, Verb};
 use crate::plan::{Content, Step};
 use crate::settings::Settings;
-use crate::settings::paths::InstancePaths;
+use crate::settings::InstancePaths;
 
 /// The service manager of an instance, with what it needs to know of it.
 #[derive(Debug, Clone)]

@@ -26,7 +26,7 @@ use crate::resource::instance::lookup;
 use crate::resource::instance::service::{Service, Settle};
 use crate::resource::instance::target::Target;
 use crate::settings::Settings;
-use crate::settings::paths::InstancePaths;
+use crate::settings::InstancePaths;
 use crate::stage::AnyStage;
 
 /// The site's settings, and where they were found.
@@ -152,6 +152,8 @@ fn within(
     job.warnings = warnings;
     if !exists {
         job.stages.push(Box::new(instance::service::Assumed { target: target.clone() }));
+        job.stages.push(stage(target.paths.clone())?);
+        return Ok(job);
     }
     job.stages.push(Box::new(Service {
         target: target.clone(),

@@ -1,5 +1,6 @@
 //! This machine: files, processes, and what `exec` and `sql` reach. The one place where steps become effects.
 
+use std::cell::RefCell;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::time::{Duration, Instant};
@@ -9,10 +10,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 use serde_json::Value;
 
+use crate::host::root::Helper;
 use crate::host::sql::Sessions;
 use crate::host::{Act, Command, FileKind, Look, Output, Probe, Query, Server, Stat, Unit, Verb, exec, lock};
 use crate::pg::postmaster_pid::PostmasterPid;
-use crate::plan::{Content, Step};
+use crate::plan::{Content, RunAs, Step};
 use crate::settings::Caller;
 use crate::{bail_fault, fault};
 
@@ -20,11 +22,13 @@ use crate::{bail_fault, fault};
 pub struct Local {
     caller: Caller,
     sessions: Sessions,
+    /// The child with root's rights, where one is needed.
+    root: Option<RefCell<Helper>>,
 }
 
 impl Local {
-    pub fn new(caller: Caller) -> Self {
-        Self { caller, sessions: Sessions::default() }
+    pub fn new(caller: Caller, root: Option<RefCell<Helper>>) -> Self {
+        Self { caller, sessions: Sessions::default(), root }
     }
 }
 
@@ -145,7 +149,11 @@ impl Look for Local {
 impl Act for Local {
     fn perform(&self, step: &Step) -> Result<()> {
         match step {
-            Step::MakeDir { path, mode, run_as: _ } => make_dir(path, *mode),
+            Step::MakeDir { path, mode, run_as: RunAs::Root } => match &self.root {
+                Some(root) => root.borrow_mut().make_dir(path, *mode),
+                None => make_dir(path, *mode),
+            },
+            Step::MakeDir { path, mode, run_as: RunAs::Sysuser } => make_dir(path, *mode),
             Step::WriteFile { path, content, mode } => write_file(path, content, *mode),
             Step::Symlink { path, target } => symlink(path, target),
             Step::RenameIfExists { from, .. } if !from.exists() => Ok(()),

@@ -10,7 +10,7 @@ use std::fmt;
 use anyhow::Result;
 
 use crate::bail_fault;
-use crate::pg::text::split_lines;
+use crate::pg::text::{end_like, split_lines};
 use scan::{Entry, Kind};
 
 /// A configuration file: `parse` then `render` gives the same bytes.
@@ -23,7 +23,7 @@ pub struct Conf {
 struct Line {
     /// The line without its end.
     text: Vec<u8>,
-    end: &'static [u8],
+    end: &'static str,
     entry: Option<Entry>,
 }
 
@@ -63,7 +63,7 @@ impl Conf {
     pub fn render(&self) -> Vec<u8> {
         self.lines
             .iter()
-            .flat_map(|line| [line.text.as_slice(), line.end])
+            .flat_map(|line| [line.text.as_slice(), line.end.as_bytes()])
             .flatten()
             .copied()
             .collect()
@@ -168,13 +168,7 @@ impl Conf {
     }
 
     fn append(&mut self, text: String) {
-        let end = self
-            .lines
-            .first()
-            .map_or(&b"\n"[..], |line| match line.end {
-                b"" => b"\n",
-                end => end,
-            });
+        let end = end_like(self.lines.first().map(|line| line.end));
         if let Some(last) = self.lines.last_mut() {
             last.end = end;
         }

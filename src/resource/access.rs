@@ -9,7 +9,7 @@ use crate::pg::hba::{ConnectionType, Hba, Position, Record};
 use crate::pg::pgpass::Pgpass;
 use crate::plan::{Action, Change, Content, Diff, Impact, Plan, Step};
 use crate::resource::catalog::ServerFacts;
-use crate::settings::paths::InstancePaths;
+use crate::settings::InstancePaths;
 
 /// The two files as they are.
 pub struct Files {

@@ -11,7 +11,7 @@ use crate::host::{Look, Query, Server};
 use crate::manifest::Settings;
 use crate::pg::guc;
 use crate::pg::ident::{ident, literal};
-use crate::settings::paths::InstancePaths;
+use crate::settings::InstancePaths;
 use crate::stage::{Catalogs, World};
 use crate::{bail_fault, fault};
 

@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 use crate::host::{Look, Query, Server};
 use crate::manifest::{Presence, RoleSpec, UpdatePassword, check_identifier, check_unique};
 use crate::pg::ident::{ident, literal};
-use crate::pg::{guc, scram};
+use crate::pg::scram;
 use crate::plan::{Action, Change, Diff, Fact, Impact, Plan, Step, attributes};
 use crate::resource::access::{self, Files};
 use crate::resource::catalog::{self, ServerFacts};
 use crate::secret::{MASK, Secret, Text};
-use crate::settings::paths::InstancePaths;
-use crate::stage::{Sight, Stage, World};
+use crate::settings::InstancePaths;
+use crate::stage::{Catalogs, Sight, Stage, World};
 use crate::{bail_fault, fault};
 
 /// The roles of one instance.
@@ -24,6 +24,8 @@ pub struct Roles {
     pub paths: InstancePaths,
     /// Key of the object's view in the reply, when there is exactly one and it was asked for by itself.
     pub view: bool,
+    /// These come with the instance by themselves: on a stopped server they are left for later, not an error.
+    own_only: bool,
 }
 
 /// A role as the server has it.
@@ -68,7 +70,14 @@ impl Roles {
             check(spec, &paths)?;
         }
         check_unique("role", specs.iter().map(|spec| spec.name.as_str()))?;
-        Ok(Self { specs, paths, view: false })
+        Ok(Self { specs, paths, view: false, own_only: false })
+    }
+
+    /// Says whether the roles are only those that come with the instance by themselves.
+    #[must_use]
+    pub fn on_stopped(mut self, own_only: bool) -> Self {
+        self.own_only = own_only;
+        self
     }
 
     fn names(&self) -> BTreeSet<&str> {
@@ -142,7 +151,11 @@ impl Stage for Roles {
     }
 
     fn sight(&self, world: &World) -> Sight {
-        if self.specs.is_empty() { Sight::Skip } else { world.catalog_sight() }
+        match &world.catalogs {
+            _ if self.specs.is_empty() => Sight::Skip,
+            Catalogs::Stopped if self.own_only => Sight::Skip,
+            _ => world.catalog_sight(),
+        }
     }
 
     fn observe(&self, look: &dyn Look, world: &World) -> Result<Seen> {
@@ -624,7 +637,15 @@ impl Row {
     }
 }
 
-/// Whether a parameter takes a list, each item quoted by itself.
-pub fn is_list(parameter: &str) -> bool {
-    guc::is_list(parameter)
+
+/// The views of one role, or of all that are not predefined.
+pub fn list(look: &dyn Look, server: &Server, name: Option<&str>) -> Result<Vec<Value>> {
+    let query = Query {
+        server: server.clone(),
+        database: catalog::MAINTENANCE.into(),
+        sql: include_str!("../sql/role_list.sql"),
+        parameter: json!({ "name": name }),
+    };
+    let rows: Vec<Row> = catalog::rows(look.query(&[query])?.into_iter().next().unwrap_or_default())?;
+    Ok(rows.iter().map(Row::view).collect())
 }

@@ -35,6 +35,13 @@ pub struct InstancePaths {
     pub lock: Utf8PathBuf,
 }
 
+/// As people address it: `15/main`.
+impl std::fmt::Display for InstancePaths {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.version, self.name)
+    }
+}
+
 /// The directories that may be data directories: start at `base` and go down level by level.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatadirPattern {

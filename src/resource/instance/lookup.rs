@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::host::{Look, Probe, Query};
 use crate::manifest::InstanceRef;
 use crate::pg::conf::Conf;
-use crate::pg::controldata;
+use crate::pg::controldata::ControlData;
 use crate::pg::version::Major;
 use crate::resource::catalog;
 use crate::resource::instance::cluster::{Directory, directory};
@@ -23,7 +23,7 @@ pub type Identity = (Major, String);
 
 /// Every instance of the site, by major and name.
 pub fn list(look: &dyn Look, site: &Settings) -> Result<Vec<Identity>> {
-    let places = site.data_directories();
+    let places = site.datadir_pattern();
     let mut paths = vec![places.base.clone()];
     for level in &places.levels {
         let mut below = Vec::new();
@@ -210,7 +210,7 @@ fn checksums(look: &dyn Look, target: &Target) -> Result<Option<bool>> {
         return Ok(None);
     }
     let output = look.probe(&Probe::controldata(&target.bindir, &target.paths.datadir))?;
-    Ok(if output.success() { Some(controldata::parse(&output.text())?.checksums) } else { None })
+    Ok(if output.success() { Some(ControlData::parse(&output.stdout)?.checksums) } else { None })
 }
 
 fn wal_directory(look: &dyn Look, datadir: &Utf8Path, waldir: &Utf8Path) -> Result<Utf8PathBuf> {

@@ -20,6 +20,8 @@ pub struct Service {
     pub restarts: bool,
     /// Later stages read and change catalogs.
     pub catalogs: bool,
+    /// … but only for what comes with the instance by itself: no reason to start a stopped server.
+    pub own_roles_only: bool,
     /// A stopped server may be started for them.
     pub start_temporarily: bool,
 }
@@ -115,7 +117,7 @@ impl Service {
             plan.changes.push(if seen.new { change } else { change.settles(Scope::Configuration) });
             plan.facts.push(Fact::Starts(seen.configured.clone()));
             plan.facts.push(state("started"));
-        } else if !self.catalogs {
+        } else if !self.catalogs || (self.own_roles_only && !seen.new) {
             plan.facts.push(Fact::Stopped);
         } else if seen.new || self.start_temporarily {
             let steps = Manager::start_temporarily(&self.start(&seen.configured));
@@ -160,6 +162,28 @@ impl Service {
                     .settles(Scope::Configuration),
             );
         }
+    }
+}
+
+/// In check mode: stands for an instance that an earlier task would have made and started.
+pub struct Assumed {
+    pub target: Target,
+}
+
+impl Stage for Assumed {
+    type Seen = ();
+
+    fn name(&self) -> String {
+        format!("instance {}", self.target.paths)
+    }
+
+    fn observe(&self, _: &dyn Look, _: &World) -> Result<()> {
+        Ok(())
+    }
+
+    fn plan(&self, (): &()) -> Result<Plan> {
+        let server = self.target.server(&self.target.paths.socket_directory, crate::resource::instance::target::DEFAULT_PORT);
+        Ok(Plan { facts: vec![Fact::ClusterMade, Fact::Starts(server)], ..Plan::default() })
     }
 }
 

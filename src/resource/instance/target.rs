@@ -13,7 +13,7 @@ use crate::pg::version::Major;
 use crate::plan::Step;
 use crate::resource::instance::cluster::{is_mountpoint, staging};
 use crate::settings::Settings;
-use crate::settings::paths::InstancePaths;
+use crate::settings::InstancePaths;
 
 /// The port of a server whose configuration names none.
 pub const DEFAULT_PORT: u16 = 5432;
@@ -39,9 +39,9 @@ pub struct Running {
 
 impl Target {
     pub fn new(site: &Settings, look: &dyn Look, version: Major, name: &str) -> Result<Self> {
-        let paths = site.paths(version, name)?;
+        let paths = site.paths(version, name);
         let mut bindir = None;
-        let candidates = site.bindirs(version)?;
+        let candidates = site.bindirs(version);
         for candidate in &candidates {
             if look.stat(&candidate.join("postgres"))?.is_some() {
                 bindir = Some(candidate.clone());
@@ -50,7 +50,7 @@ impl Target {
         }
         let bindir = bindir.or_else(|| candidates.first().cloned()).unwrap_or_default();
         let surole = site.postgresql.surole.name.clone();
-        let mut mountpoints = Vec::new();
+        let mut mountpoints: Vec<Utf8PathBuf> = Vec::new();
         for path in [&paths.datadir, &paths.waldir] {
             if is_mountpoint(look, path)? {
                 mountpoints.push(path.clone());

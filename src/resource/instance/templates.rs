@@ -10,8 +10,8 @@ use crate::pg::conf::Conf;
 use crate::pg::version::Major;
 use crate::resource::instance::desired::Auth;
 use crate::settings::Settings;
-use crate::settings::paths::InstancePaths;
-use crate::settings::template::expand;
+use crate::settings::InstancePaths;
+use crate::settings::expand;
 
 /// What the templates of one instance give.
 pub struct Templates {

@@ -1,0 +1,185 @@
+//! What both doors (JSON and command line) do before and after a run: whose settings, which rights, what to tell.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::engine::{self, Failure, Options, Outcome};
+use crate::fault;
+use crate::fault::Fault;
+use crate::host::local::Local;
+use crate::host::root::Helper;
+use crate::host::{Host, Look as _, users};
+use crate::journal::Stamp;
+use crate::resource::{Job, Site};
+use crate::settings::{DEFAULT_SYSTEM_USER, Settings};
+
+/// Exit codes of the program; pglift's, and one for our own faults.
+pub mod exit {
+    /// Done, whether something changed or not.
+    pub const DONE: u8 = 0;
+    /// A fault: see the message.
+    pub const FAULT: u8 = 1;
+    /// Usage, bad input, an ambiguous or unknown instance.
+    pub const USAGE: u8 = 2;
+    /// `instance status`: something does not run.
+    pub const NOT_RUNNING: u8 = 3;
+    /// An internal error: a bug of this program.
+    pub const INTERNAL: u8 = 70;
+}
+
+/// Everything a run needs: the site, the machine, and who asked.
+pub struct Session {
+    pub site: Site,
+    pub local: Local,
+    pub stamp: Stamp,
+    pub warnings: Vec<String>,
+}
+
+/// What the process was given.
+pub struct Process {
+    pub environment: Vec<(String, String)>,
+}
+
+impl Process {
+    /// Reads the environment, once.
+    pub fn read() -> Self {
+        let environment =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Self { environment: environment.collect() }
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl Session {
+    /// Finds the settings, and becomes the system user when called as root.
+    pub fn open(process: &Process, check: bool) -> Result<Self> {
+        let root = users::is_root();
+        let own = users::own()?;
+        let config_dir = config_dir(process, root, &own.home)?;
+        let file = config_dir.as_ref().map(|directory| directory.join("settings.yaml"));
+        let text = match &file {
+            Some(path) if path.exists() => Some(fs_err::read_to_string(path).map_err(|error| {
+                fault!(Denied, "the site settings cannot be read: {error}"; "every user of pgsocle must be able to read them")
+            })?),
+            _ => None,
+        };
+        let source = file.as_deref().zip(text.as_deref());
+        let mut warnings = Vec::new();
+        let user = if root {
+            let wanted = Settings::system_user(source, &process.environment)?;
+            let name = wanted.map_or_else(|| DEFAULT_SYSTEM_USER.to_owned(), |wanted| wanted.user);
+            match users::find(&name)? {
+                Some(user) if user.uid == 0 => {
+                    return Err(fault!(Denied, "`sysuser` is root: PostgreSQL refuses to run as root"; "name an ordinary user as `sysuser` in the site settings"));
+                }
+                Some(user) => user,
+                None if check => {
+                    warnings.push(format!("system user `{name}` does not exist yet"));
+                    users::User { home: format!("/home/{name}").into(), name, ..own.clone() }
+                }
+                None => {
+                    return Err(fault!(
+                        NotFound,
+                        "system user `{name}` does not exist";
+                        "make it (role socle.postgresql.install does, and so do PostgreSQL's packages), or name another one as `sysuser` in the site settings"
+                    ));
+                }
+            }
+        } else {
+            own.clone()
+        };
+        let caller = users::caller(&user, root, &process.environment)?;
+        let settings = Settings::load(source, &process.environment, &caller)?;
+        let mut helper = None;
+        if root && user.uid != 0 {
+            if !check {
+                let missing: Vec<&Utf8Path> =
+                    [settings.prefix.as_path(), settings.run_prefix.as_path()].into_iter().filter(|path| !path.exists()).collect();
+                if !missing.is_empty() {
+                    helper = Some(RefCell::new(Helper::start(&missing, user.uid, user.gid)?));
+                }
+            }
+            users::drop_to(&user)?;
+        }
+        let stamp = Stamp {
+            time: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            caller: own.name,
+            sudo_user: process.get("SUDO_USER").map(str::to_owned),
+            run: format!("{}-{}", jiff::Timestamp::now().as_microsecond(), std::process::id()),
+        };
+        let local = Local::new(caller, helper);
+        safe_run_prefix(&local, &settings)?;
+        let site = Site { settings, config_dir, check, lock_timeout: Duration::from_secs(60) };
+        Ok(Self { site, local, stamp, warnings })
+    }
+
+    /// Runs a job, or says what it would do.
+    pub fn run(&self, job: Job) -> Result<Outcome, Failure> {
+        let host = if self.site.check { Host::Check(&self.local) } else { Host::Apply(&self.local) };
+        let options = Options { max_impact: job.max_impact, keep_failed: job.keep_failed, stamp: self.stamp.clone() };
+        let mut outcome = engine::converge(&job.stages, host, &job.subject, &options)?;
+        let said = self.warnings.iter().cloned().chain(job.warnings);
+        outcome.plan.warnings.splice(0..0, said);
+        let mut seen = std::collections::HashSet::new();
+        outcome.plan.warnings.retain(|warning| seen.insert(warning.clone()));
+        Ok(outcome)
+    }
+}
+
+/// Root reads only what root alone can write; others their own first.
+fn config_dir(process: &Process, root: bool, home: &Utf8Path) -> Result<Option<Utf8PathBuf>> {
+    if let Some(directory) = process.get("PGSOCLE_CONFIG_DIR") {
+        let directory = Utf8PathBuf::from(directory);
+        if !directory.is_dir() {
+            return Err(fault!(Input, "PGSOCLE_CONFIG_DIR names `{directory}`, which is no directory"));
+        }
+        return Ok(Some(directory));
+    }
+    let system = Utf8PathBuf::from("/etc/pgsocle");
+    if root {
+        return Ok(system.is_dir().then_some(system));
+    }
+    let home = process.get("HOME").map_or_else(|| home.to_owned(), Utf8PathBuf::from);
+    let user = process.get("XDG_CONFIG_HOME").filter(|path| path.starts_with('/'));
+    let user = user.map_or_else(|| home.join(".config"), Utf8PathBuf::from).join("pgsocle");
+    Ok([user, system].into_iter().find(|directory| directory.join("settings.yaml").exists()))
+}
+
+/// Anybody can make `/tmp/pgsocle` first: it is used only when it is ours and nobody else can write to it.
+fn safe_run_prefix(local: &Local, settings: &Settings) -> Result<()> {
+    if !settings.run_prefix.starts_with("/tmp") {
+        return Ok(());
+    }
+    if let Some(stat) = local.stat(&settings.run_prefix)?
+        && (stat.uid != local.caller().uid || stat.mode & 0o022 != 0)
+    {
+        return Err(fault!(
+            Denied,
+            "run_prefix `{}` belongs to another user, or others can write to it", settings.run_prefix;
+            "remove it if it is not in use, or set `run_prefix` in the site settings"
+        ));
+    }
+    Ok(())
+}
+
+/// The exit code for an error.
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    match Fault::of(error) {
+        Some(fault) => fault.kind.exit_code(),
+        None => exit::INTERNAL,
+    }
+}
+
+/// The remedy for an error, if there is one.
+pub fn hint(error: &anyhow::Error) -> Option<String> {
+    match Fault::of(error) {
+        Some(fault) => fault.hint.clone(),
+        None => Some("this is a bug in pgsocle: please report it".to_owned()),
+    }
+}

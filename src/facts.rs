@@ -1,0 +1,175 @@
+//! Read-only kinds: what modules ending in `_info` and the verbs `get`, `list` and `env` show.
+
+use anyhow::Result;
+use schemars::{JsonSchema, SchemaGenerator};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::fault;
+use crate::fault::{Fault, Kind as FaultKind};
+use crate::host::{Look, Server};
+use crate::manifest::InstanceRef;
+use crate::pg::version::Major;
+use crate::resource::instance::lookup::{self, describe};
+use crate::resource::instance::target::Target;
+use crate::resource::{Site, role};
+
+/// Facts about instances, with an empty list where there is none.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InstanceInfo {
+    /// The instance, as `name` or `version/name`; all of them when it is left out.
+    #[serde(default)]
+    pub instance: Option<InstanceRef>,
+}
+
+/// Facts about the roles of an instance.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RoleInfo {
+    /// The instance, as `name` or `version/name`; may be left out when there is only one.
+    #[serde(default)]
+    pub instance: Option<InstanceRef>,
+    /// Name of the role; all but the predefined ones when it is left out.
+    #[serde(default)]
+    pub name: Option<String>,
+}
+
+/// Facts about the databases of an instance.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseInfo {
+    /// The instance, as `name` or `version/name`; may be left out when there is only one.
+    #[serde(default)]
+    pub instance: Option<InstanceRef>,
+    /// Name of the database; all that accept connections when it is left out.
+    #[serde(default)]
+    pub name: Option<String>,
+}
+
+/// How libpq clients reach an instance.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DsnInfo {
+    /// Name of the instance, or `version/name`.
+    pub name: InstanceRef,
+    /// Major version, where a name exists in several.
+    #[serde(default)]
+    pub version: Option<Major>,
+}
+
+/// A read-only kind.
+pub struct Fact {
+    pub name: &'static str,
+    pub schema: fn() -> Value,
+    pub answer: fn(Value, &Site, &dyn Look) -> Result<Map<String, Value>>,
+}
+
+pub const FACTS: &[Fact] = &[
+    Fact { name: "instance_info", schema: schema::<InstanceInfo>, answer: instance_info },
+    Fact { name: "role_info", schema: schema::<RoleInfo>, answer: role_info },
+    Fact { name: "database_info", schema: schema::<DatabaseInfo>, answer: database_info },
+    Fact { name: "dsn_info", schema: schema::<DsnInfo>, answer: dsn_info },
+];
+
+/// The read-only kind of this name.
+pub fn kind(name: &str) -> Option<&'static Fact> {
+    FACTS.iter().find(|fact| fact.name == name)
+}
+
+fn schema<T: JsonSchema>() -> Value {
+    SchemaGenerator::default().into_root_schema_for::<T>().to_value()
+}
+
+fn reply(key: &str, value: Value) -> Map<String, Value> {
+    Map::from_iter([(key.to_owned(), value)])
+}
+
+/// What is not there is an empty list, not an error.
+fn or_none<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if Fault::of(&error).is_some_and(|fault| fault.kind == FaultKind::NotFound) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn instance_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<String, Value>> {
+    let params: InstanceInfo = crate::input::from_json(params, "instance_info")?;
+    let found = match &params.instance {
+        Some(reference) => or_none(lookup::find(look, &site.settings, Some(reference)))?.into_iter().collect(),
+        None => lookup::list(look, &site.settings)?,
+    };
+    let mut views = Vec::new();
+    for (version, name) in found {
+        views.push(Value::Object(describe(look, &Target::new(&site.settings, look, version, &name)?)?));
+    }
+    Ok(reply("instances", Value::Array(views)))
+}
+
+/// The server of an existing, running instance.
+pub fn server(site: &Site, look: &dyn Look, reference: Option<&InstanceRef>) -> Result<Server> {
+    let target = target(site, look, reference)?;
+    match target.running(look)? {
+        Some(running) => Ok(running.server),
+        None => Err(fault!(
+            Unavailable,
+            "instance `{}` is stopped: its roles and databases cannot be seen", target.paths;
+            "start it with `pgsocle instance start {}`", target.paths
+        )),
+    }
+}
+
+/// An existing instance.
+pub fn target(site: &Site, look: &dyn Look, reference: Option<&InstanceRef>) -> Result<Target> {
+    let (version, name) = lookup::find(look, &site.settings, reference)?;
+    Target::new(&site.settings, look, version, &name)
+}
+
+fn role_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<String, Value>> {
+    let params: RoleInfo = crate::input::from_json(params, "role_info")?;
+    let Some(server) = or_none(server(site, look, params.instance.as_ref()))? else {
+        return Ok(reply("roles", json!([])));
+    };
+    Ok(reply("roles", Value::Array(role::list(look, &server, params.name.as_deref())?)))
+}
+
+fn database_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<String, Value>> {
+    let params: DatabaseInfo = crate::input::from_json(params, "database_info")?;
+    let Some(server) = or_none(server(site, look, params.instance.as_ref()))? else {
+        return Ok(reply("databases", json!([])));
+    };
+    let databases = crate::resource::database::facts::list(look, &server, params.name.as_deref())?;
+    Ok(reply("databases", Value::Array(databases)))
+}
+
+fn dsn_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<String, Value>> {
+    let params: DsnInfo = crate::input::from_json(params, "dsn_info")?;
+    let reference = InstanceRef { version: params.version.map(|version| version.to_string()).or(params.name.version), ..params.name };
+    let target = target(site, look, Some(&reference))?;
+    let variables: Map<String, Value> =
+        environment(&target, look)?.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
+    Ok(variables)
+}
+
+/// What libpq clients and tools want to know (documentation, 34.15); no password is in it.
+pub fn environment(target: &Target, look: &dyn Look) -> Result<Vec<(String, String)>> {
+    let paths = &target.paths;
+    let server = match target.running(look)? {
+        Some(running) => running.server,
+        None => target.configured_on_disk(look)?,
+    };
+    let mut variables = vec![
+        ("PATH".to_owned(), target.bindir.to_string()),
+        ("PGDATA".to_owned(), paths.datadir.to_string()),
+        ("PGHOST".to_owned(), server.socket_directory.to_string()),
+        ("PGPORT".to_owned(), server.port.to_string()),
+        ("PGUSER".to_owned(), server.user.clone()),
+        ("PSQLRC".to_owned(), paths.psqlrc.to_string()),
+        ("PSQL_HISTORY".to_owned(), paths.psql_history.to_string()),
+    ];
+    if let Some(passfile) = &paths.passfile {
+        variables.push(("PGPASSFILE".to_owned(), passfile.to_string()));
+    }
+    Ok(variables)
+}
