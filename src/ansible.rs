@@ -106,8 +106,8 @@ pub fn change_state(plan: &Plan) -> Option<&'static str> {
     if !plan.changed() {
         return None;
     }
-    let first = plan.changes.first()?;
-    Some(match first.action {
+    let own = plan.changes.iter().find(|change| !change.object.starts_with("directory "));
+    Some(match own?.action {
         Action::Create => "created",
         Action::Drop => "dropped",
         _ => "changed",

@@ -107,13 +107,20 @@ fn foresee(stages: &Stages, look: &dyn Look) -> Result<Outcome> {
 
 /// All stages in turn, each carried out before the next one looks.
 fn carry_out(stages: &Stages, act: &dyn Act, subject: &Subject, options: &Options) -> Result<Outcome, Failure> {
-    let _lock = match &subject.lock {
-        Some(path) => Some(act.lock(path, subject.lock_timeout, &subject.name)?),
-        None => None,
-    };
-    let mut run = Run { act, undo: Vec::new(), applied: Vec::new(), outcome: Outcome::default() };
+    let mut run =
+        Run { act, undo: Vec::new(), applied: Vec::new(), outcome: Outcome::default(), world: World::default() };
     let entry = Entry::new(&options.stamp, &subject.name);
-    let result = run.stages(stages, subject, options, &entry);
+    let (ground, rest): (Vec<_>, Vec<_>) = stages.iter().partition(|stage| stage.before_lock());
+    let mut lock = None;
+    let result = run
+        .stages(&ground, subject, options, &entry)
+        .and_then(|()| {
+            if let Some(path) = &subject.lock {
+                lock = Some(act.lock(path, subject.lock_timeout, &subject.name)?);
+            }
+            Ok(())
+        })
+        .and_then(|()| run.stages(&rest, subject, options, &entry));
     let failure = match result {
         Ok(()) => None,
         Err(error) => Some(run.take_back(error, options)),
@@ -132,6 +139,7 @@ fn carry_out(stages: &Stages, act: &dyn Act, subject: &Subject, options: &Option
             log::warn!("the journal could not be written: {error:#}");
         }
     }
+    drop(lock);
     failure.map_or(Ok(run.outcome), Err)
 }
 
@@ -141,13 +149,13 @@ struct Run<'a> {
     undo: Vec<(Scope, String, Vec<Step>)>,
     applied: Vec<String>,
     outcome: Outcome,
+    world: World,
 }
 
 impl Run<'_> {
-    fn stages(&mut self, stages: &Stages, subject: &Subject, options: &Options, entry: &Entry) -> Result<()> {
-        let mut world = World::default();
+    fn stages(&mut self, stages: &[&Box<dyn AnyStage>], subject: &Subject, options: &Options, entry: &Entry) -> Result<()> {
         for stage in stages {
-            let plan = stage.decide(self.act.look(), &world).with_context(|| stage.name())?;
+            let plan = stage.decide(self.act.look(), &self.world).with_context(|| stage.name())?;
             if let Some(limit) = options.max_impact
                 && plan.impact() > limit
             {
@@ -155,16 +163,18 @@ impl Run<'_> {
             }
             if let Some(journal) = &subject.journal
                 && !plan.is_empty()
+                // The journal lies on the ground that is only being laid.
+                && !stage.before_lock()
             {
                 self.act.journal(journal, &entry.begin(&plan))?;
             }
             for change in &plan.changes {
                 self.perform(change)?;
             }
-            world.learn(&plan.facts, true);
+            self.world.learn(&plan.facts, true);
             self.outcome.add(plan);
         }
-        self.outcome.pending_restart = world.pending_restart;
+        self.outcome.pending_restart.clone_from(&self.world.pending_restart);
         Ok(())
     }
 

@@ -17,6 +17,11 @@ pub trait Stage {
     /// What an operator would call it, for `undetermined` and errors: "roles of 15/main".
     fn name(&self) -> String;
 
+    /// Lays the ground on which the lock stands: carried out before it is taken.
+    fn before_lock(&self) -> bool {
+        false
+    }
+
     /// Whether this stage can look now, given what earlier stages of this run plan to do.
     fn sight(&self, _: &World) -> Sight {
         Sight::Look
@@ -50,12 +55,17 @@ pub enum Sight {
 /// A stage whose `Seen` has been erased, so that a run can hold many.
 pub trait AnyStage {
     fn name(&self) -> String;
+    fn before_lock(&self) -> bool;
     fn decide(&self, look: &dyn Look, world: &World) -> Result<Plan>;
 }
 
 impl<S: Stage> AnyStage for S {
     fn name(&self) -> String {
         Stage::name(self)
+    }
+
+    fn before_lock(&self) -> bool {
+        Stage::before_lock(self)
     }
 
     fn decide(&self, look: &dyn Look, world: &World) -> Result<Plan> {

@@ -17,7 +17,9 @@ pub struct Guard(#[expect(dead_code, reason = "held for its Drop")] Flock<std::f
 /// Waits for the lock. The file stays, and says who holds it.
 pub fn take(path: &Utf8Path, timeout: Duration, subject: &str) -> Result<Guard> {
     if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).context("make the directory of the lock")?;
+        fs::create_dir_all(parent).map_err(|error| {
+            fault!(Denied, "the directory of the lock cannot be made: {error}"; "the user who owns the instances must be able to write below `prefix`")
+        })?;
     }
     let deadline = Instant::now() + timeout;
     loop {

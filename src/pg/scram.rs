@@ -169,6 +169,32 @@ mod tests {
     }
 
     #[test]
+    fn made_by_the_server() {
+        for (password, verifier, role) in [
+            (
+                "pencil",
+                "SCRAM-SHA-256$4096:cdjX5orWjUyuzq1OV12JzA==$sJ0jkevgY1vL0E2QPmu/cF4fOGcANEo1FZFGTuH6r/s=:KgfwV4QbPT1FbQ8E7MJV1kAIBm9Ys1eniFZFWoRSckk=",
+                "a",
+            ),
+            // CREATE ROLE b PASSWORD E'I\u00adX\u00a0y'
+            (
+                "I\u{ad}X\u{a0}y",
+                "SCRAM-SHA-256$4096:bZxOmdiejPpm0IIRVgbSuw==$aYGwkOBvavZ7OqSV6Uuz/axV5prSU9Ot59+WPUc7nBM=:mZGBOw8Bb1QFAYDrpx1gY9Vr2yHqd6XhUnhiOnn3Yqg=",
+                "b",
+            ),
+            (
+                "IX y",
+                "SCRAM-SHA-256$4096:bZxOmdiejPpm0IIRVgbSuw==$aYGwkOBvavZ7OqSV6Uuz/axV5prSU9Ot59+WPUc7nBM=:mZGBOw8Bb1QFAYDrpx1gY9Vr2yHqd6XhUnhiOnn3Yqg=",
+                "b",
+            ),
+            ("pencil", "md5a2286e2058e8275f4419293789626063", "c"),
+        ] {
+            let verified = verify_stored(&secret(password), &secret(verifier), role);
+            assert_eq!(verified, Some(true), "{role}");
+        }
+    }
+
+    #[test]
     fn md5() {
         // SELECT 'md5' || md5('secret' || 'bob');
         let verifier = md5_verifier(&secret("secret"), "bob");

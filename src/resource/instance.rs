@@ -1,6 +1,7 @@
 //! Instances: a cluster, its configuration, its run state, and the roles and databases nested in it.
 //! Each is a stage of its own; this file strings them together.
 
+pub mod bases;
 pub mod cluster;
 pub mod configuration;
 pub mod desired;
@@ -14,6 +15,7 @@ pub mod templates;
 use anyhow::Result;
 use camino::Utf8PathBuf;
 
+use self::bases::Bases;
 use self::cluster::{Cluster, Traits};
 use self::configuration::Configuration;
 use self::desired::{InstanceSpec, State};
@@ -46,6 +48,7 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         job.stages.push(Box::new(Removal { target: target.clone() }));
         return Ok(job);
     }
+    job.stages.push(Box::new(Bases::new(&site.settings)));
     let templates = Templates::observe(look, &site.settings, site.config_dir.as_ref(), &target.paths, spec.auth.as_ref())?;
     let port = spec.port.and_then(|port| u16::try_from(port).ok());
     let first_port = port.or_else(|| templates.port()).unwrap_or(DEFAULT_PORT);

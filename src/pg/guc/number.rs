@@ -88,19 +88,16 @@ fn c_integer(text: &str) -> Option<(f64, &str)> {
         b'+' => (1.0, &text[1..]),
         _ => (1.0, text),
     };
-    let after_zero = digits.strip_prefix('0')?;
-    let (radix, digits) = match after_zero.strip_prefix(['x', 'X']) {
+    let (radix, digits) = match digits.strip_prefix('0')?.strip_prefix(['x', 'X']) {
         Some(digits) => (16, digits),
-        None => (8, after_zero),
+        None => (8, digits),
     };
     let end = digits
         .find(|c: char| !c.is_digit(radix))
         .unwrap_or(digits.len());
     let (digits, rest) = digits.split_at(end);
-    // `0` alone, `0.5`, `09`: not for us.
-    if digits.is_empty()
-        || rest.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E'))
-    {
+    // `010.5` is decimal again.
+    if rest.starts_with(['.', 'e', 'E']) {
         return None;
     }
     let value = u32::from_str_radix(digits, radix).ok()?;

@@ -103,6 +103,14 @@ fn same_values() {
         ("unix_socket_permissions", "0777", "511", true),
         ("unix_socket_permissions", "0x1ff", "511", true),
         ("unix_socket_permissions", "777", "0777", false),
+        ("unix_socket_permissions", "010.5", "10", true),
+        ("unix_socket_permissions", "08", "8", false),
+        ("unix_socket_permissions", "0", "0.0", true),
+        ("statement_timeout", "2500us", "2", true),
+        ("statement_timeout", " 5 s ", "5000", true),
+        ("statement_timeout", ".5s", "500", true),
+        ("statement_timeout", "+5", "5.", true),
+        ("statement_timeout", "1e", "1", false),
         ("max_connections", "100", "100.0", true),
         ("max_connections", "100", "100kB", false),
         ("max_connections", "many", "many", true),
@@ -140,6 +148,7 @@ fn same_values() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn checked() {
     const MEMORY: &str =
         "give a whole number, with a unit out of `B`, `kB`, `MB`, `GB`, `TB` (case matters)";
