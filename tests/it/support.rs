@@ -8,4 +8,5 @@ pub mod bin;
 pub mod canary;
 pub mod fakebin;
 pub mod pg;
+pub mod source;
 pub mod tree;
