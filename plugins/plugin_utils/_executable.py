@@ -12,6 +12,7 @@ input (``su``, a terminal asked for, asynchronous tasks) the module of the same 
 from __future__ import annotations
 
 import contextlib
+import difflib
 import hashlib
 import importlib
 import os
@@ -19,6 +20,7 @@ import shlex
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
+from ansible.module_utils.errors import UnsupportedError
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.socle.postgresql.plugins.module_utils import _binary
@@ -109,7 +111,7 @@ class ExecutableAction(ActionBase):
         secrets = validated._no_log_values
 
         if validated.error_messages:
-            result = _binary.failure("; ".join(validated.error_messages), error_kind="input")
+            result = _binary.failure("; ".join(_complaints(validated, spec)), error_kind="input")
         else:
             result = self._converge(spec, validated.validated_parameters, task_vars)
 
@@ -247,6 +249,20 @@ class ExecutableAction(ActionBase):
         said = done["stderr"] or done["stdout"]
         fields = ["pgsocle", f"exit status {done['rc']}: {said.strip()[-1024:]}"]
         return {"word": "broken", "fields": fields, "others": others, "rc": done["rc"], "stderr": done["stderr"]}
+
+
+def _complaints(validated, spec):
+    """What is wrong with the arguments; Ansible's list of all the options there are gives way to the nearest one."""
+    for error in validated.errors.errors:
+        if not isinstance(error, UnsupportedError):
+            yield error.msg
+    for path in sorted(validated.unsupported_parameters, key=str):
+        *above, name = (path,) if isinstance(path, str) else path
+        options = {**spec, **_binary.DELIVERY_SPEC} if not above else spec
+        for step in above:
+            options = options.get(step, {}).get("options", {})
+        near = difflib.get_close_matches(str(name), options, n=1)
+        yield f"unknown option `{'.'.join([*above, name])}`" + (f", did you mean `{near[0]}`?" if near else "")
 
 
 def _unusable(outcome):
