@@ -590,14 +590,27 @@ ARGUMENT_SPEC = {
     "auth": {
         "type": "dict",
         "options": {
-            "local": {"choices": ["trust", "reject", "md5", "password", "scram-sha-256", "sspi", "ident", "pam", "ldap", "radius", "peer"], "type": "str"},
-            "host": {"choices": ["trust", "reject", "md5", "password", "scram-sha-256", "sspi", "ident", "pam", "ldap", "radius", "gss"], "type": "str"},
-            "hostssl": {"choices": ["trust", "reject", "md5", "password", "scram-sha-256", "sspi", "ident", "pam", "ldap", "radius", "gss", "cert"], "type": "str"},
+            "local": {
+                "choices": ["trust", "reject", "md5", "password", "scram-sha-256", "sspi", "ident", "pam", "ldap", "radius", "peer"],
+                "type": "str",
+            },
+            "host": {
+                "choices": ["trust", "reject", "md5", "password", "scram-sha-256", "sspi", "ident", "pam", "ldap", "radius", "gss"],
+                "type": "str",
+            },
+            "hostssl": {
+                "choices": ["trust", "reject", "md5", "password", "scram-sha-256", "sspi", "ident", "pam", "ldap", "radius", "gss", "cert"],
+                "type": "str",
+            },
         },
     },
     "surole_password": {"type": "str", "no_log": True},
     "replrole_password": {"type": "str", "no_log": True},
-    "state": {"choices": ["present", "started", "stopped", "restarted", "reloaded", "absent"], "default": "started", "type": "str"},
+    "state": {
+        "choices": ["present", "started", "stopped", "restarted", "reloaded", "absent"],
+        "default": "started",
+        "type": "str",
+    },
     "databases": {
         "type": "list",
         "elements": "dict",
@@ -700,13 +713,20 @@ ARGUMENT_SPEC = {
                     "connection": {
                         "type": "dict",
                         "options": {
-                            "type": {"choices": ["host", "hostssl", "hostnossl", "hostgssenc", "hostnogssenc"], "type": "str"},
+                            "type": {
+                                "choices": ["host", "hostssl", "hostnossl", "hostgssenc", "hostnogssenc"],
+                                "type": "str",
+                            },
                             "address": {"type": "str", "required": True},
                             "netmask": {"type": "str"},
                         },
                     },
                     "database": {"type": "str"},
-                    "method": {"choices": ["trust", "reject", "md5", "password", "scram-sha-256", "sspi", "ident", "pam", "ldap", "radius", "peer", "gss", "cert"], "required": True, "type": "str"},
+                    "method": {
+                        "choices": ["trust", "reject", "md5", "password", "scram-sha-256", "sspi", "ident", "pam", "ldap", "radius", "peer", "gss", "cert"],
+                        "required": True,
+                        "type": "str",
+                    },
                     "state": {"choices": ["present", "absent"], "default": "present", "type": "str"},
                 },
             },
@@ -776,7 +796,7 @@ ARGUMENT_SPEC = {
                                 "type": "dict",
                                 "options": {
                                     "cert": {"required": True, "type": "str"},
-                                    "key": {"required": True, "type": "str"},
+                                    "key": {"required": True, "type": "str", "no_log": False},
                                     "password": {"type": "str", "no_log": True},
                                 },
                             },
@@ -789,7 +809,7 @@ ARGUMENT_SPEC = {
                                 "type": "dict",
                                 "options": {
                                     "cert": {"required": True, "type": "str"},
-                                    "key": {"required": True, "type": "str"},
+                                    "key": {"required": True, "type": "str", "no_log": False},
                                     "password": {"type": "str", "no_log": True},
                                 },
                             },

@@ -228,13 +228,20 @@ ARGUMENT_SPEC = {
             "connection": {
                 "type": "dict",
                 "options": {
-                    "type": {"choices": ["host", "hostssl", "hostnossl", "hostgssenc", "hostnogssenc"], "type": "str"},
+                    "type": {
+                        "choices": ["host", "hostssl", "hostnossl", "hostgssenc", "hostnogssenc"],
+                        "type": "str",
+                    },
                     "address": {"type": "str", "required": True},
                     "netmask": {"type": "str"},
                 },
             },
             "database": {"type": "str"},
-            "method": {"choices": ["trust", "reject", "md5", "password", "scram-sha-256", "sspi", "ident", "pam", "ldap", "radius", "peer", "gss", "cert"], "required": True, "type": "str"},
+            "method": {
+                "choices": ["trust", "reject", "md5", "password", "scram-sha-256", "sspi", "ident", "pam", "ldap", "radius", "peer", "gss", "cert"],
+                "required": True,
+                "type": "str",
+            },
             "state": {"choices": ["present", "absent"], "default": "present", "type": "str"},
         },
     },

@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # boot.sh NAME IMAGE [option of podman run]...: one host with systemd as its first process and a view of control groups of its own.
 # /proc/sys stays read-only: nothing in here can change the machine itself. Returns when the host is up.
 set -eu

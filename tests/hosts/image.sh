@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # image.sh SUITE: a local image `localhost/pgsocle-host:SUITE` of a Debian release with systemd, Python and sshd.
 # The package archive is the one that this machine's apt uses already. Made once; remove it with `podman rmi`.
 set -eu

@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # machine.sh: makes a Debian machine (root, no systemd needed as its own init) able to run the test hosts: podman with runc.
 # Does nothing where that is done already.
 set -eu
