@@ -2,5 +2,8 @@
 //! change; `apply` carries the plan out. Everything we report is read off the plan.
 
 pub mod fault;
+pub mod input;
+pub mod nearest;
 pub mod pg;
 pub mod secret;
+pub mod settings;
