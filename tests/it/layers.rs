@@ -13,48 +13,101 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("input", &["fault", "nearest", "secret"]),
     ("template", &["fault"]),
     ("pg", &["fault", "nearest", "secret"]),
-    ("manifest", &["fault", "input", "nearest", "pg", "secret"]),
+    (
+        "manifest",
+        &["fault", "input", "nearest", "pg", "plan", "secret"],
+    ),
     ("settings", &["fault", "input", "nearest", "pg", "secret"]),
     // What is to be done, as data.
-    ("plan", &["fault", "host::types", "manifest", "pg", "secret"]),
+    ("plan", &["fault", "host::types", "pg", "secret"]),
     ("journal", &["fault", "plan", "secret"]),
     (
         "manager",
-        &["fault", "host::types", "manifest", "pg", "plan", "secret", "settings", "template"],
+        &[
+            "fault",
+            "host::types",
+            "manifest",
+            "pg",
+            "plan",
+            "secret",
+            "settings",
+            "template",
+        ],
     ),
     // What may be seen and what follows from it.
     (
         "stage",
-        &["fault", "host::types", "host::Look", "manifest", "pg", "plan", "secret"],
+        &[
+            "fault",
+            "host::types",
+            "host::Look",
+            "manifest",
+            "pg",
+            "plan",
+            "secret",
+        ],
     ),
     (
         "resource",
         &[
-            "component", "fault", "host::types", "host::Look", "input", "manager", "manifest", "nearest", "pg", "plan",
-            "secret", "settings", "stage", "template",
+            "component",
+            "fault",
+            "host::types",
+            "host::Look",
+            "input",
+            "manager",
+            "manifest",
+            "nearest",
+            "pg",
+            "plan",
+            "secret",
+            "settings",
+            "stage",
+            "template",
         ],
     ),
     (
         "component",
         &[
-            "fault", "host::types", "host::Look", "input", "manager", "manifest", "nearest", "pg", "plan", "secret",
-            "settings", "stage", "template",
+            "fault",
+            "host::types",
+            "host::Look",
+            "input",
+            "manager",
+            "manifest",
+            "nearest",
+            "pg",
+            "plan",
+            "secret",
+            "settings",
+            "stage",
+            "template",
         ],
     ),
     // What is done.
-    (
-        "host",
-        &["fault", "pg", "plan", "secret", "settings"],
-    ),
+    ("host", &["fault", "pg", "plan", "secret", "settings"]),
     (
         "engine",
         &[
-            "fault", "host::types", "host::Look", "host::effects", "journal", "manifest", "plan", "secret", "settings",
+            "fault",
+            "host::types",
+            "host::Look",
+            "host::effects",
+            "journal",
+            "manifest",
+            "plan",
+            "secret",
+            "settings",
             "stage",
         ],
     ),
     // What users see.
-    ("schema", &["fault", "input", "manifest", "resource", "secret", "settings"]),
+    (
+        "schema",
+        &[
+            "fault", "input", "manifest", "resource", "secret", "settings",
+        ],
+    ),
     ("cli", &["*"]),
     ("ansible", &["*"]),
     ("main", &["ansible", "cli"]),
@@ -123,7 +176,9 @@ fn violations(module: &str, code: &str) -> Vec<String> {
             Some(own) => {
                 let target = part(own);
                 within_itself(module, own, target)
-                    || allowed.iter().any(|entry| *entry == "*" || *entry == target)
+                    || allowed
+                        .iter()
+                        .any(|entry| *entry == "*" || *entry == target)
             }
             None => {
                 let is_one_of = |list: &[&str]| list.iter().any(|effect| is_within(&path, effect));
@@ -179,24 +234,76 @@ fn within_itself(module: &str, own: &str, target: &str) -> bool {
 #[test]
 fn what_breaks_a_layer_is_seen() {
     for (module, code, wanted) in [
-        ("pg::conf", "use crate::fault::Kind; use super::ident::ident;", None),
-        ("pg::conf", "use crate::host::Look;", Some("crate::host::Look")),
+        (
+            "pg::conf",
+            "use crate::fault::Kind; use super::ident::ident;",
+            None,
+        ),
+        (
+            "pg::conf",
+            "use crate::host::Look;",
+            Some("crate::host::Look"),
+        ),
         ("pg::conf", "use std::{fmt, fs};", Some("std::fs")),
-        ("pg::conf", "fn f() { std::env::var(x) }", Some("std::env::var")),
+        (
+            "pg::conf",
+            "fn f() { std::env::var(x) }",
+            Some("std::env::var"),
+        ),
         ("resource::role", "use crate::host::{Look, Command};", None),
-        ("resource::role", "use crate::host::{Look, Act};", Some("crate::host::Act")),
-        ("resource::role", "fn f() { crate::host::local::Local::new() }", Some("crate::host::local::Local::new")),
-        ("resource::role", "use postgres::Client;", Some("postgres::Client")),
+        (
+            "resource::role",
+            "use crate::host::{Look, Act};",
+            Some("crate::host::Act"),
+        ),
+        (
+            "resource::role",
+            "fn f() { crate::host::local::Local::new() }",
+            Some("crate::host::local::Local::new"),
+        ),
+        (
+            "resource::role",
+            "use postgres::Client;",
+            Some("postgres::Client"),
+        ),
         ("resource::role", "use postgres_protocol::escape;", None),
-        ("resource::role", "let t = Timestamp::now();", Some("Timestamp::now")),
+        (
+            "resource::role",
+            "let t = Timestamp::now();",
+            Some("Timestamp::now"),
+        ),
         ("plan", "use crate::host::{Command, Server};", None),
         ("plan", "use crate::host::Look;", Some("crate::host::Look")),
-        ("host::local", "use std::fs; use crate::host::exec; use nix::unistd;", None),
-        ("host::local", "use crate::resource::role;", Some("crate::resource::role")),
-        ("component::powa", "use crate::component::{Component, Contribution};", None),
-        ("component::powa", "use crate::component::pgbackrest::Spec;", Some("crate::component::pgbackrest::Spec")),
-        ("component::powa", "use crate::resource::role::Desired;", Some("crate::resource::role::Desired")),
-        ("cli::show", "use std::env; use crate::host::local::Local;", None),
+        (
+            "host::local",
+            "use std::fs; use crate::host::exec; use nix::unistd;",
+            None,
+        ),
+        (
+            "host::local",
+            "use crate::resource::role;",
+            Some("crate::resource::role"),
+        ),
+        (
+            "component::powa",
+            "use crate::component::{Component, Contribution};",
+            None,
+        ),
+        (
+            "component::powa",
+            "use crate::component::pgbackrest::Spec;",
+            Some("crate::component::pgbackrest::Spec"),
+        ),
+        (
+            "component::powa",
+            "use crate::resource::role::Desired;",
+            Some("crate::resource::role::Desired"),
+        ),
+        (
+            "cli::show",
+            "use std::env; use crate::host::local::Local;",
+            None,
+        ),
         ("cli::show", "use std::fs::read;", Some("std::fs::read")),
     ] {
         let wanted: Vec<_> = wanted

@@ -41,11 +41,7 @@ pub fn sources() -> Vec<Source> {
             lines: text.lines().count(),
         });
     }
-    sources.retain(|source| {
-        !tests
-            .iter()
-            .any(|test| is_within(&source.module, test))
-    });
+    sources.retain(|source| !tests.iter().any(|test| is_within(&source.module, test)));
     assert!(!sources.is_empty(), "no source found");
     sources
 }
@@ -78,7 +74,11 @@ fn module_of(path: &str) -> String {
         .trim_end_matches(".rs")
         .trim_end_matches("/mod")
         .replace('/', "::");
-    if module == "lib" { String::new() } else { module }
+    if module == "lib" {
+        String::new()
+    } else {
+        module
+    }
 }
 
 /// The text with every comment and literal made of blanks; lines stay where they are.
@@ -342,10 +342,7 @@ fn paths_are_spread_out_and_made_whole() {
         ),
         ("use std::{fs, io};", &["std::fs", "std::io"]),
         ("use super::ident;", &["crate::pg::ident"]),
-        (
-            "use super::super::host::Act;",
-            &["crate::host::Act"],
-        ),
+        ("use super::super::host::Act;", &["crate::host::Act"]),
         ("use self::scan::Scan;", &["crate::pg::conf::scan::Scan"]),
         (
             "let x = $crate::fault::Kind::Sql; y.method(z)",
