@@ -1,7 +1,9 @@
 //! All integration tests, in one binary.
 #![allow(
     clippy::disallowed_methods,
-    reason = "tests play the part of the operator: they write files and start programs"
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "tests play the part of the operator: they write files, start programs, and panic when these fail"
 )]
 
 mod layers;

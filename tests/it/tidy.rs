@@ -125,13 +125,14 @@ fn nothing_is_left_half_done() {
     ];
     let mut found = Vec::new();
     for (path, text) in committed() {
+        let rust = Path::new(&path)
+            .extension()
+            .is_some_and(|found| found == "rs");
         for (number, line) in text.lines().enumerate() {
             let spoken = line
                 .split(|c: char| !c.is_alphanumeric() && c != '_')
                 .find(|word| words.contains(word));
-            let coded = code
-                .iter()
-                .find(|mark| path.ends_with(".rs") && line.contains(**mark));
+            let coded = code.iter().find(|mark| rust && line.contains(**mark));
             if let Some(mark) = spoken.or(coded.copied()) {
                 found.push(format!("{path}:{}: {mark}", number + 1));
             }
@@ -465,9 +466,9 @@ fn sql_faults(text: &str) -> Vec<String> {
     if !matches!(word(Some(0)), "select" | "with") {
         faults.push("must begin with SELECT or WITH".to_owned());
     }
-    for at in 0..tokens.len() {
+    for (at, name) in lower.iter().enumerate() {
         let before = word(at.checked_sub(1));
-        let name = lower[at].as_str();
+        let name = name.as_str();
         if name == ";" && at + 1 < tokens.len() {
             faults.push("must be one statement".to_owned());
         }
@@ -479,7 +480,7 @@ fn sql_faults(text: &str) -> Vec<String> {
             continue;
         }
         let qualified = before == ".";
-        let qualifier = if qualified {
+        let schema = if qualified {
             word(at.checked_sub(2))
         } else {
             ""
@@ -495,7 +496,7 @@ fn sql_faults(text: &str) -> Vec<String> {
         {
             continue;
         }
-        if qualifier != "pg_catalog" {
+        if schema != "pg_catalog" {
             faults.push(format!("calls `{name}` without `pg_catalog.`"));
         } else if !READING_FUNCTIONS.contains(&name) {
             faults.push(format!(

@@ -1,5 +1,6 @@
 //! A password that cannot be there by chance: where it is found, it leaked.
 
+use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, RandomState};
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
@@ -27,7 +28,10 @@ impl Canary {
         let forms = [
             self.0.clone(),
             base64::engine::general_purpose::STANDARD_NO_PAD.encode(&self.0),
-            self.0.bytes().map(|byte| format!("{byte:02x}")).collect(),
+            self.0.bytes().fold(String::new(), |mut hex, byte| {
+                let _ = write!(hex, "{byte:02x}");
+                hex
+            }),
         ];
         forms.iter().any(|form| {
             bytes

@@ -1,5 +1,6 @@
 //! Programs that only pretend: first in `PATH`, they answer what the test says and remember how they were called.
 
+use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -82,14 +83,18 @@ impl FakeBin {
                     c => format!("\\{c}"),
                 })
                 .collect();
-            script += &format!(
-                "{pattern}) cat '{}'; cat '{}' >&2; exit {} ;;\n",
+            let _ = writeln!(
+                script,
+                "{pattern}) cat '{}'; cat '{}' >&2; exit {} ;;",
                 out.display(),
                 err.display(),
                 answer.code
             );
         }
-        script += &format!("esac\necho \"fake {name}: no answer to: $*\" >&2\nexit 97\n");
+        let _ = write!(
+            script,
+            "esac\necho \"fake {name}: no answer to: $*\" >&2\nexit 97\n"
+        );
         let path = self.dir.join(name);
         std::fs::write(&path, script).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -107,7 +112,7 @@ impl FakeBin {
 
     /// Every call of a program until now, in order.
     pub fn calls(&self, name: &str) -> Vec<Call> {
-        (0..)
+        (0..u32::MAX)
             .map(|n| self.dir.join(format!(".calls/{name}.{n}")))
             .take_while(|call| call.exists())
             .map(|call| {

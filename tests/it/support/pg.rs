@@ -63,7 +63,7 @@ impl Major {
     pub fn all() -> Vec<Self> {
         let mut majors = Self::below(None);
         if let Some(tree) = std::env::var_os("PGSOCLE_TEST_MAJORS") {
-            for major in Self::below(Some(tree.into())) {
+            for major in Self::below(Some(Path::new(&tree))) {
                 if majors.iter().all(|native| native.number != major.number) {
                     majors.push(major);
                 }
@@ -81,7 +81,7 @@ impl Major {
     /// Every major of the tree of majors, all to be run together in it (what an upgrade needs); the machine's own without one.
     pub fn side_by_side() -> Vec<Self> {
         match std::env::var_os("PGSOCLE_TEST_MAJORS") {
-            Some(tree) => Self::below(Some(tree.into())),
+            Some(tree) => Self::below(Some(Path::new(&tree))),
             None => Self::all(),
         }
     }
@@ -100,8 +100,8 @@ impl Major {
         PathBuf::from(format!("/usr/lib/postgresql/{}/bin", self.number))
     }
 
-    fn below(tree: Option<PathBuf>) -> Vec<Self> {
-        let root = tree.clone().unwrap_or_else(|| "/".into());
+    fn below(tree: Option<&Path>) -> Vec<Self> {
+        let root = tree.unwrap_or(Path::new("/"));
         let Ok(entries) = std::fs::read_dir(root.join("usr/lib/postgresql")) else {
             return Vec::new();
         };
@@ -111,7 +111,7 @@ impl Major {
                 let number = path.file_name()?.to_str()?.parse().ok()?;
                 path.join("bin/initdb").exists().then(|| Self {
                     number,
-                    tree: tree.clone(),
+                    tree: tree.map(Path::to_owned),
                 })
             })
             .collect();
@@ -120,7 +120,7 @@ impl Major {
     }
 }
 
-/// A site: `etc/settings.yaml`, `srv` (prefix), `run` (run_prefix), `home` and the executable, all below one directory.
+/// A site: `etc/settings.yaml`, `srv` (prefix), `run` (`run_prefix`), `home` and the executable, all below one directory.
 /// Servers that are still running below it are stopped when it goes.
 #[derive(Debug)]
 pub struct Site {

@@ -309,7 +309,7 @@ fn is_name(token: &str) -> bool {
 
 #[test]
 fn code_is_seen_without_comments_literals_and_tests() {
-    let text = r####"
+    let text = r##"
 //! a "comment" /* of
 use a::b; /* one /* in */ another */ fn f<'a>(x: &'a str) -> char { '"' }
 const S: &str = "text \" // no comment"; const R: &str = r#"raw " text"#; const C: char = '\'';
@@ -318,7 +318,7 @@ mod tests { use crate::host::local; fn g() {} }
 #[cfg(test)]
 mod fake;
 fn last() {}
-"####;
+"##;
     let (code, modules) = without_tests(&blanked(text));
     assert_eq!(
         code.split_whitespace().collect::<Vec<_>>().join(" "),

@@ -29,12 +29,8 @@ pub fn snapshot_tree(dir: &Path) -> Tree {
             format!("-> {}", std::fs::read_link(&path).unwrap().display())
         } else if meta.is_file() {
             let content = std::fs::read(&path).unwrap_or_default();
-            let hash: String = Sha256::digest(&content)
-                .iter()
-                .take(8)
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
-            format!("{} bytes {hash}", content.len())
+            let hash = u64::from_be_bytes(*Sha256::digest(&content).first_chunk().unwrap());
+            format!("{} bytes {hash:016x}", content.len())
         } else {
             "socket or pipe".to_owned()
         };
