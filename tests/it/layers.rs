@@ -51,6 +51,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "resource",
         &[
             "component",
+            "engine::Subject",
             "fault",
             "host::types",
             "host::Look",
@@ -214,6 +215,8 @@ fn part(own: &str) -> &str {
     let top = names.next().unwrap_or_default();
     let lower = |name: &str| name.starts_with(|c: char| c.is_lowercase());
     match (top, names.next()) {
+        // What a run is about: said by the resource, used by the engine.
+        ("engine", Some("Subject")) => "engine::Subject",
         // The macros stand at the crate's root.
         ("bail_fault", _) => "fault",
         ("host", Some("Look")) => "host::Look",
