@@ -96,7 +96,7 @@ def fixture_host(tmp_path, monkeypatch):
     (installed / "usr/local/bin").mkdir(parents=True)
     (tmp_path / "scratch").mkdir()
     record = tmp_path / "record"
-    env = {**os.environ, "HOME": str(tmp_path), "TMPDIR": str(tmp_path / "scratch"), "STUB_RECORD": str(record)}
+    env = {**os.environ, "HOME": str(tmp_path), "TMPDIR": str(tmp_path / "scratch"), "STUB_RECORD": str(record), "STUB_ECHO": "yes"}
     return SimpleNamespace(
         installed=installed / "usr/local/bin/pgsocle", store=store, scratch=tmp_path / "scratch", record=record, env=env, sha256=checksum, carried=carried
     )
