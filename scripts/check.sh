@@ -10,8 +10,6 @@ say "cargo fmt --check"
 cargo fmt --check
 say "cargo clippy"
 cargo clippy --locked --all-targets -- -D warnings
-if [ -x tests/lint.sh ]; then
-  python_environment -r tests/requirements.txt
-  say "tests/lint.sh"
-  tests/lint.sh
-fi
+python_environment -r tests/requirements.txt
+say "tests/lint.sh"
+tests/lint.sh

@@ -61,16 +61,17 @@ server_programs() {
   as_root rm -f "$told"
 }
 
-# python_environment REQUIREMENT...: a virtual environment of the checkout with these, first on PATH.
+# python_environment REQUIREMENT...: a virtual environment of the checkout with these in it, first on PATH.
 python_environment() {
-  local stamp=$venv/.installed wanted="$*"
+  local done_before
   command -v python3 >/dev/null || packages python3
   python3 -c 'import ensurepip, venv' 2>/dev/null || packages python3-venv
   [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
-  if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
+  done_before=$venv/.installed-$({ echo "$*"; [ "$1" != -r ] || cat "$2"; } | sha256sum | cut -c1-16)
+  if [ ! -e "$done_before" ]; then
     say "pip install $*"
     "$venv/bin/pip" install --quiet --disable-pip-version-check "$@"
-    printf '%s' "$wanted" >"$stamp"
+    touch "$done_before"
   fi
   PATH=$venv/bin:$PATH
 }
