@@ -189,8 +189,11 @@ fn no_machine_is_named() {
         concat!("deb.", "debian.org"),
         concat!("proxy.", "golang.org"),
     ];
+    let home = words[1];
     let mut found = Vec::new();
     for (path, text) in committed() {
+        // Users of test hosts have homes.
+        let on_hosts = path.starts_with("tests/ansible/") || path.starts_with("molecule/");
         // Cargo writes where each package comes from.
         if path == "Cargo.lock" {
             continue;
@@ -200,7 +203,10 @@ fn no_machine_is_named() {
             let line = line
                 .replace(concat!("/ho", "me/ada"), "")
                 .replace(concat!("/ho", "me/bob"), "");
-            for word in words.iter().filter(|word| line.contains(**word)) {
+            for word in words
+                .iter()
+                .filter(|word| line.contains(**word) && !(on_hosts && **word == home))
+            {
                 found.push(format!("{path}:{}: {word}", number + 1));
             }
         }
