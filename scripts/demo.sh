@@ -1,0 +1,57 @@
+#!/bin/bash
+# demo.sh [clean]: an instance on this machine by one playbook, from nothing; `clean` takes it away.
+set -eu
+. "$(dirname "$0")/common.sh"
+made=$cache/demo-made
+
+play() {
+  # As root without a password prompt; a user with a sudo password is asked for it by ansible.
+  local ask=()
+  [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null || ask=(--ask-become-pass)
+  ANSIBLE_LOCALHOST_WARNING=false ANSIBLE_INVENTORY_UNPARSED_WARNING=false \
+    ansible-playbook "${ask[@]}" playbooks/demo.yml "$@"
+}
+
+if [ "${1:-}" = clean ]; then
+  [ -d "$made" ] || fail "there is no demonstration to take away (no $made)" "\`make demo\` makes one"
+  python_environment 'ansible-core>=2.19,<2.22'
+  collection_path
+  play -e demo_state=absent
+  # What the first run found absent and left present. Base directories go only when empty: they may hold other instances.
+  while read -r path; do
+    if [ -d "$path" ]; then
+      as_root find "$path" -depth -type d -empty -delete
+    else
+      as_root rm -f "$path"
+    fi
+  done <"$made/paths"
+  rm -r "$made"
+  printf '\nThe demonstration is gone. The PostgreSQL packages, .venv and target stay.\n'
+  exit 0
+fi
+
+need_cargo
+server_programs
+python_environment 'ansible-core>=2.19,<2.22'
+collection_path
+release_executable
+
+if [ ! -d "$made" ]; then
+  mkdir -p "$made.new"
+  for path in /usr/local/bin/pgsocle /etc/pgsocle/settings.yaml /etc/pgsocle /var/lib/pgsocle /srv/pgsocle; do
+    [ -e "$path" ] || echo "$path"
+  done >"$made.new/paths"
+  mv "$made.new" "$made"
+fi
+say "ansible-playbook playbooks/demo.yml"
+play
+
+cat <<'NEXT'
+
+What to try next:
+  see it say nothing is to do   .venv/bin/ansible-playbook playbooks/demo.yml --check --diff      (ANSIBLE_COLLECTIONS_PATH=.cache/collections)
+  change a setting              edit `work_mem` in playbooks/demo.yml, run the line above, then again without --check
+  look at the instance          sudo pgsocle instance list
+  see what was done             sudo pgsocle history
+  take it away                  make demo-clean
+NEXT

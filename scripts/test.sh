@@ -1,0 +1,34 @@
+#!/bin/bash
+# test.sh: the set-up, then every test. Ends with the first failure.
+set -eu
+. "$(dirname "$0")/common.sh"
+need_cargo
+server_programs
+packages util-linux
+
+# Other majors than the distribution's, where its archive has them.
+if PGSOCLE_TEST_MAJORS=$(scripts/majors.sh); then
+  export PGSOCLE_TEST_MAJORS
+else
+  unset PGSOCLE_TEST_MAJORS
+  echo "other majors cannot be had here: testing with $(cd /usr/lib/postgresql && echo [0-9]*)"
+fi
+
+say "cargo test"
+cargo test --locked
+
+python_environment -r tests/requirements.txt
+collection_path
+say "pytest tests/unit"
+PYTHONPATH=$ANSIBLE_COLLECTIONS_PATH python3 -m pytest -q tests/unit
+
+# From here on hosts of their own, in containers: root's work.
+release_executable
+say "tests/transports.sh"
+as_root tests/hosts/machine.sh
+as_root env PATH="$PATH" tests/transports.sh
+for scenario in molecule/*/molecule.yml; do
+  scenario=$(basename "${scenario%/*}")
+  say "tests/molecule.sh $scenario"
+  as_root env PATH="$PATH" tests/molecule.sh "$scenario"
+done
