@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # molecule.sh SCENARIO [COMMAND]: runs a scenario of molecule/ (default: all of `test`) over a copy of the checkout.
-# Needs root and the programs of tests/requirements.txt; the collection's executable must be in bin/ (`make dist` puts it there).
+# Needs root and the programs of tests/requirements.txt; the collection's executable must be in libexec/ (`make dist` puts it there).
 set -eu
 scenario=${1:-default} command=${2:-test}
 checkout=$(cd "$(dirname "$0")/.." && pwd)

@@ -26,6 +26,10 @@ options:
     choices: [auto, temporary, never]
     default: auto
 attributes:
+  action_group:
+    description: Use C(group/socle.postgresql.all) in C(module_defaults) to set options for all modules of the collection.
+    support: full
+    membership: [socle.postgresql.all]
   platform:
     description: Where the target can be. No Python is needed on it, but for asynchronous tasks and become methods that need a terminal.
     support: full

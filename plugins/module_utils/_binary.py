@@ -10,8 +10,10 @@ The action plugin (on the controller) and the modules (on the target) build the 
 
 from __future__ import annotations
 
+import grp
 import json
 import os
+import pwd
 import stat
 
 from ansible.module_utils.basic import AnsibleModule
@@ -137,8 +139,18 @@ def _untrusted(path: str) -> str | None:
             return f"`{part}` belongs to the user id {info.st_uid}"
         if info.st_mode & stat.S_IWOTH and not sticky:
             return f"every user may write to `{part}`"
-        if info.st_mode & stat.S_IWGRP and not sticky and info.st_gid not in (0, _STAFF) and (me == 0 or info.st_gid != me):
+        if info.st_mode & stat.S_IWGRP and not sticky and not _our_own(info.st_gid):
             return f"the group id {info.st_gid} may write to `{part}`"
         if part == "/":
             return None
         part = os.path.dirname(part)
+
+
+def _our_own(group: int) -> bool:
+    """Whether only root and ourselves are in a group: root's, Debian's staff, or the one named after the user."""
+    if group in (0, _STAFF):
+        return True
+    try:
+        return grp.getgrgid(group).gr_name == pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return False

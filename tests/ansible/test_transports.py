@@ -57,7 +57,7 @@ def fixture_collections(tmp_path_factory):
     root = tmp_path_factory.mktemp("collections")
     copy = root / "ansible_collections/socle/postgresql"
     command(os.path.join(CHECKOUT, "tests", "copy.sh"), copy)
-    carried = copy / "bin/x86_64"
+    carried = copy / "libexec/x86_64"
     carried.mkdir(parents=True, exist_ok=True)
     shutil.copy(STUB, carried / "pgsocle")
     checksum = hashlib.sha256((carried / "pgsocle").read_bytes()).hexdigest()
@@ -250,7 +250,8 @@ def test_a_local_connection(hosts, become):
     ]
     command("podman", "exec", "-i", "pgsocle-transports", "sh", "-c", "rm -f /tmp/local-record*; cat >/tmp/book.yml", input=yaml.safe_dump(book))
     environment = ("PYTHONPATH=/opt/ansible", "ANSIBLE_COLLECTIONS_PATH=/opt/collections", "HOME=/tmp/home-" + user, "LC_ALL=C.UTF-8")
-    done = command("podman", "exec", "-u", user, "pgsocle-transports", "env", *environment, "python3", "-m", "ansible", "playbook", "-vvvv", *method, "/tmp/book.yml")
+    playbook = ("python3", "-m", "ansible", "playbook", "-vvvv", *method, "/tmp/book.yml")
+    done = command("podman", "exec", "-u", user, "pgsocle-transports", "env", *environment, *playbook)
     assert CANARY not in done
     assert SUDO_PASSWORD not in done
     _path, request, caller = command("podman", "exec", "pgsocle-transports", "cat", "/tmp/local-record").splitlines()

@@ -4,7 +4,9 @@
 set -eu
 suite=$1 image=localhost/pgsocle-host:$1
 podman image exists "$image" && exit 0
+# shellcheck disable=SC2016  # apt-get fills these in itself
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -m1 '/debian/*$')
+# shellcheck disable=SC2016
 security=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -m1 'security' || true)
 sources="deb $mirror $suite main"
 case $suite in
