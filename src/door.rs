@@ -1,5 +1,10 @@
 //! What both doors (JSON and command line) do before and after a run: whose settings, which rights, what to tell.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the door reads the environment and the settings file"
+)]
+
 use std::cell::RefCell;
 use std::time::Duration;
 

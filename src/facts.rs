@@ -58,11 +58,14 @@ pub struct DsnInfo {
     pub version: Option<Major>,
 }
 
+/// Looks, and gives the reply's own part.
+type Answer = fn(Value, &Site, &dyn Look) -> Result<Map<String, Value>>;
+
 /// A read-only kind.
 pub struct Fact {
     pub name: &'static str,
     pub schema: fn() -> Value,
-    pub answer: fn(Value, &Site, &dyn Look) -> Result<Map<String, Value>>,
+    pub answer: Answer,
 }
 
 pub const FACTS: &[Fact] = &[

@@ -1,5 +1,7 @@
 //! This machine: files, processes, and what `exec` and `sql` reach. The one place where steps become effects.
 
+#![expect(clippy::disallowed_methods, reason = "host/ is where effects live")]
+
 use std::cell::RefCell;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};

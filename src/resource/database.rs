@@ -9,7 +9,13 @@ pub mod facts {
         Ok(vec![])
     }
 }
-use crate::{host::Look, manifest::DatabaseSpec, plan::Plan, settings::InstancePaths, stage::*};
+use crate::{
+    host::Look,
+    manifest::DatabaseSpec,
+    plan::Plan,
+    settings::InstancePaths,
+    stage::{Stage, World},
+};
 pub struct Databases {
     pub view: bool,
 }
@@ -26,7 +32,7 @@ impl Stage for Databases {
     fn observe(&self, _: &dyn Look, _: &World) -> anyhow::Result<()> {
         Ok(())
     }
-    fn plan(&self, _: &()) -> anyhow::Result<Plan> {
+    fn plan(&self, (): &()) -> anyhow::Result<Plan> {
         Ok(Plan::default())
     }
 }

@@ -474,8 +474,8 @@ impl Wanted<'_> {
         Ok((grant, revoke))
     }
 
-    /// The change of the role itself, and that of its memberships.
-    fn change(&self, seen: &Seen) -> Result<(Option<Change>, Option<Change>)> {
+    /// CREATE ROLE or ALTER ROLE with what differs, its parameters and its comment; and whether the password is set.
+    fn statements(&self, facts: &ServerFacts) -> (Vec<Text>, bool) {
         let spec = self.spec;
         let name = ident(&spec.name);
         let mut options = Text::default();
@@ -498,7 +498,7 @@ impl Wanted<'_> {
         {
             options.push(format!(" VALID UNTIL {}", literal(until)));
         }
-        let password = self.password(&seen.facts);
+        let password = self.password(facts);
         if let Some(password) = &password {
             // A verifier holds neither quotes nor backslashes.
             options = options
@@ -538,8 +538,16 @@ impl Wanted<'_> {
                 .into(),
             );
         }
+        (statements, password.is_some())
+    }
+
+    /// The change of the role itself, and that of its memberships.
+    fn change(&self, seen: &Seen) -> Result<(Option<Change>, Option<Change>)> {
+        let spec = self.spec;
+        let name = ident(&spec.name);
+        let (statements, password_changes) = self.statements(&seen.facts);
         let (grant, revoke) = self.memberships()?;
-        let diff = self.diff(password.is_some(), &grant, &revoke);
+        let diff = self.diff(password_changes);
 
         let grants: Vec<Text> = grant
             .iter()
@@ -608,9 +616,8 @@ impl Wanted<'_> {
     }
 
     /// Managed attributes only, in a fixed order, before and after.
-    fn diff(&self, password_changes: bool, grant: &[String], revoke: &[String]) -> Diff {
+    fn diff(&self, password_changes: bool) -> Diff {
         let (spec, row) = (self.spec, self.row);
-        let _ = (grant, revoke);
         let managed_password = spec.password.is_some() || spec.encrypted_password.is_some();
         let had_password = row.is_some_and(|row| row.password.is_some());
         let settings = |values: &BTreeMap<String, String>| {

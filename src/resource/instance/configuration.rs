@@ -1,4 +1,4 @@
-//! postgresql.conf, pg_hba.conf, pg_ident.conf and psqlrc: written from templates at creation, edited in place later.
+//! postgresql.conf, `pg_hba.conf`, `pg_ident.conf` and psqlrc: written from templates at creation, edited in place later.
 
 use std::collections::BTreeSet;
 
@@ -44,7 +44,7 @@ struct New {
     wal: Utf8PathBuf,
 }
 
-/// What initdb writes into postgresql.conf by itself (initdb.c, setup_config): `settings_purge` leaves it.
+/// What initdb writes into postgresql.conf by itself (initdb.c, `setup_config)`: `settings_purge` leaves it.
 const INITDB: &[&str] = &[
     "autovacuum_worker_slots",
     "datestyle",
@@ -92,8 +92,8 @@ impl Stage for Configuration {
 
     fn observe(&self, look: &dyn Look, _: &World) -> Result<Seen> {
         let paths = &self.target.paths;
-        let conf = self.parse(look, &paths.datadir.join("postgresql.conf"))?;
-        let auto = self.parse(look, &paths.datadir.join("postgresql.auto.conf"))?;
+        let conf = Self::parse(look, &paths.datadir.join("postgresql.conf"))?;
+        let auto = Self::parse(look, &paths.datadir.join("postgresql.auto.conf"))?;
         let mut seen = Seen {
             new: None,
             conf,
@@ -118,7 +118,7 @@ impl Stage for Configuration {
             data: self.target.place(&paths.datadir),
             wal: self.target.place(&paths.waldir),
         };
-        let conf = self.parse(look, &new.data.join("postgresql.conf"))?;
+        let conf = Self::parse(look, &new.data.join("postgresql.conf"))?;
         Ok(Seen {
             new: Some(new),
             conf,
@@ -140,7 +140,7 @@ impl Stage for Configuration {
                 )),
                 _ => value,
             };
-            if self.same(seen, &name, value.as_deref()) {
+            if Self::same(seen, &name, value.as_deref()) {
                 continue;
             }
             if let Some(value) = &value {
@@ -168,7 +168,7 @@ impl Stage for Configuration {
 }
 
 impl Configuration {
-    fn parse(&self, look: &dyn Look, path: &Utf8Path) -> Result<Conf> {
+    fn parse(look: &dyn Look, path: &Utf8Path) -> Result<Conf> {
         Conf::parse(&look.read(path)?.unwrap_or_default()).with_context(|| path.to_string())
     }
 
@@ -185,7 +185,7 @@ impl Configuration {
         let mut wanted: Vec<(String, Option<String>)> = Vec::new();
         let mut put = |name: &str, value: Option<String>| {
             let name = name.to_lowercase();
-            let value = value.map(|value| self.resolve(&name, value, seen.memory));
+            let value = value.map(|value| Self::resolve(&name, value, seen.memory));
             match wanted.iter_mut().find(|(known, _)| *known == name) {
                 Some(slot) => slot.1 = value,
                 None => wanted.push((name, value)),
@@ -227,7 +227,7 @@ impl Configuration {
     }
 
     /// `N%` of the memory, and the braces of pglift's templates.
-    fn resolve(&self, name: &str, value: String, memory: u64) -> String {
+    fn resolve(name: &str, value: String, memory: u64) -> String {
         match name {
             "shared_buffers" | "effective_cache_size" => {
                 guc::memory_percent(&value, memory).unwrap_or(value)
@@ -236,7 +236,7 @@ impl Configuration {
         }
     }
 
-    fn same(&self, seen: &Seen, name: &str, value: Option<&str>) -> bool {
+    fn same(seen: &Seen, name: &str, value: Option<&str>) -> bool {
         match (seen.conf.get(name), value) {
             (None, None) => true,
             (Some(have), Some(want)) => {
@@ -251,17 +251,16 @@ impl Configuration {
         if seen.gucs.is_empty() || name.contains('.') {
             return Ok(());
         }
-        match find(&seen.gucs, name) {
-            Some(guc) => guc::check(guc, value).with_context(|| format!("setting `{name}`")),
-            None => {
-                let what = format!(
-                    "setting `{name}` is not known to PostgreSQL {}",
-                    self.target.paths.version
-                );
-                match crate::nearest::nearest(name, seen.gucs.iter().map(|guc| guc.name.as_str())) {
-                    Some(near) => bail_fault!(Input, "{what}"; "did you mean `{near}`?"),
-                    None => bail_fault!(Input, "{what}"),
-                }
+        if let Some(guc) = find(&seen.gucs, name) {
+            guc::check(guc, value).with_context(|| format!("setting `{name}`"))
+        } else {
+            let what = format!(
+                "setting `{name}` is not known to PostgreSQL {}",
+                self.target.paths.version
+            );
+            match crate::nearest::nearest(name, seen.gucs.iter().map(|guc| guc.name.as_str())) {
+                Some(near) => bail_fault!(Input, "{what}"; "did you mean `{near}`?"),
+                None => bail_fault!(Input, "{what}"),
             }
         }
     }
