@@ -109,13 +109,29 @@ const LAYERS: &[(&str, &[&str])] = &[
             "fault", "input", "manifest", "resource", "secret", "settings",
         ],
     ),
+    (
+        "facts",
+        &[
+            "fault",
+            "host::types",
+            "host::Look",
+            "input",
+            "manifest",
+            "nearest",
+            "pg",
+            "resource",
+            "secret",
+            "settings",
+        ],
+    ),
+    ("door", &["*"]),
     ("cli", &["*"]),
     ("ansible", &["*"]),
     ("main", &["ansible", "cli"]),
 ];
 
 /// The doors: they may print, read the environment and the clock.
-const DOORS: &[&str] = &["main", "cli", "ansible"];
+const DOORS: &[&str] = &["main", "door", "cli", "ansible"];
 
 /// What reaches out of the process. Only `host` may name it.
 const EFFECTS: &[&str] = &[
