@@ -18,10 +18,19 @@ pub struct Files {
 }
 
 impl Files {
-    pub fn observe(look: &dyn Look, paths: &InstancePaths, facts: &ServerFacts, hba: bool) -> Result<Self> {
+    pub fn observe(
+        look: &dyn Look,
+        paths: &InstancePaths,
+        facts: &ServerFacts,
+        hba: bool,
+    ) -> Result<Self> {
         let hba_path = Utf8Path::new(&facts.hba_file);
         Ok(Self {
-            hba: if hba { Some((hba_path.into(), look.read(hba_path)?.unwrap_or_default())) } else { None },
+            hba: if hba {
+                Some((hba_path.into(), look.read(hba_path)?.unwrap_or_default()))
+            } else {
+                None
+            },
             passfile: match &paths.passfile {
                 Some(path) => Some((path.clone(), look.read(path)?.unwrap_or_default())),
                 None => None,
@@ -31,17 +40,29 @@ impl Files {
 }
 
 /// Adds the changes of both files to the plan.
-pub fn plan(specs: &[RoleSpec], files: &Files, server: &Server, paths: &InstancePaths, plan: &mut Plan) -> Result<()> {
+pub fn plan(
+    specs: &[RoleSpec],
+    files: &Files,
+    server: &Server,
+    paths: &InstancePaths,
+    plan: &mut Plan,
+) -> Result<()> {
     if let Some((path, content)) = &files.hba {
         plan.changes.extend(hba(specs, path, content, server)?);
     }
     if let Some((path, content)) = &files.passfile {
-        plan.changes.extend(passfile(specs, path, content, server.port, paths)?);
+        plan.changes
+            .extend(passfile(specs, path, content, server.port, paths)?);
     }
     Ok(())
 }
 
-fn hba(specs: &[RoleSpec], path: &Utf8Path, content: &[u8], server: &Server) -> Result<Option<Change>> {
+fn hba(
+    specs: &[RoleSpec],
+    path: &Utf8Path,
+    content: &[u8],
+    server: &Server,
+) -> Result<Option<Change>> {
     let before = Hba::parse(content)?;
     let mut after = before.clone();
     for spec in specs {
@@ -58,7 +79,9 @@ fn hba(specs: &[RoleSpec], path: &Utf8Path, content: &[u8], server: &Server) -> 
     Ok((before.render() != after.render()).then(|| {
         let steps = vec![
             Step::write(path, Content::Bytes(after.render()), 0o600),
-            Step::Reload { server: server.clone() },
+            Step::Reload {
+                server: server.clone(),
+            },
         ];
         Change::new(
             Action::Alter,
@@ -82,10 +105,20 @@ fn entry(role: &str, record: &RoleHba) -> Record {
     };
     Record {
         kind,
-        databases: record.database.split(',').map(|name| name.trim().to_owned()).collect(),
+        databases: record
+            .database
+            .split(',')
+            .map(|name| name.trim().to_owned())
+            .collect(),
         users: vec![role.to_owned()],
-        address: record.connection.as_ref().map(|connection| connection.address.clone()),
-        netmask: record.connection.as_ref().and_then(|connection| connection.netmask.clone()),
+        address: record
+            .connection
+            .as_ref()
+            .map(|connection| connection.address.clone()),
+        netmask: record
+            .connection
+            .as_ref()
+            .and_then(|connection| connection.netmask.clone()),
         method: record.method.name().to_owned(),
         options: Vec::new(),
     }
@@ -103,7 +136,9 @@ fn passfile(
     let mut after = before.clone();
     for spec in specs {
         match (spec.state, spec.pgpass, &spec.password) {
-            (Presence::Present, Some(true), Some(password)) => _ = after.set("*", port, "*", &spec.name, password),
+            (Presence::Present, Some(true), Some(password)) => {
+                _ = after.set("*", port, "*", &spec.name, password)
+            }
             (Presence::Present, Some(false), _) | (Presence::Absent, ..) => {
                 after.remove("*", port, "*", &spec.name);
             }

@@ -55,25 +55,40 @@ pub fn server(world: &World) -> Result<&Server> {
 }
 
 /// Runs an observation beside the one of the server itself.
-pub fn observe<T: DeserializeOwned>(look: &dyn Look, query: Query) -> Result<(ServerFacts, Vec<T>)> {
+pub fn observe<T: DeserializeOwned>(
+    look: &dyn Look,
+    query: Query,
+) -> Result<(ServerFacts, Vec<T>)> {
     let mut answers = look.query(&[facts_query(&query), query])?.into_iter();
-    Ok((facts(answers.next().unwrap_or_default())?, rows(answers.next().unwrap_or_default())?))
+    Ok((
+        facts(answers.next().unwrap_or_default())?,
+        rows(answers.next().unwrap_or_default())?,
+    ))
 }
 
 /// Asks the server of a query for its [`ServerFacts`].
 pub fn facts_query(beside: &Query) -> Query {
-    Query { sql: include_str!("../sql/server.sql"), ..beside.clone() }
+    Query {
+        sql: include_str!("../sql/server.sql"),
+        ..beside.clone()
+    }
 }
 
 /// The answer to [`facts_query`].
 pub fn facts(answer: Vec<Value>) -> Result<ServerFacts> {
-    let facts = answer.into_iter().next().context("the server said nothing of itself")?;
+    let facts = answer
+        .into_iter()
+        .next()
+        .context("the server said nothing of itself")?;
     serde_json::from_value(facts).context("facts of the server")
 }
 
 /// Rows of an observation as the types of a stage.
 pub fn rows<T: DeserializeOwned>(values: Vec<Value>) -> Result<Vec<T>> {
-    values.into_iter().map(|value| serde_json::from_value(value).context("rows of an observation")).collect()
+    values
+        .into_iter()
+        .map(|value| serde_json::from_value(value).context("rows of an observation"))
+        .collect()
 }
 
 /// A standby refuses every write: said before, instead of by the server in the middle.
@@ -86,7 +101,11 @@ pub fn refuse_standby(facts: &ServerFacts, paths: &InstancePaths) -> Result<()> 
 
 /// `name=value` items of pg_db_role_setting as a map.
 pub fn settings_map(items: &[String]) -> BTreeMap<String, String> {
-    items.iter().filter_map(|item| item.split_once('=')).map(|(name, value)| (name.into(), value.into())).collect()
+    items
+        .iter()
+        .filter_map(|item| item.split_once('='))
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect()
 }
 
 /// Refuses a parameter that is given twice: the server does not tell upper from lower case in their names.
@@ -94,10 +113,16 @@ pub fn check_settings(what: &str, settings: Option<&Settings>) -> Result<()> {
     let mut seen = BTreeSet::new();
     for name in settings.into_iter().flatten().map(|(name, _)| name) {
         if name.is_empty() || name.contains('\0') {
-            bail_fault!(Input, "{what}: `settings` holds a parameter without a proper name");
+            bail_fault!(
+                Input,
+                "{what}: `settings` holds a parameter without a proper name"
+            );
         }
         if !seen.insert(name.to_ascii_lowercase()) {
-            bail_fault!(Input, "{what}: parameter `{name}` is given twice in `settings`");
+            bail_fault!(
+                Input,
+                "{what}: parameter `{name}` is given twice in `settings`"
+            );
         }
     }
     Ok(())
@@ -110,12 +135,21 @@ pub fn settings_changes(
     wanted: Option<&Settings>,
     purge: bool,
 ) -> Vec<(String, Option<String>)> {
-    let Some(wanted) = wanted else { return Vec::new() };
-    let wanted: BTreeMap<String, Option<&String>> =
-        wanted.iter().map(|(name, setting)| (name.to_ascii_lowercase(), setting.0.as_ref())).collect();
-    let present: BTreeMap<String, (&String, &String)> =
-        present.iter().map(|(name, value)| (name.to_ascii_lowercase(), (name, value))).collect();
-    let names: BTreeSet<&String> = wanted.keys().chain(present.keys().filter(|_| purge)).collect();
+    let Some(wanted) = wanted else {
+        return Vec::new();
+    };
+    let wanted: BTreeMap<String, Option<&String>> = wanted
+        .iter()
+        .map(|(name, setting)| (name.to_ascii_lowercase(), setting.0.as_ref()))
+        .collect();
+    let present: BTreeMap<String, (&String, &String)> = present
+        .iter()
+        .map(|(name, value)| (name.to_ascii_lowercase(), (name, value)))
+        .collect();
+    let names: BTreeSet<&String> = wanted
+        .keys()
+        .chain(present.keys().filter(|_| purge))
+        .collect();
     names
         .into_iter()
         .filter_map(|name| {
@@ -147,11 +181,23 @@ pub fn settings_after(
 }
 
 /// The managed ones of these parameters as a line of a diff; none when parameters are not managed.
-pub fn settings_line(values: &BTreeMap<String, String>, wanted: Option<&Settings>, purge: bool) -> Option<String> {
+pub fn settings_line(
+    values: &BTreeMap<String, String>,
+    wanted: Option<&Settings>,
+    purge: bool,
+) -> Option<String> {
     let wanted = wanted?;
-    let managed = |name: &String| purge || wanted.keys().any(|wanted| wanted.eq_ignore_ascii_case(name));
-    let lines: Vec<String> =
-        values.iter().filter(|(name, _)| managed(name)).map(|(name, value)| format!("{name}={value}")).collect();
+    let managed = |name: &String| {
+        purge
+            || wanted
+                .keys()
+                .any(|wanted| wanted.eq_ignore_ascii_case(name))
+    };
+    let lines: Vec<String> = values
+        .iter()
+        .filter(|(name, _)| managed(name))
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
     Some(lines.join(", "))
 }
 
@@ -165,13 +211,24 @@ fn same(name: &str, want: &str, have: &str) -> bool {
 /// `ALTER ROLE x SET parameter TO value`, `… RESET parameter` when there is none.
 pub fn set_parameter(object: &str, parameter: &str, value: Option<&str>) -> String {
     // `a.b` is two identifiers: a custom parameter of extension a.
-    let name = parameter.split('.').map(ident).collect::<Vec<_>>().join(".");
+    let name = parameter
+        .split('.')
+        .map(ident)
+        .collect::<Vec<_>>()
+        .join(".");
     match value {
         None => format!("ALTER {object} RESET {name}"),
         Some(value) if guc::is_list(parameter) => {
             let items = guc::split_list(value);
             let items: Vec<String> = items.iter().map(|item| literal(item)).collect();
-            format!("ALTER {object} SET {name} TO {}", if items.is_empty() { "''".into() } else { items.join(", ") })
+            format!(
+                "ALTER {object} SET {name} TO {}",
+                if items.is_empty() {
+                    "''".into()
+                } else {
+                    items.join(", ")
+                }
+            )
         }
         Some(value) => format!("ALTER {object} SET {name} TO {}", literal(value)),
     }
@@ -179,5 +236,9 @@ pub fn set_parameter(object: &str, parameter: &str, value: Option<&str>) -> Stri
 
 /// An empty comment is none.
 pub fn comment_literal(comment: &str) -> String {
-    if comment.is_empty() { "NULL".into() } else { literal(comment) }
+    if comment.is_empty() {
+        "NULL".into()
+    } else {
+        literal(comment)
+    }
 }

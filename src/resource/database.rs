@@ -27,10 +27,17 @@ use crate::stage::{AnyStage, Sight, Stage, World};
 const TEMPLATE: &str = "template1";
 
 /// The stages of a list of databases; with `view`, the first one's view is given in the reply.
-pub fn stages(specs: Vec<DatabaseSpec>, paths: InstancePaths, view: bool) -> Result<Vec<Box<dyn AnyStage>>> {
+pub fn stages(
+    specs: Vec<DatabaseSpec>,
+    paths: InstancePaths,
+    view: bool,
+) -> Result<Vec<Box<dyn AnyStage>>> {
     let mut databases = Databases::new(specs.clone(), paths.clone())?;
     databases.view = view;
-    Ok(vec![Box::new(databases), Box::new(Inner { specs, paths, view })])
+    Ok(vec![
+        Box::new(databases),
+        Box::new(Inner { specs, paths, view }),
+    ])
 }
 
 /// The databases of one instance.
@@ -84,14 +91,32 @@ struct Survey {
 }
 
 impl Survey {
-    fn observe(look: &dyn Look, world: &World, names: &[&str], counted: &[&str], roles: &[&str]) -> Result<Self> {
+    fn observe(
+        look: &dyn Look,
+        world: &World,
+        names: &[&str],
+        counted: &[&str],
+        roles: &[&str],
+    ) -> Result<Self> {
         let query = |sql, parameter| {
-            catalog::server(world)
-                .map(|server| Query { server: server.clone(), database: catalog::MAINTENANCE.into(), sql, parameter })
+            catalog::server(world).map(|server| Query {
+                server: server.clone(),
+                database: catalog::MAINTENANCE.into(),
+                sql,
+                parameter,
+            })
         };
-        let rows = query(include_str!("../sql/database.sql"), json!({ "names": names, "counted": counted }))?;
-        let surroundings = query(include_str!("../sql/surroundings.sql"), json!({ "roles": roles }))?;
-        let mut answers = look.query(&[catalog::facts_query(&rows), rows, surroundings])?.into_iter();
+        let rows = query(
+            include_str!("../sql/database.sql"),
+            json!({ "names": names, "counted": counted }),
+        )?;
+        let surroundings = query(
+            include_str!("../sql/surroundings.sql"),
+            json!({ "roles": roles }),
+        )?;
+        let mut answers = look
+            .query(&[catalog::facts_query(&rows), rows, surroundings])?
+            .into_iter();
         let mut next = || answers.next().unwrap_or_default();
         let facts = catalog::facts(next())?;
         let rows = catalog::rows(next())?;
@@ -102,16 +127,25 @@ impl Survey {
     /// Of a new cluster: the databases that initdb makes, owned by the superuser.
     fn predict(world: &World, paths: &InstancePaths) -> Result<Self> {
         let superuser = &catalog::server(world)?.user;
-        let rows = [catalog::MAINTENANCE, TEMPLATE, "template0"].map(|name| Row::initial(name, superuser));
+        let rows =
+            [catalog::MAINTENANCE, TEMPLATE, "template0"].map(|name| Row::initial(name, superuser));
         let around = Surroundings {
             roles: Some(vec![superuser.clone()]),
             tablespaces: Some(vec!["pg_default".into(), "pg_global".into()]),
         };
-        Ok(Self::new(world, ServerFacts::new_cluster(paths), rows.into(), around))
+        Ok(Self::new(
+            world,
+            ServerFacts::new_cluster(paths),
+            rows.into(),
+            around,
+        ))
     }
 
     fn new(world: &World, facts: ServerFacts, rows: Vec<Row>, around: Surroundings) -> Self {
-        let mut rows: BTreeMap<String, Row> = rows.into_iter().map(|row| (row.name.clone(), row)).collect();
+        let mut rows: BTreeMap<String, Row> = rows
+            .into_iter()
+            .map(|row| (row.name.clone(), row))
+            .collect();
         rows.retain(|name, _| world.databases.get(name) != Some(&false));
         let mut roles: BTreeSet<String> = around.roles.unwrap_or_default().into_iter().collect();
         for (name, made) in &world.roles {
@@ -121,7 +155,12 @@ impl Survey {
                 roles.remove(name);
             }
         }
-        Self { facts, rows, roles, tablespaces: around.tablespaces.unwrap_or_default() }
+        Self {
+            facts,
+            rows,
+            roles,
+            tablespaces: around.tablespaces.unwrap_or_default(),
+        }
     }
 }
 
@@ -140,18 +179,33 @@ impl Databases {
             inner::check(spec)?;
         }
         check_unique("database", specs.iter().map(|spec| spec.name.as_str()))?;
-        Ok(Self { specs, paths, view: false })
+        Ok(Self {
+            specs,
+            paths,
+            view: false,
+        })
     }
 
     fn names(&self) -> Vec<&str> {
-        self.specs.iter().map(|spec| spec.name.as_str()).chain([TEMPLATE]).collect()
+        self.specs
+            .iter()
+            .map(|spec| spec.name.as_str())
+            .chain([TEMPLATE])
+            .collect()
     }
 
     /// The host's locales, if a database asks for one that is the host's affair.
-    fn locales(&self, look: &dyn Look, rows: &BTreeMap<String, Row>) -> Result<Option<Vec<String>>> {
+    fn locales(
+        &self,
+        look: &dyn Look,
+        rows: &BTreeMap<String, Row>,
+    ) -> Result<Option<Vec<String>>> {
         let asked = self.specs.iter().any(|spec| {
             spec.locale_provider != Some(LocaleProvider::Builtin)
-                && spec.locale.as_ref().is_some_and(|locale| !["c", "posix"].contains(&folded(locale).as_str()))
+                && spec
+                    .locale
+                    .as_ref()
+                    .is_some_and(|locale| !["c", "posix"].contains(&folded(locale).as_str()))
                 && spec.state == Presence::Present
                 && !rows.contains_key(&spec.name)
         });
@@ -159,7 +213,9 @@ impl Databases {
             return Ok(None);
         }
         let output = look.probe(&Probe::locales())?;
-        Ok(output.success().then(|| output.text().lines().map(folded).collect()))
+        Ok(output
+            .success()
+            .then(|| output.text().lines().map(folded).collect()))
     }
 }
 
@@ -168,9 +224,22 @@ fn check(spec: &DatabaseSpec, paths: &InstancePaths) -> Result<()> {
     let what = format!("database `{name}`");
     check_identifier("database", name)?;
     let unsupported = [
-        ("publications", spec.publications.as_ref().is_some_and(|list| !list.is_empty())),
-        ("subscriptions", spec.subscriptions.as_ref().is_some_and(|list| !list.is_empty())),
-        ("clone", spec.clone.as_ref().is_some_and(|clone| !clone.is_null())),
+        (
+            "publications",
+            spec.publications
+                .as_ref()
+                .is_some_and(|list| !list.is_empty()),
+        ),
+        (
+            "subscriptions",
+            spec.subscriptions
+                .as_ref()
+                .is_some_and(|list| !list.is_empty()),
+        ),
+        (
+            "clone",
+            spec.clone.as_ref().is_some_and(|clone| !clone.is_null()),
+        ),
     ];
     for (option, given) in unsupported {
         if given {
@@ -190,7 +259,10 @@ fn check(spec: &DatabaseSpec, paths: &InstancePaths) -> Result<()> {
             bail_fault!(Input, "{what}: `{tablespace}` is no name of a tablespace"; "the default one is called `pg_default`");
         }
         if tablespace == "pg_global" {
-            bail_fault!(Input, "{what}: tablespace `pg_global` is for shared catalogs only");
+            bail_fault!(
+                Input,
+                "{what}: tablespace `pg_global` is for shared catalogs only"
+            );
         }
     }
     if let Some(owner) = &spec.owner {
@@ -199,13 +271,22 @@ fn check(spec: &DatabaseSpec, paths: &InstancePaths) -> Result<()> {
     if let Some(encoding) = &spec.encoding {
         check_encoding(encoding, &what)?;
     }
-    check_provider(paths.version, spec.locale_provider, spec.icu_locale.as_deref(), &what)?;
+    check_provider(
+        paths.version,
+        spec.locale_provider,
+        spec.icu_locale.as_deref(),
+        &what,
+    )?;
     if let (Some(LocaleProvider::Builtin), Some(locale)) = (spec.locale_provider, &spec.locale)
         && !["C", "C.UTF-8", "C.UTF8", "PG_UNICODE_FAST"].contains(&locale.as_str())
     {
         bail_fault!(Input, "{what}: locale provider `builtin` has no locale `{locale}`"; "it has `C`, `C.UTF-8`, and `PG_UNICODE_FAST` from PostgreSQL 18 on");
     }
-    for (option, value) in [("locale", &spec.locale), ("icu_locale", &spec.icu_locale), ("comment", &spec.comment)] {
+    for (option, value) in [
+        ("locale", &spec.locale),
+        ("icu_locale", &spec.icu_locale),
+        ("comment", &spec.comment),
+    ] {
         if value.as_ref().is_some_and(|value| value.contains('\0')) {
             bail_fault!(Input, "{what}: `{option}` holds a NUL character");
         }
@@ -221,7 +302,11 @@ impl Stage for Databases {
     }
 
     fn sight(&self, world: &World) -> Sight {
-        if self.specs.is_empty() { Sight::Skip } else { world.catalog_sight() }
+        if self.specs.is_empty() {
+            Sight::Skip
+        } else {
+            world.catalog_sight()
+        }
     }
 
     fn observe(&self, look: &dyn Look, world: &World) -> Result<Seen> {
@@ -231,16 +316,28 @@ impl Stage for Databases {
             .filter(|spec| spec.state == Presence::Absent || spec.tablespace.is_some())
             .map(|spec| spec.name.as_str())
             .collect();
-        let owners: Vec<&str> = self.specs.iter().filter_map(|spec| spec.owner.as_deref()).collect();
+        let owners: Vec<&str> = self
+            .specs
+            .iter()
+            .filter_map(|spec| spec.owner.as_deref())
+            .collect();
         let survey = Survey::observe(look, world, &self.names(), &counted, &owners)?;
         let locales = self.locales(look, &survey.rows)?;
-        Ok(Seen { server: catalog::server(world)?.clone(), survey, locales })
+        Ok(Seen {
+            server: catalog::server(world)?.clone(),
+            survey,
+            locales,
+        })
     }
 
     fn predict(&self, look: &dyn Look, world: &World) -> Result<Seen> {
         let survey = Survey::predict(world, &self.paths)?;
         let locales = self.locales(look, &survey.rows)?;
-        Ok(Seen { server: catalog::server(world)?.clone(), survey, locales })
+        Ok(Seen {
+            server: catalog::server(world)?.clone(),
+            survey,
+            locales,
+        })
     }
 
     fn plan(&self, seen: &Seen) -> Result<Plan> {
@@ -250,7 +347,12 @@ impl Stage for Databases {
             let row = seen.survey.rows.get(&spec.name);
             match (spec.state, row) {
                 (Presence::Present, row) => {
-                    let want = Wanted { spec, row, template: seen.survey.rows.get(TEMPLATE), version: self.paths.version };
+                    let want = Wanted {
+                        spec,
+                        row,
+                        template: seen.survey.rows.get(TEMPLATE),
+                        version: self.paths.version,
+                    };
                     plan.changes.extend(want.changes(seen)?);
                     if row.is_none() {
                         plan.facts.push(Fact::Database(spec.name.clone()));
@@ -280,7 +382,10 @@ fn drop(spec: &DatabaseSpec, row: &Row, seen: &Seen) -> Result<Change> {
         );
     }
     if name == catalog::MAINTENANCE {
-        bail_fault!(Conflict, "database `{name}` is the one that the server is maintained from: it is not dropped");
+        bail_fault!(
+            Conflict,
+            "database `{name}` is the one that the server is maintained from: it is not dropped"
+        );
     }
     let sessions = row.sessions.unwrap_or_default();
     if sessions > 0 && !spec.force_drop {
@@ -295,7 +400,10 @@ fn drop(spec: &DatabaseSpec, row: &Row, seen: &Seen) -> Result<Change> {
     if sessions > 0 {
         summary.push_str(&format!(", which {}", uses(sessions)));
     }
-    let lines = [("name", Some(name.clone())), ("owner", Some(row.owner.clone()))];
+    let lines = [
+        ("name", Some(name.clone())),
+        ("owner", Some(row.owner.clone())),
+    ];
     let object = format!("database {name}");
     Ok(Change::new(
         Action::Drop,
@@ -305,13 +413,21 @@ fn drop(spec: &DatabaseSpec, row: &Row, seen: &Seen) -> Result<Change> {
         Impact::Destructive,
         vec![
             Step::Disconnect,
-            Step::sql_alone(&seen.server, catalog::MAINTENANCE, format!("DROP DATABASE {}{force}", ident(name))),
+            Step::sql_alone(
+                &seen.server,
+                catalog::MAINTENANCE,
+                format!("DROP DATABASE {}{force}", ident(name)),
+            ),
         ],
     ))
 }
 
 fn uses(sessions: i64) -> String {
-    if sessions == 1 { "1 session uses".into() } else { format!("{sessions} sessions use") }
+    if sessions == 1 {
+        "1 session uses".into()
+    } else {
+        format!("{sessions} sessions use")
+    }
 }
 
 impl Row {
@@ -347,7 +463,14 @@ impl Row {
             ("encoding", json!(self.encoding)),
             ("locale", json!(self.collate)),
             ("locale_provider", json!(self.locale_provider)),
-            ("icu_locale", json!(self.provider_locale.as_ref().filter(|_| self.locale_provider.as_deref() == Some("icu")))),
+            (
+                "icu_locale",
+                json!(
+                    self.provider_locale
+                        .as_ref()
+                        .filter(|_| self.locale_provider.as_deref() == Some("icu"))
+                ),
+            ),
             ("tablespace", json!(self.tablespace)),
             ("connection_limit", json!(self.connection_limit)),
             ("settings", json!(self.settings())),

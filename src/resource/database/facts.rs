@@ -37,9 +37,15 @@ pub fn get(look: &dyn Look, server: &Server, name: &str) -> Result<Value> {
         sql: include_str!("../../sql/database.sql"),
         parameter: json!({ "names": [name], "counted": [] }),
     };
-    let rows: Vec<Row> = catalog::rows(look.query(std::slice::from_ref(&query))?.pop().unwrap_or_default())?;
+    let rows: Vec<Row> = catalog::rows(
+        look.query(std::slice::from_ref(&query))?
+            .pop()
+            .unwrap_or_default(),
+    )?;
     let Some(row) = rows.into_iter().next() else {
-        return Err(fault!(NotFound, "database `{name}` does not exist"; "list them with `pgsocle database list`"));
+        return Err(
+            fault!(NotFound, "database `{name}` does not exist"; "list them with `pgsocle database list`"),
+        );
     };
     let mut view = row.view();
     let (mut schemas, mut extensions) = (Value::Null, Value::Null);
@@ -50,8 +56,12 @@ pub fn get(look: &dyn Look, server: &Server, name: &str) -> Result<Value> {
             parameter: json!({ "schemas": null, "absent_schemas": [], "absent_extensions": [] }),
             ..query
         };
-        let inside: Option<Inside> = catalog::rows(look.query(&[query])?.pop().unwrap_or_default())?.pop();
-        let inside = inside.unwrap_or(Inside { schemas: None, extensions: None });
+        let inside: Option<Inside> =
+            catalog::rows(look.query(&[query])?.pop().unwrap_or_default())?.pop();
+        let inside = inside.unwrap_or(Inside {
+            schemas: None,
+            extensions: None,
+        });
         schemas = inside
             .schemas
             .into_iter()
@@ -71,7 +81,12 @@ pub fn get(look: &dyn Look, server: &Server, name: &str) -> Result<Value> {
 }
 
 /// Databases that accept connections, with their sizes in bytes: those named, or all, without those excluded.
-pub fn list(look: &dyn Look, server: &Server, names: &[String], exclude: &[String]) -> Result<Vec<Value>> {
+pub fn list(
+    look: &dyn Look,
+    server: &Server,
+    names: &[String],
+    exclude: &[String],
+) -> Result<Vec<Value>> {
     let query = Query {
         server: server.clone(),
         database: catalog::MAINTENANCE.into(),

@@ -9,7 +9,9 @@ use serde_json::{Map, Value, json};
 
 use super::{Row, Survey, TEMPLATE};
 use crate::host::{Look, Query, Server};
-use crate::manifest::{DatabaseSpec, ExtensionSpec, Presence, SchemaSpec, check_identifier, check_unique};
+use crate::manifest::{
+    DatabaseSpec, ExtensionSpec, Presence, SchemaSpec, check_identifier, check_unique,
+};
 use crate::nearest;
 use crate::pg::ident::{ident, literal};
 use crate::pg::version::Major;
@@ -31,37 +33,64 @@ pub struct Inner {
 pub fn declared(spec: &DatabaseSpec) -> bool {
     spec.state == Presence::Present
         && (spec.schemas.as_ref().is_some_and(|list| !list.is_empty())
-            || spec.extensions.as_ref().is_some_and(|list| !list.is_empty()))
+            || spec
+                .extensions
+                .as_ref()
+                .is_some_and(|list| !list.is_empty()))
 }
 
 /// Checks what can be checked without looking.
 pub fn check(spec: &DatabaseSpec) -> Result<()> {
     let what = format!("database `{}`", spec.name);
     let (schemas, extensions) = (schemas(spec), extensions(spec));
-    check_unique(&format!("{what}: schema"), schemas.iter().map(|schema| schema.name.as_str()))?;
-    check_unique(&format!("{what}: extension"), extensions.iter().map(|extension| extension.name.as_str()))?;
+    check_unique(
+        &format!("{what}: schema"),
+        schemas.iter().map(|schema| schema.name.as_str()),
+    )?;
+    check_unique(
+        &format!("{what}: extension"),
+        extensions.iter().map(|extension| extension.name.as_str()),
+    )?;
     for schema in schemas {
         check_identifier(&format!("{what}: schema"), &schema.name)?;
         if schema.name.starts_with("pg_") || schema.name == "information_schema" {
             bail_fault!(Input, "{what}: schema `{}` is one of the system's", schema.name; "names of schemas do not begin with `pg_`");
         }
         if schema.cascade && schema.state == Presence::Present {
-            bail_fault!(Input, "{what}: `cascade` of schema `{}` needs `state: absent`", schema.name);
+            bail_fault!(
+                Input,
+                "{what}: `cascade` of schema `{}` needs `state: absent`",
+                schema.name
+            );
         }
     }
     for extension in extensions {
         check_identifier(&format!("{what}: extension"), &extension.name)?;
         if extension.cascade && extension.state == Presence::Present {
-            bail_fault!(Input, "{what}: `cascade` of extension `{}` needs `state: absent`", extension.name);
+            bail_fault!(
+                Input,
+                "{what}: `cascade` of extension `{}` needs `state: absent`",
+                extension.name
+            );
         }
-        if extension.version.as_ref().is_some_and(|version| version.is_empty() || version.contains('\0')) {
+        if extension
+            .version
+            .as_ref()
+            .is_some_and(|version| version.is_empty() || version.contains('\0'))
+        {
             bail_fault!(Input, "{what}: the version of extension `{}` is empty or holds a NUL character", extension.name; "leave it out for the default one");
         }
         if let Some(schema) = &extension.schema
             && extension.state == Presence::Present
-            && schemas.iter().any(|other| other.name == *schema && other.state == Presence::Absent)
+            && schemas
+                .iter()
+                .any(|other| other.name == *schema && other.state == Presence::Absent)
         {
-            bail_fault!(Input, "{what}: extension `{}` is to be in schema `{schema}`, which is to be absent", extension.name);
+            bail_fault!(
+                Input,
+                "{what}: extension `{}` is to be in schema `{schema}`, which is to be absent",
+                extension.name
+            );
         }
     }
     Ok(())
@@ -136,9 +165,20 @@ struct Version {
 
 impl From<Observed> for Inside {
     fn from(observed: Observed) -> Self {
-        let schemas = observed.schemas.into_iter().flatten().map(|schema| (schema.name.clone(), schema));
-        let extensions = observed.extensions.into_iter().flatten().map(|extension| (extension.name.clone(), extension));
-        Self { schemas: schemas.collect(), extensions: extensions.collect() }
+        let schemas = observed
+            .schemas
+            .into_iter()
+            .flatten()
+            .map(|schema| (schema.name.clone(), schema));
+        let extensions = observed
+            .extensions
+            .into_iter()
+            .flatten()
+            .map(|extension| (extension.name.clone(), extension));
+        Self {
+            schemas: schemas.collect(),
+            extensions: extensions.collect(),
+        }
     }
 }
 
@@ -146,8 +186,17 @@ impl Inside {
     /// As initdb leaves template0.
     fn initial(version: Major, superuser: &str) -> Self {
         // From 15 on the owner of a database owns its public schema, by way of this role.
-        let owner = if version >= Major::new(15) { "pg_database_owner" } else { superuser };
-        let public = Schema { name: "public".into(), owner: owner.into(), extension: None, contents: None };
+        let owner = if version >= Major::new(15) {
+            "pg_database_owner"
+        } else {
+            superuser
+        };
+        let public = Schema {
+            name: "public".into(),
+            owner: owner.into(),
+            extension: None,
+            contents: None,
+        };
         let plpgsql = Extension {
             name: "plpgsql".into(),
             version: "1.0".into(),
@@ -177,12 +226,19 @@ pub struct Seen {
 
 impl Inner {
     fn wanted(&self) -> impl Iterator<Item = &DatabaseSpec> {
-        self.specs.iter().filter(|spec| spec.state == Presence::Present && (self.view || declared(spec)))
+        self.specs
+            .iter()
+            .filter(|spec| spec.state == Presence::Present && (self.view || declared(spec)))
     }
 
     fn roles(&self) -> Vec<&str> {
         self.wanted()
-            .flat_map(|spec| schemas(spec).iter().map(|schema| schema.owner.as_deref()).chain([spec.owner.as_deref()]))
+            .flat_map(|spec| {
+                schemas(spec)
+                    .iter()
+                    .map(|schema| schema.owner.as_deref())
+                    .chain([spec.owner.as_deref()])
+            })
             .flatten()
             .collect()
     }
@@ -192,7 +248,11 @@ impl Inner {
         let names: BTreeSet<&str> = schemas(spec)
             .iter()
             .map(|schema| schema.name.as_str())
-            .chain(extensions(spec).iter().filter_map(|extension| extension.schema.as_deref()))
+            .chain(
+                extensions(spec)
+                    .iter()
+                    .filter_map(|extension| extension.schema.as_deref()),
+            )
             .chain(["public"])
             .collect();
         let absent_schemas: Vec<&str> = schemas(spec)
@@ -209,20 +269,46 @@ impl Inner {
         json!({ "schemas": names, "absent_schemas": absent_schemas, "absent_extensions": absent_extensions })
     }
 
-    fn seen(&self, world: &World, survey: Survey, insides: BTreeMap<String, Inside>) -> Result<Seen> {
-        let made = world.databases.iter().filter(|(_, made)| **made).map(|(name, _)| name.clone()).collect();
+    fn seen(
+        &self,
+        world: &World,
+        survey: Survey,
+        insides: BTreeMap<String, Inside>,
+    ) -> Result<Seen> {
+        let made = world
+            .databases
+            .iter()
+            .filter(|(_, made)| **made)
+            .map(|(name, _)| name.clone())
+            .collect();
         let server = catalog::server(world)?.clone();
-        Ok(Seen { server, survey, insides, available: None, made, view: world.view.clone() })
+        Ok(Seen {
+            server,
+            survey,
+            insides,
+            available: None,
+            made,
+            view: world.view.clone(),
+        })
     }
 }
 
 /// Whether an extension has to be made or brought to another version: only then it matters what is available.
 fn needs_available(spec: &DatabaseSpec, inside: &Inside) -> bool {
-    extensions(spec).iter().filter(|extension| extension.state == Presence::Present).any(|extension| {
-        inside.extensions.get(&extension.name).is_none_or(|present| {
-            extension.version.as_ref().is_some_and(|version| *version != present.version)
+    extensions(spec)
+        .iter()
+        .filter(|extension| extension.state == Presence::Present)
+        .any(|extension| {
+            inside
+                .extensions
+                .get(&extension.name)
+                .is_none_or(|present| {
+                    extension
+                        .version
+                        .as_ref()
+                        .is_some_and(|version| *version != present.version)
+                })
         })
-    })
 }
 
 impl Stage for Inner {
@@ -233,12 +319,20 @@ impl Stage for Inner {
     }
 
     fn sight(&self, world: &World) -> Sight {
-        if self.wanted().next().is_none() { Sight::Skip } else { world.catalog_sight() }
+        if self.wanted().next().is_none() {
+            Sight::Skip
+        } else {
+            world.catalog_sight()
+        }
     }
 
     fn observe(&self, look: &dyn Look, world: &World) -> Result<Seen> {
         let server = catalog::server(world)?;
-        let names: Vec<&str> = self.wanted().map(|spec| spec.name.as_str()).chain([TEMPLATE]).collect();
+        let names: Vec<&str> = self
+            .wanted()
+            .map(|spec| spec.name.as_str())
+            .chain([TEMPLATE])
+            .collect();
         let survey = Survey::observe(look, world, &names, &[], &self.roles())?;
         let template = survey.rows.get(TEMPLATE);
         let initial = || Inside::initial(self.paths.version, &server.user);
@@ -250,7 +344,12 @@ impl Stage for Inner {
                 Some(_) => continue,
                 // In a run that has not acted yet: it will be a copy of a template.
                 None => match template {
-                    Some(template) if template.allows_connections && copies(spec, template, self.paths.version)? => &template.name,
+                    Some(template)
+                        if template.allows_connections
+                            && copies(spec, template, self.paths.version)? =>
+                    {
+                        &template.name
+                    }
                     _ => {
                         insides.insert(spec.name.clone(), initial());
                         continue;
@@ -270,15 +369,24 @@ impl Stage for Inner {
             insides.insert(name.clone(), observed.map(Inside::from).unwrap_or_default());
         }
         let mut seen = self.seen(world, survey, insides)?;
-        if self.wanted().any(|spec| seen.insides.get(&spec.name).is_some_and(|inside| needs_available(spec, inside))) {
+        if self.wanted().any(|spec| {
+            seen.insides
+                .get(&spec.name)
+                .is_some_and(|inside| needs_available(spec, inside))
+        }) {
             let query = Query {
                 server: server.clone(),
                 database: catalog::MAINTENANCE.into(),
                 sql: include_str!("../../sql/available.sql"),
                 parameter: Value::Null,
             };
-            let rows: Vec<Available> = catalog::rows(look.query(&[query])?.pop().unwrap_or_default())?;
-            seen.available = Some(rows.into_iter().map(|row| (row.name.clone(), row)).collect());
+            let rows: Vec<Available> =
+                catalog::rows(look.query(&[query])?.pop().unwrap_or_default())?;
+            seen.available = Some(
+                rows.into_iter()
+                    .map(|row| (row.name.clone(), row))
+                    .collect(),
+            );
         }
         Ok(seen)
     }
@@ -289,7 +397,12 @@ impl Stage for Inner {
         let superuser = &catalog::server(world)?.user;
         let insides = self
             .wanted()
-            .map(|spec| (spec.name.clone(), Inside::initial(self.paths.version, superuser)))
+            .map(|spec| {
+                (
+                    spec.name.clone(),
+                    Inside::initial(self.paths.version, superuser),
+                )
+            })
             .collect();
         self.seen(world, Survey::predict(world, &self.paths)?, insides)
     }
@@ -329,7 +442,13 @@ impl Stage for Inner {
 
 /// Whether a new database will be a copy of template1 (else of template0).
 fn copies(spec: &DatabaseSpec, template: &Row, version: Major) -> Result<bool> {
-    super::Wanted { spec, row: None, template: Some(template), version }.copies_template()
+    super::Wanted {
+        spec,
+        row: None,
+        template: Some(template),
+        version,
+    }
+    .copies_template()
 }
 
 /// With the last change the new database stands, and is not taken back any more.
@@ -337,8 +456,15 @@ fn settle(name: &str, changes: &mut Vec<Change>) {
     let last = changes.pop().unwrap_or_else(|| {
         // All of it came with the template.
         let object = format!("database {name}");
-        Change::new(Action::Alter, &object, format!("keep database `{name}`"), Diff::new(&object, "", ""), Impact::None, Vec::new())
-            .transient()
+        Change::new(
+            Action::Alter,
+            &object,
+            format!("keep database `{name}`"),
+            Diff::new(&object, "", ""),
+            Impact::None,
+            Vec::new(),
+        )
+        .transient()
     });
     changes.push(last.settles(Scope::Database(name.to_owned())));
 }
@@ -354,16 +480,24 @@ impl Wanted<'_> {
     /// In an order in which nothing is in the way of what follows: a schema must be there before what is in it,
     /// and is dropped after that has been dropped or moved.
     fn changes(&self) -> Result<Vec<Change>> {
-        let (there, gone): (Vec<_>, Vec<_>) =
-            extensions(self.spec).iter().partition(|extension| extension.state == Presence::Present);
+        let (there, gone): (Vec<_>, Vec<_>) = extensions(self.spec)
+            .iter()
+            .partition(|extension| extension.state == Presence::Present);
         let mut changes = Vec::new();
         let needs = |name: &str| -> Vec<String> {
-            self.inside.extensions.get(name).and_then(|extension| extension.requires.clone()).unwrap_or_default()
+            self.inside
+                .extensions
+                .get(name)
+                .and_then(|extension| extension.requires.clone())
+                .unwrap_or_default()
         };
         for extension in in_order(&gone, &needs).into_iter().rev() {
             changes.extend(self.drop_extension(extension)?);
         }
-        for schema in schemas(self.spec).iter().filter(|schema| schema.state == Presence::Present) {
+        for schema in schemas(self.spec)
+            .iter()
+            .filter(|schema| schema.state == Presence::Present)
+        {
             changes.extend(self.schema(schema)?);
         }
         for extension in in_order(&there, &|name| self.requires(name)) {
@@ -372,13 +506,24 @@ impl Wanted<'_> {
                 Some(present) => self.alter_extension(extension, present)?,
             });
         }
-        for schema in schemas(self.spec).iter().filter(|schema| schema.state == Presence::Absent) {
+        for schema in schemas(self.spec)
+            .iter()
+            .filter(|schema| schema.state == Presence::Absent)
+        {
             changes.extend(self.drop_schema(schema)?);
         }
         Ok(changes)
     }
 
-    fn change(&self, action: Action, kind: &str, name: &str, lines: [&Lines; 2], impact: Impact, statements: &[String]) -> Change {
+    fn change(
+        &self,
+        action: Action,
+        kind: &str,
+        name: &str,
+        lines: [&Lines; 2],
+        impact: Impact,
+        statements: &[String],
+    ) -> Change {
         let database = &self.spec.name;
         let verb = action.to_string();
         let object = format!("{kind} {name} of database {database}");
@@ -389,7 +534,10 @@ impl Wanted<'_> {
             let name = [("name", Some(name.to_owned()))];
             attributes(&name) + &attributes(lines)
         };
-        let statements = statements.iter().map(|statement| statement.clone().into()).collect();
+        let statements = statements
+            .iter()
+            .map(|statement| statement.clone().into())
+            .collect();
         Change::new(
             action,
             &object,
@@ -413,20 +561,43 @@ impl Wanted<'_> {
         }
         let Some(present) = self.inside.schemas.get(name) else {
             let owner = want.owner.as_ref().or(self.spec.owner.as_ref());
-            let authorization = owner.map(|owner| format!(" AUTHORIZATION {}", ident(owner))).unwrap_or_default();
+            let authorization = owner
+                .map(|owner| format!(" AUTHORIZATION {}", ident(owner)))
+                .unwrap_or_default();
             let statement = format!("CREATE SCHEMA {}{authorization}", ident(name));
             let after = vec![("owner", owner.cloned())];
-            return Ok(Some(self.change(Action::Create, "schema", name, [&vec![], &after], Impact::None, &[statement])));
+            return Ok(Some(self.change(
+                Action::Create,
+                "schema",
+                name,
+                [&vec![], &after],
+                Impact::None,
+                &[statement],
+            )));
         };
-        let Some(owner) = want.owner.as_ref().filter(|owner| **owner != present.owner) else { return Ok(None) };
+        let Some(owner) = want.owner.as_ref().filter(|owner| **owner != present.owner) else {
+            return Ok(None);
+        };
         let statement = format!("ALTER SCHEMA {} OWNER TO {}", ident(name), ident(owner));
-        let (before, after) = (vec![("owner", Some(present.owner.clone()))], vec![("owner", Some(owner.clone()))]);
-        Ok(Some(self.change(Action::Alter, "schema", name, [&before, &after], Impact::None, &[statement])))
+        let (before, after) = (
+            vec![("owner", Some(present.owner.clone()))],
+            vec![("owner", Some(owner.clone()))],
+        );
+        Ok(Some(self.change(
+            Action::Alter,
+            "schema",
+            name,
+            [&before, &after],
+            Impact::None,
+            &[statement],
+        )))
     }
 
     fn drop_schema(&self, want: &SchemaSpec) -> Result<Option<Change>> {
         let (database, name) = (&self.spec.name, &want.name);
-        let Some(present) = self.inside.schemas.get(name) else { return Ok(None) };
+        let Some(present) = self.inside.schemas.get(name) else {
+            return Ok(None);
+        };
         if let Some(extension) = present.extension.as_ref() {
             if self.drops(extension) {
                 return Ok(None);
@@ -441,7 +612,12 @@ impl Wanted<'_> {
             .contents
             .iter()
             .flatten()
-            .filter(|objects| objects.extension.as_ref().is_none_or(|extension| !self.leaves(extension, name)))
+            .filter(|objects| {
+                objects
+                    .extension
+                    .as_ref()
+                    .is_none_or(|extension| !self.leaves(extension, name))
+            })
             .collect();
         if !contents.is_empty() && !want.cascade {
             bail_fault!(
@@ -452,43 +628,67 @@ impl Wanted<'_> {
         }
         let mut before = vec![("owner", Some(present.owner.clone()))];
         before.push(("contents", (!contents.is_empty()).then(|| list(&contents))));
-        let (impact, how) = if contents.is_empty() { (Impact::None, "") } else { (Impact::Destructive, " CASCADE") };
+        let (impact, how) = if contents.is_empty() {
+            (Impact::None, "")
+        } else {
+            (Impact::Destructive, " CASCADE")
+        };
         let statement = format!("DROP SCHEMA {}{how}", ident(name));
-        Ok(Some(self.change(Action::Drop, "schema", name, [&before, &vec![]], impact, &[statement])))
+        Ok(Some(self.change(
+            Action::Drop,
+            "schema",
+            name,
+            [&before, &vec![]],
+            impact,
+            &[statement],
+        )))
     }
 
     /// Whether this run drops the extension.
     fn drops(&self, extension: &str) -> bool {
-        extensions(self.spec).iter().any(|other| other.name == extension && other.state == Presence::Absent)
+        extensions(self.spec)
+            .iter()
+            .any(|other| other.name == extension && other.state == Presence::Absent)
     }
 
     /// Whether this run drops the extension or moves it out of the schema.
     fn leaves(&self, extension: &str, schema: &str) -> bool {
         self.drops(extension)
-            || extensions(self.spec)
-                .iter()
-                .any(|other| other.name == extension && other.schema.as_ref().is_some_and(|wanted| wanted != schema))
+            || extensions(self.spec).iter().any(|other| {
+                other.name == extension
+                    && other.schema.as_ref().is_some_and(|wanted| wanted != schema)
+            })
     }
 
     /// The version that a new extension will have, if that is known.
     fn version(&self, name: &str) -> Option<&Version> {
         let available = self.seen.available.as_ref()?.get(name)?;
-        let wanted = extensions(self.spec).iter().find(|extension| extension.name == name);
-        let version = wanted.and_then(|extension| extension.version.as_ref()).or(available.default_version.as_ref())?;
+        let wanted = extensions(self.spec)
+            .iter()
+            .find(|extension| extension.name == name);
+        let version = wanted
+            .and_then(|extension| extension.version.as_ref())
+            .or(available.default_version.as_ref())?;
         available.versions.as_ref()?.get(version)
     }
 
     fn requires(&self, name: &str) -> Vec<String> {
-        self.version(name).and_then(|version| version.requires.clone()).unwrap_or_default()
+        self.version(name)
+            .and_then(|version| version.requires.clone())
+            .unwrap_or_default()
     }
 
     /// Refuses an extension or a version of it that the server does not have.
     fn check_available(&self, name: &str, version: Option<&str>) -> Result<()> {
-        let Some(all) = &self.seen.available else { return Ok(()) };
+        let Some(all) = &self.seen.available else {
+            return Ok(());
+        };
         let database = &self.spec.name;
         let Some(available) = all.get(name) else {
             let near = nearest::nearest(name, all.keys().map(String::as_str));
-            let near = near.map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
+            let near = near
+                .map(|near| format!("did you mean `{near}`? "))
+                .unwrap_or_default();
             bail_fault!(
                 NotFound,
                 "extension `{name}` of database `{database}` is not available on this server";
@@ -499,7 +699,11 @@ impl Wanted<'_> {
         if let Some(version) = version
             && !versions.is_some_and(|versions| versions.contains_key(version))
         {
-            let known: Vec<String> = versions.into_iter().flatten().map(|(version, _)| format!("`{version}`")).collect();
+            let known: Vec<String> = versions
+                .into_iter()
+                .flatten()
+                .map(|(version, _)| format!("`{version}`"))
+                .collect();
             bail_fault!(
                 NotFound,
                 "extension `{name}` of database `{database}` is not available in version `{version}`";
@@ -511,8 +715,9 @@ impl Wanted<'_> {
 
     /// Refuses a schema that will not be there.
     fn check_schema(&self, extension: &str, schema: &str) -> Result<()> {
-        let declared =
-            schemas(self.spec).iter().any(|other| other.name == schema && other.state == Presence::Present);
+        let declared = schemas(self.spec)
+            .iter()
+            .any(|other| other.name == schema && other.state == Presence::Present);
         if declared || self.inside.schemas.contains_key(schema) || schema == "pg_catalog" {
             return Ok(());
         }
@@ -539,7 +744,10 @@ impl Wanted<'_> {
         }
         let mut statement = format!("CREATE EXTENSION {}", ident(name));
         // Our sessions have pg_catalog alone in their search path: an extension must not land there.
-        let schema = want.schema.as_deref().or_else(|| only.is_none().then_some("public"));
+        let schema = want
+            .schema
+            .as_deref()
+            .or_else(|| only.is_none().then_some("public"));
         if let Some(schema) = schema {
             self.check_schema(name, schema)?;
             statement.push_str(&format!(" SCHEMA {}", ident(schema)));
@@ -552,7 +760,11 @@ impl Wanted<'_> {
             .needed(name)
             .into_iter()
             .filter(|needed| !self.inside.extensions.contains_key(needed))
-            .filter(|needed| !extensions(self.spec).iter().any(|other| other.name == *needed))
+            .filter(|needed| {
+                !extensions(self.spec)
+                    .iter()
+                    .any(|other| other.name == *needed)
+            })
             .collect();
         for needed in &brings {
             self.check_available(needed, None)?;
@@ -562,7 +774,14 @@ impl Wanted<'_> {
             ("version", want.version.clone()),
             ("brings", (!brings.is_empty()).then(|| brings.join(", "))),
         ];
-        Ok(self.change(Action::Create, "extension", name, [&vec![], &after], Impact::None, &[statement]))
+        Ok(self.change(
+            Action::Create,
+            "extension",
+            name,
+            [&vec![], &after],
+            Impact::None,
+            &[statement],
+        ))
     }
 
     /// All that an extension requires, directly or not.
@@ -580,11 +799,23 @@ impl Wanted<'_> {
     fn alter_extension(&self, want: &ExtensionSpec, present: &Extension) -> Result<Option<Change>> {
         let name = &want.name;
         let (mut before, mut after, mut statements) = (Vec::new(), Vec::new(), Vec::new());
-        if let Some(version) = want.version.as_ref().filter(|version| **version != present.version) {
+        if let Some(version) = want
+            .version
+            .as_ref()
+            .filter(|version| **version != present.version)
+        {
             self.check_available(name, Some(version))?;
-            statements.push(format!("ALTER EXTENSION {} UPDATE TO {}", ident(name), literal(version)));
+            statements.push(format!(
+                "ALTER EXTENSION {} UPDATE TO {}",
+                ident(name),
+                literal(version)
+            ));
         }
-        if let Some(schema) = want.schema.as_ref().filter(|schema| **schema != present.schema) {
+        if let Some(schema) = want
+            .schema
+            .as_ref()
+            .filter(|schema| **schema != present.schema)
+        {
             if !present.relocatable {
                 bail_fault!(
                     Conflict,
@@ -593,7 +824,11 @@ impl Wanted<'_> {
                 );
             }
             self.check_schema(name, schema)?;
-            statements.push(format!("ALTER EXTENSION {} SET SCHEMA {}", ident(name), ident(schema)));
+            statements.push(format!(
+                "ALTER EXTENSION {} SET SCHEMA {}",
+                ident(name),
+                ident(schema)
+            ));
         }
         if let Some(schema) = &want.schema {
             before.push(("schema", Some(present.schema.clone())));
@@ -603,18 +838,33 @@ impl Wanted<'_> {
             before.push(("version", Some(present.version.clone())));
             after.push(("version", Some(version.clone())));
         }
-        Ok((!statements.is_empty())
-            .then(|| self.change(Action::Alter, "extension", name, [&before, &after], Impact::None, &statements)))
+        Ok((!statements.is_empty()).then(|| {
+            self.change(
+                Action::Alter,
+                "extension",
+                name,
+                [&before, &after],
+                Impact::None,
+                &statements,
+            )
+        }))
     }
 
     fn drop_extension(&self, want: &ExtensionSpec) -> Result<Option<Change>> {
         let (database, name) = (&self.spec.name, &want.name);
-        let Some(present) = self.inside.extensions.get(name) else { return Ok(None) };
+        let Some(present) = self.inside.extensions.get(name) else {
+            return Ok(None);
+        };
         let dependents: Vec<&Objects> = present
             .dependents
             .iter()
             .flatten()
-            .filter(|objects| objects.extension.as_ref().is_none_or(|extension| !self.drops(extension)))
+            .filter(|objects| {
+                objects
+                    .extension
+                    .as_ref()
+                    .is_none_or(|extension| !self.drops(extension))
+            })
             .collect();
         if !dependents.is_empty() && !want.cascade {
             bail_fault!(
@@ -626,18 +876,36 @@ impl Wanted<'_> {
         let before = vec![
             ("schema", Some(present.schema.clone())),
             ("version", Some(present.version.clone())),
-            ("dependents", (!dependents.is_empty()).then(|| list(&dependents))),
+            (
+                "dependents",
+                (!dependents.is_empty()).then(|| list(&dependents)),
+            ),
         ];
-        let how = if dependents.is_empty() { "" } else { " CASCADE" };
+        let how = if dependents.is_empty() {
+            ""
+        } else {
+            " CASCADE"
+        };
         let statement = format!("DROP EXTENSION {}{how}", ident(name));
         // Its tables, and what the server keeps for it, go with it.
-        Ok(Some(self.change(Action::Drop, "extension", name, [&before, &vec![]], Impact::Destructive, &[statement])))
+        Ok(Some(self.change(
+            Action::Drop,
+            "extension",
+            name,
+            [&before, &vec![]],
+            Impact::Destructive,
+            &[statement],
+        )))
     }
 
     /// Schemas and extensions as `get` will show them once the plan is carried out.
     fn view(&self) -> (Value, Value) {
-        let mut schemas: BTreeMap<&str, Option<&str>> =
-            self.inside.schemas.values().map(|schema| (schema.name.as_str(), Some(schema.owner.as_str()))).collect();
+        let mut schemas: BTreeMap<&str, Option<&str>> = self
+            .inside
+            .schemas
+            .values()
+            .map(|schema| (schema.name.as_str(), Some(schema.owner.as_str())))
+            .collect();
         for want in self::schemas(self.spec) {
             if want.state == Presence::Absent {
                 schemas.remove(want.name.as_str());
@@ -651,11 +919,21 @@ impl Wanted<'_> {
             .inside
             .extensions
             .values()
-            .map(|extension| (extension.name.as_str(), (Some(extension.schema.as_str()), Some(extension.version.as_str()))))
+            .map(|extension| {
+                (
+                    extension.name.as_str(),
+                    (
+                        Some(extension.schema.as_str()),
+                        Some(extension.version.as_str()),
+                    ),
+                )
+            })
             .collect();
         let needed: Vec<String> = self::extensions(self.spec)
             .iter()
-            .filter(|want| want.state == Presence::Present && !self.inside.extensions.contains_key(&want.name))
+            .filter(|want| {
+                want.state == Presence::Present && !self.inside.extensions.contains_key(&want.name)
+            })
             .flat_map(|want| self.needed(&want.name))
             .collect();
         for name in &needed {
@@ -666,7 +944,9 @@ impl Wanted<'_> {
                 extensions.remove(want.name.as_str());
                 continue;
             }
-            let (schema, version) = extensions.entry(&want.name).or_insert_with(|| self.fresh(&want.name));
+            let (schema, version) = extensions
+                .entry(&want.name)
+                .or_insert_with(|| self.fresh(&want.name));
             *schema = want.schema.as_deref().or(*schema);
             *version = want.version.as_deref().or(*version);
         }
@@ -681,8 +961,14 @@ impl Wanted<'_> {
 
     /// Schema and version of an extension made with nothing said about it.
     fn fresh(&self, name: &str) -> (Option<&str>, Option<&str>) {
-        let default = self.seen.available.as_ref().and_then(|all| all.get(name)?.default_version.as_deref());
-        let only = self.version(name).and_then(|version| version.schema.as_deref());
+        let default = self
+            .seen
+            .available
+            .as_ref()
+            .and_then(|all| all.get(name)?.default_version.as_deref());
+        let only = self
+            .version(name)
+            .and_then(|version| version.schema.as_deref());
         (only.or(Some("public")), default)
     }
 }
@@ -690,7 +976,10 @@ impl Wanted<'_> {
 type Lines = Vec<(&'static str, Option<String>)>;
 
 /// The extensions of a list, each after those of the list that it requires.
-fn in_order<'a>(list: &[&'a ExtensionSpec], requires: &dyn Fn(&str) -> Vec<String>) -> Vec<&'a ExtensionSpec> {
+fn in_order<'a>(
+    list: &[&'a ExtensionSpec],
+    requires: &dyn Fn(&str) -> Vec<String>,
+) -> Vec<&'a ExtensionSpec> {
     fn visit<'a>(
         name: &str,
         list: &[&'a ExtensionSpec],
@@ -717,18 +1006,24 @@ fn in_order<'a>(list: &[&'a ExtensionSpec], requires: &dyn Fn(&str) -> Vec<Strin
 fn list(objects: &[&Objects]) -> String {
     let words: Vec<String> = objects
         .iter()
-        .map(|Objects { kind, count, extension }| {
-            let plural = match (count, kind.as_str()) {
-                (1, _) => "",
-                (_, kind) if kind.ends_with("ss") || kind.ends_with('x') => "es",
-                _ => "s",
-            };
-            match extension {
-                Some(extension) if kind == "extension" => format!("extension `{extension}`"),
-                Some(extension) => format!("{count} {kind}{plural} of extension `{extension}`"),
-                None => format!("{count} {kind}{plural}"),
-            }
-        })
+        .map(
+            |Objects {
+                 kind,
+                 count,
+                 extension,
+             }| {
+                let plural = match (count, kind.as_str()) {
+                    (1, _) => "",
+                    (_, kind) if kind.ends_with("ss") || kind.ends_with('x') => "es",
+                    _ => "s",
+                };
+                match extension {
+                    Some(extension) if kind == "extension" => format!("extension `{extension}`"),
+                    Some(extension) => format!("{count} {kind}{plural} of extension `{extension}`"),
+                    None => format!("{count} {kind}{plural}"),
+                }
+            },
+        )
         .collect();
     words.join(", ")
 }

@@ -30,7 +30,11 @@ impl Wanted<'_> {
             None => Ok(vec![self.creation(seen)?]),
             Some(row) => {
                 self.check_creation_only(row)?;
-                Ok(self.alteration(row, seen).into_iter().chain(self.move_to_tablespace(row, seen)?).collect())
+                Ok(self
+                    .alteration(row, seen)
+                    .into_iter()
+                    .chain(self.move_to_tablespace(row, seen)?)
+                    .collect())
             }
         }
     }
@@ -45,7 +49,12 @@ impl Wanted<'_> {
         if let Some(tablespace) = &self.spec.tablespace
             && !seen.survey.tablespaces.contains(tablespace)
         {
-            let known = seen.survey.tablespaces.iter().map(String::as_str).filter(|name| *name != "pg_global");
+            let known = seen
+                .survey
+                .tablespaces
+                .iter()
+                .map(String::as_str)
+                .filter(|name| *name != "pg_global");
             let hint = nearest::hint(tablespace, known).unwrap_or_default();
             bail_fault!(NotFound, "database `{name}`: tablespace `{tablespace}` does not exist"; "{hint}");
         }
@@ -61,10 +70,16 @@ impl Wanted<'_> {
         let provider = spec.locale_provider.map(LocaleProvider::name);
         let differs = |want: Option<&str>, have: Option<&String>| matches!((want, have), (Some(want), Some(have)) if want != have);
         let encoding = spec.encoding.as_ref().filter(|want| {
-            row.encoding.as_ref().is_some_and(|have| folded_encoding(want) != folded_encoding(have))
+            row.encoding
+                .as_ref()
+                .is_some_and(|have| folded_encoding(want) != folded_encoding(have))
         });
         let differences = [
-            ("encoding", encoding.map(String::as_str), row.encoding.as_ref()),
+            (
+                "encoding",
+                encoding.map(String::as_str),
+                row.encoding.as_ref(),
+            ),
             (
                 "locale_provider",
                 provider.filter(|want| differs(Some(want), row.locale_provider.as_ref())),
@@ -72,14 +87,21 @@ impl Wanted<'_> {
             ),
             (
                 "locale",
-                spec.locale.as_deref().filter(|want| row.collate.is_some() && !has_locale(row, want)),
-                if row.locale_provider.as_deref() == Some("builtin") { row.provider_locale.as_ref() } else { row.collate.as_ref() },
+                spec.locale
+                    .as_deref()
+                    .filter(|want| row.collate.is_some() && !has_locale(row, want)),
+                if row.locale_provider.as_deref() == Some("builtin") {
+                    row.provider_locale.as_ref()
+                } else {
+                    row.collate.as_ref()
+                },
             ),
             (
                 "icu_locale",
-                spec.icu_locale
-                    .as_deref()
-                    .filter(|want| row.collate.is_some() && row.provider_locale.as_deref().map(folded) != Some(folded(want))),
+                spec.icu_locale.as_deref().filter(|want| {
+                    row.collate.is_some()
+                        && row.provider_locale.as_deref().map(folded) != Some(folded(want))
+                }),
                 row.provider_locale.as_ref(),
             ),
         ];
@@ -100,15 +122,22 @@ impl Wanted<'_> {
         let (spec, template) = (self.spec, self.template);
         let mut clauses = Vec::new();
         if let Some(encoding) = &spec.encoding
-            && template.and_then(|row| row.encoding.as_deref()).map(folded_encoding) != Some(folded_encoding(encoding))
+            && template
+                .and_then(|row| row.encoding.as_deref())
+                .map(folded_encoding)
+                != Some(folded_encoding(encoding))
         {
             clauses.push(format!("ENCODING {}", literal(encoding)));
         }
         let have = template.and_then(|row| row.locale_provider.as_deref());
-        let new_locale = spec.locale.as_ref().filter(|want| !template.is_some_and(|row| has_locale(row, want)));
+        let new_locale = spec
+            .locale
+            .as_ref()
+            .filter(|want| !template.is_some_and(|row| has_locale(row, want)));
         // A locale by itself is one of libc, whatever the template's provider.
         let provider = spec.locale_provider.or_else(|| {
-            (new_locale.is_some() && have.is_some_and(|have| have != "libc")).then_some(LocaleProvider::Libc)
+            (new_locale.is_some() && have.is_some_and(|have| have != "libc"))
+                .then_some(LocaleProvider::Libc)
         });
         if let Some(provider) = provider
             && have != Some(provider.name())
@@ -121,7 +150,11 @@ impl Wanted<'_> {
                     clauses.push(format!("BUILTIN_LOCALE {}", literal(locale)));
                 }
                 None if have != Some("builtin") => {
-                    bail_fault!(Input, "database `{}`: `locale_provider: builtin` needs `locale`, as `C.UTF-8`", spec.name)
+                    bail_fault!(
+                        Input,
+                        "database `{}`: `locale_provider: builtin` needs `locale`, as `C.UTF-8`",
+                        spec.name
+                    )
                 }
                 _ => {}
             }
@@ -130,7 +163,10 @@ impl Wanted<'_> {
             clauses.push(format!("LC_COLLATE {locale} LC_CTYPE {locale}"));
         }
         if let Some(locale) = &spec.icu_locale
-            && template.and_then(|row| row.provider_locale.as_deref()).map(folded) != Some(folded(locale))
+            && template
+                .and_then(|row| row.provider_locale.as_deref())
+                .map(folded)
+                != Some(folded(locale))
         {
             clauses.push(format!("ICU_LOCALE {}", literal(locale)));
         }
@@ -171,7 +207,10 @@ impl Wanted<'_> {
             create.push_str(&format!(" CONNECTION LIMIT {limit}"));
         }
         // A session of ours in template1 would keep the server from copying it.
-        let mut steps = vec![Step::Disconnect, Step::sql_alone(&seen.server, catalog::MAINTENANCE, create)];
+        let mut steps = vec![
+            Step::Disconnect,
+            Step::sql_alone(&seen.server, catalog::MAINTENANCE, create),
+        ];
         let rest = self.settings_and_comment();
         if !rest.is_empty() {
             steps.push(Step::sql(&seen.server, catalog::MAINTENANCE, rest));
@@ -179,15 +218,36 @@ impl Wanted<'_> {
         let drop = format!("DROP DATABASE IF EXISTS {}", ident(name));
         let object = format!("database {name}");
         let scope = Scope::Database(name.clone());
-        let change = Change::new(Action::Create, object, format!("create database `{name}`"), self.diff(), Impact::None, steps)
-            .undo(scope.clone(), vec![Step::Disconnect, Step::sql_alone(&seen.server, catalog::MAINTENANCE, drop)]);
+        let change = Change::new(
+            Action::Create,
+            object,
+            format!("create database `{name}`"),
+            self.diff(),
+            Impact::None,
+            steps,
+        )
+        .undo(
+            scope.clone(),
+            vec![
+                Step::Disconnect,
+                Step::sql_alone(&seen.server, catalog::MAINTENANCE, drop),
+            ],
+        );
         // With things inside, the database stands only when they do.
-        Ok(if inner::declared(spec) { change } else { change.settles(scope) })
+        Ok(if inner::declared(spec) {
+            change
+        } else {
+            change.settles(scope)
+        })
     }
 
     fn settings(&self) -> Vec<(String, Option<String>)> {
         let present = self.row.map(Row::settings).unwrap_or_default();
-        catalog::settings_changes(&present, self.spec.settings.as_ref(), self.spec.settings_purge)
+        catalog::settings_changes(
+            &present,
+            self.spec.settings.as_ref(),
+            self.spec.settings_purge,
+        )
     }
 
     fn settings_and_comment(&self) -> Vec<Text> {
@@ -195,12 +255,25 @@ impl Wanted<'_> {
         let mut statements: Vec<Text> = self
             .settings()
             .iter()
-            .map(|(parameter, value)| catalog::set_parameter(&format!("DATABASE {name}"), parameter, value.as_deref()).into())
+            .map(|(parameter, value)| {
+                catalog::set_parameter(&format!("DATABASE {name}"), parameter, value.as_deref())
+                    .into()
+            })
             .collect();
         if let Some(comment) = &self.spec.comment
-            && self.row.and_then(|row| row.comment.as_deref()).unwrap_or_default() != comment
+            && self
+                .row
+                .and_then(|row| row.comment.as_deref())
+                .unwrap_or_default()
+                != comment
         {
-            statements.push(format!("COMMENT ON DATABASE {name} IS {}", catalog::comment_literal(comment)).into());
+            statements.push(
+                format!(
+                    "COMMENT ON DATABASE {name} IS {}",
+                    catalog::comment_literal(comment)
+                )
+                .into(),
+            );
         }
         statements
     }
@@ -212,7 +285,10 @@ impl Wanted<'_> {
         if let Some(owner) = spec.owner.as_ref().filter(|owner| **owner != row.owner) {
             statements.push(format!("ALTER DATABASE {name} OWNER TO {}", ident(owner)).into());
         }
-        if let Some(limit) = spec.connection_limit.filter(|limit| *limit != row.connection_limit) {
+        if let Some(limit) = spec
+            .connection_limit
+            .filter(|limit| *limit != row.connection_limit)
+        {
             statements.push(format!("ALTER DATABASE {name} CONNECTION LIMIT {limit}").into());
         }
         statements.extend(self.settings_and_comment());
@@ -231,7 +307,12 @@ impl Wanted<'_> {
     /// A change of its own: all files are copied, and nobody may use the database meanwhile.
     fn move_to_tablespace(&self, row: &Row, seen: &Seen) -> Result<Option<Change>> {
         let name = &self.spec.name;
-        let Some(tablespace) = self.spec.tablespace.as_ref().filter(|wanted| **wanted != row.tablespace) else {
+        let Some(tablespace) = self
+            .spec
+            .tablespace
+            .as_ref()
+            .filter(|wanted| **wanted != row.tablespace)
+        else {
             return Ok(None);
         };
         let sessions = row.sessions.unwrap_or_default();
@@ -243,37 +324,69 @@ impl Wanted<'_> {
             );
         }
         // Not from within.
-        let from = if name == catalog::MAINTENANCE { TEMPLATE } else { catalog::MAINTENANCE };
-        let statement = format!("ALTER DATABASE {} SET TABLESPACE {}", ident(name), ident(tablespace));
-        let lines = |tablespace: &str| attributes(&[("name", Some(name.clone())), ("tablespace", Some(tablespace.to_owned()))]);
+        let from = if name == catalog::MAINTENANCE {
+            TEMPLATE
+        } else {
+            catalog::MAINTENANCE
+        };
+        let statement = format!(
+            "ALTER DATABASE {} SET TABLESPACE {}",
+            ident(name),
+            ident(tablespace)
+        );
+        let lines = |tablespace: &str| {
+            attributes(&[
+                ("name", Some(name.clone())),
+                ("tablespace", Some(tablespace.to_owned())),
+            ])
+        };
         Ok(Some(Change::new(
             Action::Alter,
             format!("database {name}"),
             format!("move database `{name}` to tablespace `{tablespace}`"),
-            Diff::new(format!("tablespace of database {name}"), lines(&row.tablespace), lines(tablespace)),
+            Diff::new(
+                format!("tablespace of database {name}"),
+                lines(&row.tablespace),
+                lines(tablespace),
+            ),
             Impact::Rewrite,
-            vec![Step::Disconnect, Step::sql_alone(&seen.server, from, statement), Step::Disconnect],
+            vec![
+                Step::Disconnect,
+                Step::sql_alone(&seen.server, from, statement),
+                Step::Disconnect,
+            ],
         )))
     }
 
     /// Managed attributes only, in a fixed order, before and after; the tablespace of an existing one has its own.
     fn diff(&self) -> Diff {
         let (spec, row) = (self.spec, self.row);
-        let settings = |values| catalog::settings_line(values, spec.settings.as_ref(), spec.settings_purge);
+        let settings =
+            |values| catalog::settings_line(values, spec.settings.as_ref(), spec.settings_purge);
         let present = row.map(Row::settings).unwrap_or_default();
         let wanted = catalog::settings_after(&present, &self.settings());
-        let mut after = vec![("name", Some(spec.name.clone())), ("owner", spec.owner.clone())];
+        let mut after = vec![
+            ("name", Some(spec.name.clone())),
+            ("owner", spec.owner.clone()),
+        ];
         if row.is_none() {
             after.extend([
                 ("encoding", spec.encoding.clone()),
                 ("locale", spec.locale.clone()),
-                ("locale_provider", spec.locale_provider.map(|provider| provider.name().to_owned())),
+                (
+                    "locale_provider",
+                    spec.locale_provider
+                        .map(|provider| provider.name().to_owned()),
+                ),
                 ("icu_locale", spec.icu_locale.clone()),
                 ("tablespace", spec.tablespace.clone()),
             ]);
         }
         after.extend([
-            ("connection_limit", spec.connection_limit.map(|limit| limit.to_string())),
+            (
+                "connection_limit",
+                spec.connection_limit.map(|limit| limit.to_string()),
+            ),
             ("settings", settings(&wanted)),
             ("comment", spec.comment.clone()),
         ]);
@@ -281,12 +394,25 @@ impl Wanted<'_> {
             attributes(&[
                 ("name", Some(spec.name.clone())),
                 ("owner", spec.owner.as_ref().map(|_| row.owner.clone())),
-                ("connection_limit", spec.connection_limit.map(|_| row.connection_limit.to_string())),
+                (
+                    "connection_limit",
+                    spec.connection_limit
+                        .map(|_| row.connection_limit.to_string()),
+                ),
                 ("settings", settings(&present)),
-                ("comment", spec.comment.as_ref().map(|_| row.comment.clone().unwrap_or_default())),
+                (
+                    "comment",
+                    spec.comment
+                        .as_ref()
+                        .map(|_| row.comment.clone().unwrap_or_default()),
+                ),
             ])
         });
-        Diff::new(format!("database {}", spec.name), before.unwrap_or_default(), attributes(&after))
+        Diff::new(
+            format!("database {}", spec.name),
+            before.unwrap_or_default(),
+            attributes(&after),
+        )
     }
 
     /// The database as `get` will show it once the plan is carried out, without what is inside.
@@ -299,7 +425,10 @@ impl Wanted<'_> {
             is_template: false,
             settings: None,
             comment: None,
-            ..self.template.cloned().unwrap_or_else(|| Row::initial(TEMPLATE, superuser))
+            ..self
+                .template
+                .cloned()
+                .unwrap_or_else(|| Row::initial(TEMPLATE, superuser))
         });
         let set = |field: &mut String, wanted: &Option<String>| {
             if let Some(wanted) = wanted {
@@ -323,7 +452,12 @@ impl Wanted<'_> {
             row.comment = (!comment.is_empty()).then(|| comment.clone());
         }
         let settings = catalog::settings_after(&row.settings(), &self.settings());
-        row.settings = Some(settings.into_iter().map(|(name, value)| format!("{name}={value}")).collect());
+        row.settings = Some(
+            settings
+                .into_iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect(),
+        );
         row.view()
     }
 }
@@ -331,5 +465,6 @@ impl Wanted<'_> {
 /// Whether `locale` says what the database has: libc's for both collation and character types, or its provider's.
 fn has_locale(row: &Row, locale: &str) -> bool {
     let same = |have: &Option<String>| have.as_deref().map(folded) == Some(folded(locale));
-    (row.locale_provider.as_deref() != Some("builtin") && same(&row.collate) && same(&row.ctype)) || same(&row.provider_locale)
+    (row.locale_provider.as_deref() != Some("builtin") && same(&row.collate) && same(&row.ctype))
+        || same(&row.provider_locale)
 }
