@@ -5,7 +5,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::host::{Look, Server};
 use crate::manifest::{Presence, RoleHba, RoleSpec};
-use crate::pg::hba::{ConnectionType, Hba, Position, Record};
+use crate::pg::hba::{self, ConnectionType, Hba, Position, Record};
 use crate::pg::pgpass::Pgpass;
 use crate::plan::{Action, Change, Content, Diff, Impact, Plan, Step};
 use crate::resource::catalog::ServerFacts;
@@ -48,7 +48,8 @@ pub fn plan(
     plan: &mut Plan,
 ) -> Result<()> {
     if let Some((path, content)) = &files.hba {
-        plan.changes.extend(hba(specs, path, content, server)?);
+        plan.changes
+            .extend(hba_change(specs, path, content, server)?);
     }
     if let Some((path, content)) = &files.passfile {
         plan.changes
@@ -57,17 +58,17 @@ pub fn plan(
     Ok(())
 }
 
-fn hba(
+fn hba_change(
     specs: &[RoleSpec],
     path: &Utf8Path,
     content: &[u8],
     server: &Server,
 ) -> Result<Option<Change>> {
-    let before = Hba::parse(content)?;
+    let before = Hba::parse(content);
     let mut after = before.clone();
     for spec in specs {
         for record in spec.hba_records.iter().flatten() {
-            let entry = entry(&spec.name, record);
+            let entry = entry(&spec.name, record)?;
             let wanted = record.state == Presence::Present && spec.state == Presence::Present;
             if wanted {
                 after.add(&entry, &Position::Last);
@@ -87,30 +88,26 @@ fn hba(
             Action::Alter,
             "file pg_hba.conf",
             "change pg_hba.conf and reload",
-            Diff::new(path.as_str(), text(content), text(&after.render())),
+            Diff::new(path.as_str(), before.masked(), after.masked()),
             Impact::Reload,
             steps,
         )
     }))
 }
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn entry(role: &str, record: &RoleHba) -> Record {
+fn entry(role: &str, record: &RoleHba) -> Result<Record> {
     let kind = match &record.connection {
         None => ConnectionType::Local,
-        Some(connection) => ConnectionType::from(connection.kind.name()),
+        Some(connection) => connection.kind.name().parse()?,
     };
-    Record {
+    Ok(Record {
         kind,
         databases: record
             .database
             .split(',')
             .map(|name| name.trim().to_owned())
             .collect(),
-        users: vec![role.to_owned()],
+        users: vec![hba::name(role)],
         address: record
             .connection
             .as_ref()
@@ -121,7 +118,7 @@ fn entry(role: &str, record: &RoleHba) -> Record {
             .and_then(|connection| connection.netmask.clone()),
         method: record.method.name().to_owned(),
         options: Vec::new(),
-    }
+    })
 }
 
 /// pglift's form of an entry: `*:port:*:role:password`.

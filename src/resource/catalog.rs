@@ -60,10 +60,8 @@ pub fn observe<T: DeserializeOwned>(
     query: Query,
 ) -> Result<(ServerFacts, Vec<T>)> {
     let mut answers = look.query(&[facts_query(&query), query])?.into_iter();
-    Ok((
-        facts(answers.next().unwrap_or_default())?,
-        rows(answers.next().unwrap_or_default())?,
-    ))
+    let mut next = || answers.next().unwrap_or_default();
+    Ok((facts(next())?, rows(next())?))
 }
 
 /// Asks the server of a query for its [`ServerFacts`].
@@ -76,10 +74,8 @@ pub fn facts_query(beside: &Query) -> Query {
 
 /// The answer to [`facts_query`].
 pub fn facts(answer: Vec<Value>) -> Result<ServerFacts> {
-    let facts = answer
-        .into_iter()
-        .next()
-        .context("the server said nothing of itself")?;
+    let facts = answer.into_iter().next();
+    let facts = facts.context("the server said nothing of itself")?;
     serde_json::from_value(facts).context("facts of the server")
 }
 

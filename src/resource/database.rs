@@ -7,7 +7,7 @@ mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ use crate::pg::ident::ident;
 use crate::plan::{Action, Change, Diff, Fact, Impact, Plan, Step, attributes};
 use crate::resource::catalog::{self, ServerFacts};
 use crate::resource::instance::cluster::{check_encoding, check_provider, folded};
-use crate::settings::paths::InstancePaths;
+use crate::settings::InstancePaths;
 use crate::stage::{AnyStage, Sight, Stage, World};
 
 /// What a new database is copied from, unless its encoding or locale differ.
@@ -351,7 +351,6 @@ impl Stage for Databases {
                         spec,
                         row,
                         template: seen.survey.rows.get(TEMPLATE),
-                        version: self.paths.version,
                     };
                     plan.changes.extend(want.changes(seen)?);
                     if row.is_none() {

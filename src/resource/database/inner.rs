@@ -17,7 +17,7 @@ use crate::pg::ident::{ident, literal};
 use crate::pg::version::Major;
 use crate::plan::{Action, Change, Diff, Impact, Plan, Scope, Step, attributes};
 use crate::resource::catalog;
-use crate::settings::paths::InstancePaths;
+use crate::settings::InstancePaths;
 use crate::stage::{Catalogs, Sight, Stage, World};
 use crate::{bail_fault, fault};
 
@@ -344,10 +344,7 @@ impl Stage for Inner {
                 Some(_) => continue,
                 // In a run that has not acted yet: it will be a copy of a template.
                 None => match template {
-                    Some(template)
-                        if template.allows_connections
-                            && copies(spec, template, self.paths.version)? =>
-                    {
+                    Some(template) if template.allows_connections && copies(spec, template)? => {
                         &template.name
                     }
                     _ => {
@@ -441,12 +438,11 @@ impl Stage for Inner {
 }
 
 /// Whether a new database will be a copy of template1 (else of template0).
-fn copies(spec: &DatabaseSpec, template: &Row, version: Major) -> Result<bool> {
+fn copies(spec: &DatabaseSpec, template: &Row) -> Result<bool> {
     super::Wanted {
         spec,
         row: None,
         template: Some(template),
-        version,
     }
     .copies_template()
 }

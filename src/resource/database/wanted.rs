@@ -8,7 +8,6 @@ use crate::bail_fault;
 use crate::manifest::{DatabaseSpec, LocaleProvider};
 use crate::nearest;
 use crate::pg::ident::{ident, literal};
-use crate::pg::version::Major;
 use crate::plan::{Action, Change, Diff, Impact, Scope, Step, attributes};
 use crate::resource::catalog;
 use crate::resource::instance::cluster::{folded, folded_encoding};
@@ -19,7 +18,6 @@ pub struct Wanted<'a> {
     pub row: Option<&'a Row>,
     /// The row of template1.
     pub template: Option<&'a Row>,
-    pub version: Major,
 }
 
 impl Wanted<'_> {
