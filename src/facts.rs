@@ -170,7 +170,8 @@ fn database_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<Stri
     let Some(server) = or_none(server(site, look, params.instance.as_ref()))? else {
         return Ok(reply("databases", json!([])));
     };
-    let databases = crate::resource::database::facts::list(look, &server, params.name.as_deref())?;
+    let names: Vec<String> = params.name.into_iter().collect();
+    let databases = crate::resource::database::facts::list(look, &server, &names, &[])?;
     Ok(reply("databases", Value::Array(databases)))
 }
 
