@@ -109,6 +109,12 @@ const LAYERS: &[(&str, &[&str])] = &[
             "fault", "input", "manifest", "resource", "secret", "settings",
         ],
     ),
+    (
+        "generate",
+        &[
+            "door", "facts", "fault", "nearest", "resource", "schema", "settings",
+        ],
+    ),
     ("cli", &["*"]),
     ("ansible", &["*"]),
     ("main", &["ansible", "cli"]),
