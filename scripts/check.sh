@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # check.sh: formatting, lints, and the linters of the collection.
 set -eu
 . "$(dirname "$0")/common.sh"

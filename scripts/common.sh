@@ -3,7 +3,7 @@
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=$checkout/.cache
 venv=$checkout/.venv
-cd "$checkout"
+cd "$checkout" || exit
 
 say() { printf '\n== %s\n' "$*"; }
 fail() {
@@ -83,13 +83,14 @@ collection_path() {
   export ANSIBLE_COLLECTIONS_PATH=$cache/collections
 }
 
-# The release executable, also as bin/MACHINE/pgsocle, where the collection looks for the one that it brings to hosts.
+# The release executable, also as libexec/MACHINE/pgsocle, where the collection looks for the one that it brings to hosts.
 release_executable() {
   need_cargo
   say "cargo build --release"
   cargo build --release --locked
   executable=$checkout/target/x86_64-unknown-linux-gnu/release/pgsocle
-  local carried=bin/$(uname -m)
+  local carried
+  carried=libexec/$(uname -m)
   mkdir -p "$carried"
   install -m 0755 "$executable" "$carried/pgsocle"
   (cd "$carried" && sha256sum pgsocle >pgsocle.sha256)

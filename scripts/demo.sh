@@ -1,4 +1,5 @@
-#!/bin/bash
+#!/usr/bin/env bash
+# shellcheck disable=SC2154  # `cache` and `venv` are said in common.sh
 # demo.sh [clean]: an instance on this machine by one playbook, from nothing; `clean` takes it away.
 set -eu
 . "$(dirname "$0")/common.sh"

@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # dist.sh: dist/socle-postgresql-VERSION.tar.gz, the collection with the executable inside, and SHA256SUMS.
 set -eu
 . "$(dirname "$0")/common.sh"
@@ -13,5 +13,5 @@ ansible-galaxy collection build --output-path dist "$work/postgresql"
 tarball=$(echo dist/*.tar.gz)
 # Galaxy refuses larger ones.
 [ "$(stat -c %s "$tarball")" -lt 20000000 ] || fail "$tarball is larger than 20 MB"
-tar -tzf "$tarball" | grep -q "^bin/$(uname -m)/pgsocle$" || fail "$tarball holds no executable"
+tar -tzf "$tarball" | grep -q "^libexec/$(uname -m)/pgsocle$" || fail "$tarball holds no executable"
 (cd dist && sha256sum ./*.tar.gz | sed 's|\./||' >SHA256SUMS && cat SHA256SUMS)

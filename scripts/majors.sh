@@ -1,4 +1,5 @@
-#!/bin/bash
+#!/usr/bin/env bash
+# shellcheck disable=SC2154,SC2016  # `cache` is said in common.sh; $(REPO_URI) and $1 are for the programs called
 # majors.sh [DIR]: one tree with PostgreSQL 13, 15, 17 and 18 in it, Debian's own builds, to be run by an ordinary user through
 # bubblewrap (tests/it/support/pg.rs does). Prints DIR when it is there; fails where it cannot be had (not Debian, no sandbox).
 # Takes a minute and 850 MB, once; remove the directory to get it anew.

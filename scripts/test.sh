@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # test.sh: the set-up, then every test. Ends with the first failure.
 set -eu
 . "$(dirname "$0")/common.sh"

@@ -47,7 +47,11 @@ fn answer(kind: &str, process: &Process, input: &mut impl Read) -> Result<Value,
     let _ = request.verbosity;
     if let Some(fact) = crate::facts::kind(kind) {
         let mut reply = success(&Outcome::default(), false);
-        reply.extend((fact.answer)(request.params, &session.site, &session.local)?);
+        reply.extend((fact.answer)(
+            request.params,
+            &session.site,
+            &session.local,
+        )?);
         return Ok(Value::Object(reply));
     }
     let Some(kind) = resource::kind(kind) else {
@@ -60,10 +64,17 @@ fn answer(kind: &str, process: &Process, input: &mut impl Read) -> Result<Value,
 
 fn read(input: &mut impl Read) -> Result<Request> {
     let mut text = String::new();
-    input.read_to_string(&mut text).context("read the request")?;
+    input
+        .read_to_string(&mut text)
+        .context("read the request")?;
     let value: Value = match serde_json::from_str(&text) {
         Ok(value) => value,
-        Err(error) => bail_fault!(Input, "the request is not JSON: line {}, column {}", error.line(), error.column()),
+        Err(error) => bail_fault!(
+            Input,
+            "the request is not JSON: line {}, column {}",
+            error.line(),
+            error.column()
+        ),
     };
     if let Some(other) = value.get("protocol").and_then(Value::as_u64)
         && other != u64::from(PROTOCOL)
@@ -86,10 +97,22 @@ pub fn success(outcome: &Outcome, diff: bool) -> Map<String, Value> {
     reply.insert("protocol".into(), json!(PROTOCOL));
     reply.insert("changed".into(), json!(plan.changed()));
     reply.insert("change_state".into(), json!(change_state(plan)));
-    reply.insert("changes".into(), plan.changes.iter().map(|change| change.summary.clone()).collect());
+    reply.insert(
+        "changes".into(),
+        plan.changes
+            .iter()
+            .map(|change| change.summary.clone())
+            .collect(),
+    );
     reply.insert("plan".into(), changes(plan));
     if diff {
-        reply.insert("diff".into(), plan.changes.iter().map(|change| json!(change.diff)).collect());
+        reply.insert(
+            "diff".into(),
+            plan.changes
+                .iter()
+                .map(|change| json!(change.diff))
+                .collect(),
+        );
     }
     reply.insert("warnings".into(), json!(plan.warnings));
     reply.insert("undetermined".into(), json!(plan.undetermined));
@@ -106,7 +129,10 @@ pub fn change_state(plan: &Plan) -> Option<&'static str> {
     if !plan.changed() {
         return None;
     }
-    let own = plan.changes.iter().find(|change| !change.object.starts_with("directory "));
+    let own = plan
+        .changes
+        .iter()
+        .find(|change| !change.object.starts_with("directory "));
     Some(match own?.action {
         Action::Create => "created",
         Action::Drop => "dropped",

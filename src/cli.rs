@@ -37,20 +37,36 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
         Ok(arguments) => arguments,
         Err(error) => {
             let _ = error.print();
-            return if error.use_stderr() { exit::USAGE } else { exit::DONE };
+            return if error.use_stderr() {
+                exit::USAGE
+            } else {
+                exit::DONE
+            };
         }
     };
     if arguments.version {
-        let _ = writeln!(std::io::stdout(), "pgsocle {} (protocol {})", env!("CARGO_PKG_VERSION"), ansible::PROTOCOL);
+        let _ = writeln!(
+            std::io::stdout(),
+            "pgsocle {} (protocol {})",
+            env!("CARGO_PKG_VERSION"),
+            ansible::PROTOCOL
+        );
         return exit::DONE;
     }
     match arguments.command {
-        Some(Command::Ansible { kind }) => {
-            ansible::serve(&kind, &Process::read(), std::io::stdin().lock(), std::io::stdout().lock())
-        }
+        Some(Command::Ansible { kind }) => ansible::serve(
+            &kind,
+            &Process::read(),
+            std::io::stdin().lock(),
+            std::io::stdout().lock(),
+        ),
         Some(Command::RootHelper { bases }) => {
             let served = root::serve(&bases, std::io::stdin().lock(), std::io::stdout().lock());
-            if served.is_ok() { exit::DONE } else { exit::FAULT }
+            if served.is_ok() {
+                exit::DONE
+            } else {
+                exit::FAULT
+            }
         }
         None => exit::USAGE,
     }

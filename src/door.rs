@@ -46,13 +46,19 @@ pub struct Process {
 impl Process {
     /// Reads the environment, once.
     pub fn read() -> Self {
-        let environment =
-            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        Self { environment: environment.collect() }
+        let environment = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        Self {
+            environment: environment.collect(),
+        }
     }
 
     fn get(&self, name: &str) -> Option<&str> {
-        self.environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.environment
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 }
 
@@ -62,7 +68,9 @@ impl Session {
         let root = users::is_root();
         let own = users::own()?;
         let config_dir = config_dir(process, root, &own.home)?;
-        let file = config_dir.as_ref().map(|directory| directory.join("settings.yaml"));
+        let file = config_dir
+            .as_ref()
+            .map(|directory| directory.join("settings.yaml"));
         let text = match &file {
             Some(path) if path.exists() => Some(fs_err::read_to_string(path).map_err(|error| {
                 fault!(Denied, "the site settings cannot be read: {error}"; "every user of pgsocle must be able to read them")
@@ -76,12 +84,18 @@ impl Session {
             let name = wanted.map_or_else(|| DEFAULT_SYSTEM_USER.to_owned(), |wanted| wanted.user);
             match users::find(&name)? {
                 Some(user) if user.uid == 0 => {
-                    return Err(fault!(Denied, "`sysuser` is root: PostgreSQL refuses to run as root"; "name an ordinary user as `sysuser` in the site settings"));
+                    return Err(
+                        fault!(Denied, "`sysuser` is root: PostgreSQL refuses to run as root"; "name an ordinary user as `sysuser` in the site settings"),
+                    );
                 }
                 Some(user) => user,
                 None if check => {
                     warnings.push(format!("system user `{name}` does not exist yet"));
-                    users::User { home: format!("/home/{name}").into(), name, ..own.clone() }
+                    users::User {
+                        home: format!("/home/{name}").into(),
+                        name,
+                        ..own.clone()
+                    }
                 }
                 None => {
                     return Err(fault!(
@@ -100,7 +114,10 @@ impl Session {
         if root && user.uid != 0 {
             if !check {
                 let missing: Vec<&Utf8Path> =
-                    [settings.prefix.as_path(), settings.run_prefix.as_path()].into_iter().filter(|path| !path.exists()).collect();
+                    [settings.prefix.as_path(), settings.run_prefix.as_path()]
+                        .into_iter()
+                        .filter(|path| !path.exists())
+                        .collect();
                 if !missing.is_empty() {
                     helper = Some(RefCell::new(Helper::start(&missing, user.uid, user.gid)?));
                 }
@@ -108,26 +125,53 @@ impl Session {
             users::drop_to(&user)?;
         }
         let stamp = Stamp {
-            time: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            time: jiff::Timestamp::now()
+                .strftime("%Y-%m-%dT%H:%M:%SZ")
+                .to_string(),
             caller: own.name,
             sudo_user: process.get("SUDO_USER").map(str::to_owned),
-            run: format!("{}-{}", jiff::Timestamp::now().as_microsecond(), std::process::id()),
+            run: format!(
+                "{}-{}",
+                jiff::Timestamp::now().as_microsecond(),
+                std::process::id()
+            ),
         };
         let local = Local::new(caller, helper);
         safe_run_prefix(&local, &settings)?;
-        let site = Site { settings, config_dir, check, lock_timeout: Duration::from_secs(60) };
-        Ok(Self { site, local, stamp, warnings })
+        let site = Site {
+            settings,
+            config_dir,
+            check,
+            lock_timeout: Duration::from_secs(60),
+        };
+        Ok(Self {
+            site,
+            local,
+            stamp,
+            warnings,
+        })
     }
 
     /// Runs a job, or says what it would do.
     pub fn run(&self, job: Job) -> Result<Outcome, Failure> {
-        let host = if self.site.check { Host::Check(&self.local) } else { Host::Apply(&self.local) };
-        let options = Options { max_impact: job.max_impact, keep_failed: job.keep_failed, stamp: self.stamp.clone() };
+        let host = if self.site.check {
+            Host::Check(&self.local)
+        } else {
+            Host::Apply(&self.local)
+        };
+        let options = Options {
+            max_impact: job.max_impact,
+            keep_failed: job.keep_failed,
+            stamp: self.stamp.clone(),
+        };
         let mut outcome = engine::converge(&job.stages, host, &job.subject, &options)?;
         let said = self.warnings.iter().cloned().chain(job.warnings);
         outcome.plan.warnings.splice(0..0, said);
         let mut seen = std::collections::HashSet::new();
-        outcome.plan.warnings.retain(|warning| seen.insert(warning.clone()));
+        outcome
+            .plan
+            .warnings
+            .retain(|warning| seen.insert(warning.clone()));
         Ok(outcome)
     }
 }
@@ -137,7 +181,10 @@ fn config_dir(process: &Process, root: bool, home: &Utf8Path) -> Result<Option<U
     if let Some(directory) = process.get("PGSOCLE_CONFIG_DIR") {
         let directory = Utf8PathBuf::from(directory);
         if !directory.is_dir() {
-            return Err(fault!(Input, "PGSOCLE_CONFIG_DIR names `{directory}`, which is no directory"));
+            return Err(fault!(
+                Input,
+                "PGSOCLE_CONFIG_DIR names `{directory}`, which is no directory"
+            ));
         }
         return Ok(Some(directory));
     }
@@ -145,10 +192,18 @@ fn config_dir(process: &Process, root: bool, home: &Utf8Path) -> Result<Option<U
     if root {
         return Ok(system.is_dir().then_some(system));
     }
-    let home = process.get("HOME").map_or_else(|| home.to_owned(), Utf8PathBuf::from);
-    let user = process.get("XDG_CONFIG_HOME").filter(|path| path.starts_with('/'));
-    let user = user.map_or_else(|| home.join(".config"), Utf8PathBuf::from).join("pgsocle");
-    Ok([user, system].into_iter().find(|directory| directory.join("settings.yaml").exists()))
+    let home = process
+        .get("HOME")
+        .map_or_else(|| home.to_owned(), Utf8PathBuf::from);
+    let user = process
+        .get("XDG_CONFIG_HOME")
+        .filter(|path| path.starts_with('/'));
+    let user = user
+        .map_or_else(|| home.join(".config"), Utf8PathBuf::from)
+        .join("pgsocle");
+    Ok([user, system]
+        .into_iter()
+        .find(|directory| directory.join("settings.yaml").exists()))
 }
 
 /// Anybody can make `/tmp/pgsocle` first: it is used only when it is ours and nobody else can write to it.

@@ -59,19 +59,31 @@ pub struct Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Self { error, applied: Vec::new(), reverted: Vec::new() }
+        Self {
+            error,
+            applied: Vec::new(),
+            reverted: Vec::new(),
+        }
     }
 }
 
 type Stages = [Box<dyn AnyStage>];
 
 /// Brings what the stages stand for about, or says what would have to be done.
-pub fn converge(stages: &Stages, host: Host, subject: &Subject, options: &Options) -> Result<Outcome, Failure> {
+pub fn converge(
+    stages: &Stages,
+    host: Host,
+    subject: &Subject,
+    options: &Options,
+) -> Result<Outcome, Failure> {
     let mut foreseen = foresee(stages, host.look())?;
     match host {
         Host::Check(_) => {
             let missing = std::mem::take(&mut foreseen.plan.missing);
-            foreseen.plan.warnings.extend(missing.iter().map(|error| format!("{error:#}")));
+            foreseen
+                .plan
+                .warnings
+                .extend(missing.iter().map(|error| format!("{error:#}")));
         }
         Host::Apply(_) => {
             if let Some(error) = foreseen.plan.missing.pop() {
@@ -106,9 +118,19 @@ fn foresee(stages: &Stages, look: &dyn Look) -> Result<Outcome> {
 }
 
 /// All stages in turn, each carried out before the next one looks.
-fn carry_out(stages: &Stages, act: &dyn Act, subject: &Subject, options: &Options) -> Result<Outcome, Failure> {
-    let mut run =
-        Run { act, undo: Vec::new(), applied: Vec::new(), outcome: Outcome::default(), world: World::default() };
+fn carry_out(
+    stages: &Stages,
+    act: &dyn Act,
+    subject: &Subject,
+    options: &Options,
+) -> Result<Outcome, Failure> {
+    let mut run = Run {
+        act,
+        undo: Vec::new(),
+        applied: Vec::new(),
+        outcome: Outcome::default(),
+        world: World::default(),
+    };
     let entry = Entry::new(&options.stamp, &subject.name);
     let (ground, rest): (Vec<_>, Vec<_>) = stages.iter().partition(|stage| stage.before_lock());
     let mut lock = None;
@@ -153,9 +175,17 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn stages(&mut self, stages: &[&Box<dyn AnyStage>], subject: &Subject, options: &Options, entry: &Entry) -> Result<()> {
+    fn stages(
+        &mut self,
+        stages: &[&Box<dyn AnyStage>],
+        subject: &Subject,
+        options: &Options,
+        entry: &Entry,
+    ) -> Result<()> {
         for stage in stages {
-            let plan = stage.decide(self.act.look(), &self.world).with_context(|| stage.name())?;
+            let plan = stage
+                .decide(self.act.look(), &self.world)
+                .with_context(|| stage.name())?;
             if let Some(limit) = options.max_impact
                 && plan.impact() > limit
             {
@@ -174,7 +204,9 @@ impl Run<'_> {
             self.world.learn(&plan.facts, true);
             self.outcome.add(plan);
         }
-        self.outcome.pending_restart.clone_from(&self.world.pending_restart);
+        self.outcome
+            .pending_restart
+            .clone_from(&self.world.pending_restart);
         Ok(())
     }
 
@@ -182,11 +214,14 @@ impl Run<'_> {
         log::info!("{}", change.summary);
         // Pushed before the first step: a change that fails half-way is taken back too.
         if let Some((scope, steps)) = &change.undo {
-            self.undo.push((scope.clone(), change.summary.clone(), steps.clone()));
+            self.undo
+                .push((scope.clone(), change.summary.clone(), steps.clone()));
         }
         for step in &change.steps {
             log::debug!("{step}");
-            self.act.perform(step).with_context(|| change.summary.clone())?;
+            self.act
+                .perform(step)
+                .with_context(|| change.summary.clone())?;
         }
         if let Some(settled) = &change.settles {
             self.undo.retain(|(scope, ..)| scope != settled);
@@ -215,7 +250,11 @@ impl Run<'_> {
             }
         }
         self.applied.retain(|summary| !reverted.contains(summary));
-        Failure { error, applied: std::mem::take(&mut self.applied), reverted }
+        Failure {
+            error,
+            applied: std::mem::take(&mut self.applied),
+            reverted,
+        }
     }
 }
 
@@ -248,9 +287,17 @@ fn beyond(plan: &Plan, limit: Impact) -> anyhow::Error {
 
 /// Refuses with the reason why a set of options makes no sense together.
 pub fn exclusive(given: &[(&str, bool)], what: &str) -> Result<()> {
-    let names: Vec<&str> = given.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
+    let names: Vec<&str> = given
+        .iter()
+        .filter(|(_, given)| *given)
+        .map(|(name, _)| *name)
+        .collect();
     if names.len() > 1 {
-        bail_fault!(Input, "{what}: `{}` exclude each other", names.join("` and `"));
+        bail_fault!(
+            Input,
+            "{what}: `{}` exclude each other",
+            names.join("` and `")
+        );
     }
     Ok(())
 }

@@ -66,10 +66,26 @@ pub struct Fact {
 }
 
 pub const FACTS: &[Fact] = &[
-    Fact { name: "instance_info", schema: schema::<InstanceInfo>, answer: instance_info },
-    Fact { name: "role_info", schema: schema::<RoleInfo>, answer: role_info },
-    Fact { name: "database_info", schema: schema::<DatabaseInfo>, answer: database_info },
-    Fact { name: "dsn_info", schema: schema::<DsnInfo>, answer: dsn_info },
+    Fact {
+        name: "instance_info",
+        schema: schema::<InstanceInfo>,
+        answer: instance_info,
+    },
+    Fact {
+        name: "role_info",
+        schema: schema::<RoleInfo>,
+        answer: role_info,
+    },
+    Fact {
+        name: "database_info",
+        schema: schema::<DatabaseInfo>,
+        answer: database_info,
+    },
+    Fact {
+        name: "dsn_info",
+        schema: schema::<DsnInfo>,
+        answer: dsn_info,
+    },
 ];
 
 /// The read-only kind of this name.
@@ -78,7 +94,9 @@ pub fn kind(name: &str) -> Option<&'static Fact> {
 }
 
 fn schema<T: JsonSchema>() -> Value {
-    SchemaGenerator::default().into_root_schema_for::<T>().to_value()
+    SchemaGenerator::default()
+        .into_root_schema_for::<T>()
+        .to_value()
 }
 
 fn reply(key: &str, value: Value) -> Map<String, Value> {
@@ -89,7 +107,9 @@ fn reply(key: &str, value: Value) -> Map<String, Value> {
 fn or_none<T>(result: Result<T>) -> Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
-        Err(error) if Fault::of(&error).is_some_and(|fault| fault.kind == FaultKind::NotFound) => Ok(None),
+        Err(error) if Fault::of(&error).is_some_and(|fault| fault.kind == FaultKind::NotFound) => {
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }
@@ -97,12 +117,17 @@ fn or_none<T>(result: Result<T>) -> Result<Option<T>> {
 fn instance_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<String, Value>> {
     let params: InstanceInfo = crate::input::from_json(params, "instance_info")?;
     let found = match &params.instance {
-        Some(reference) => or_none(lookup::find(look, &site.settings, Some(reference)))?.into_iter().collect(),
+        Some(reference) => or_none(lookup::find(look, &site.settings, Some(reference)))?
+            .into_iter()
+            .collect(),
         None => lookup::list(look, &site.settings)?,
     };
     let mut views = Vec::new();
     for (version, name) in found {
-        views.push(Value::Object(describe(look, &Target::new(&site.settings, look, version, &name)?)?));
+        views.push(Value::Object(describe(
+            look,
+            &Target::new(&site.settings, look, version, &name)?,
+        )?));
     }
     Ok(reply("instances", Value::Array(views)))
 }
@@ -131,7 +156,10 @@ fn role_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<String, 
     let Some(server) = or_none(server(site, look, params.instance.as_ref()))? else {
         return Ok(reply("roles", json!([])));
     };
-    Ok(reply("roles", Value::Array(role::list(look, &server, params.name.as_deref())?)))
+    Ok(reply(
+        "roles",
+        Value::Array(role::list(look, &server, params.name.as_deref())?),
+    ))
 }
 
 fn database_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<String, Value>> {
@@ -145,10 +173,18 @@ fn database_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<Stri
 
 fn dsn_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<String, Value>> {
     let params: DsnInfo = crate::input::from_json(params, "dsn_info")?;
-    let reference = InstanceRef { version: params.version.map(|version| version.to_string()).or(params.name.version), ..params.name };
+    let reference = InstanceRef {
+        version: params
+            .version
+            .map(|version| version.to_string())
+            .or(params.name.version),
+        ..params.name
+    };
     let target = target(site, look, Some(&reference))?;
-    let variables: Map<String, Value> =
-        environment(&target, look)?.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
+    let variables: Map<String, Value> = environment(&target, look)?
+        .into_iter()
+        .map(|(name, value)| (name, Value::String(value)))
+        .collect();
     Ok(variables)
 }
 

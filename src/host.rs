@@ -90,7 +90,9 @@ impl fmt::Display for Command {
         f.write_str(self.program.as_str())?;
         for argument in &self.arguments {
             let plain = !argument.is_empty()
-                && argument.chars().all(|c| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c));
+                && argument
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c));
             if plain {
                 write!(f, " {argument}")?;
             } else {
@@ -122,7 +124,11 @@ impl Probe {
 
     /// `pg_controldata`, in English.
     pub fn controldata(bindir: &Utf8Path, datadir: &Utf8Path) -> Self {
-        Self(Command::new(bindir.join("pg_controldata")).args(["-D", datadir.as_str()]).env("LC_ALL", "C"))
+        Self(
+            Command::new(bindir.join("pg_controldata"))
+                .args(["-D", datadir.as_str()])
+                .env("LC_ALL", "C"),
+        )
     }
 
     /// `locale -a`

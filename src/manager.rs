@@ -6,15 +6,18 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::host::{Command, START_TIMEOUT, Server, Unit, Verb};
 use crate::plan::{Content, Step};
-use crate::settings::Settings;
 use crate::settings::InstancePaths;
+use crate::settings::Settings;
 
 /// The service manager of an instance, with what it needs to know of it.
 #[derive(Debug, Clone)]
 pub enum Manager {
     /// `pg_ctl`, detached from the calling session.
     None,
-    Systemd { unit: Unit, unit_path: Utf8PathBuf },
+    Systemd {
+        unit: Unit,
+        unit_path: Utf8PathBuf,
+    },
 }
 
 /// How a server is stopped (documentation, pg_ctl).
@@ -36,7 +39,11 @@ impl Manager {
     pub fn new(site: &Settings, paths: &InstancePaths) -> Self {
         match (&site.service_manager, &site.systemd) {
             (Some(_), Some(systemd)) => Self::Systemd {
-                unit: Unit { name: unit_name(&paths.qualified_name), user: systemd.user, sudo: systemd.sudo },
+                unit: Unit {
+                    name: unit_name(&paths.qualified_name),
+                    user: systemd.user,
+                    sudo: systemd.sudo,
+                },
                 unit_path: systemd.unit_path.clone(),
             },
             _ => Self::None,
@@ -47,7 +54,9 @@ impl Manager {
     pub fn instance_file(&self) -> Option<Utf8PathBuf> {
         match self {
             Self::None => None,
-            Self::Systemd { unit, unit_path } => Some(unit_path.join(format!("{}.d/instance.conf", unit.name))),
+            Self::Systemd { unit, unit_path } => {
+                Some(unit_path.join(format!("{}.d/instance.conf", unit.name)))
+            }
         }
     }
 
@@ -61,21 +70,47 @@ impl Manager {
 
     /// Makes the manager know the instance, and start it at boot.
     pub fn register(&self, bindir: &Utf8Path, paths: &InstancePaths) -> Vec<Step> {
-        let (Self::Systemd { unit, .. }, Some(file)) = (self, self.instance_file()) else { return Vec::new() };
-        let mut steps: Vec<Step> = file.parent().map(|parent| Step::make_dir(parent, 0o755)).into_iter().collect();
+        let (Self::Systemd { unit, .. }, Some(file)) = (self, self.instance_file()) else {
+            return Vec::new();
+        };
+        let mut steps: Vec<Step> = file
+            .parent()
+            .map(|parent| Step::make_dir(parent, 0o755))
+            .into_iter()
+            .collect();
         let content = Self::instance_file_content(bindir, paths);
-        steps.push(Step::write(&file, Content::Bytes(content.into_bytes()), 0o644));
-        steps.push(Step::Service { unit: unit.clone(), verb: Verb::DaemonReload });
-        steps.push(Step::Service { unit: unit.clone(), verb: Verb::Enable });
+        steps.push(Step::write(
+            &file,
+            Content::Bytes(content.into_bytes()),
+            0o644,
+        ));
+        steps.push(Step::Service {
+            unit: unit.clone(),
+            verb: Verb::DaemonReload,
+        });
+        steps.push(Step::Service {
+            unit: unit.clone(),
+            verb: Verb::Enable,
+        });
         steps
     }
 
     /// Takes that back.
     pub fn unregister(&self) -> Vec<Step> {
-        let (Self::Systemd { unit, .. }, Some(file)) = (self, self.instance_file()) else { return Vec::new() };
-        let mut steps = vec![Step::Service { unit: unit.clone(), verb: Verb::Disable }];
-        steps.extend(file.parent().map(|parent| Step::Remove { path: parent.into() }));
-        steps.push(Step::Service { unit: unit.clone(), verb: Verb::DaemonReload });
+        let (Self::Systemd { unit, .. }, Some(file)) = (self, self.instance_file()) else {
+            return Vec::new();
+        };
+        let mut steps = vec![Step::Service {
+            unit: unit.clone(),
+            verb: Verb::Disable,
+        }];
+        steps.extend(file.parent().map(|parent| Step::Remove {
+            path: parent.into(),
+        }));
+        steps.push(Step::Service {
+            unit: unit.clone(),
+            verb: Verb::DaemonReload,
+        });
         steps
     }
 
@@ -90,7 +125,10 @@ impl Manager {
         match self {
             Self::None => steps.push(Step::Run(pg_ctl_start(start, ""))),
             Self::Systemd { unit, .. } => {
-                steps.push(Step::Service { unit: unit.clone(), verb: Verb::Start });
+                steps.push(Step::Service {
+                    unit: unit.clone(),
+                    verb: Verb::Start,
+                });
                 steps.push(await_ready);
             }
         }
@@ -100,14 +138,23 @@ impl Manager {
     /// For the time of a run: never through the service manager, and without TCP listener.
     pub fn start_temporarily(start: &Start) -> Vec<Step> {
         let mut steps = directories(start.paths);
-        steps.push(Step::Run(pg_ctl_start(start, "-c listen_addresses= -c logging_collector=off")));
+        steps.push(Step::Run(pg_ctl_start(
+            start,
+            "-c listen_addresses= -c logging_collector=off",
+        )));
         steps
     }
 
     pub fn stop(&self, bindir: &Utf8Path, paths: &InstancePaths, mode: StopMode) -> Vec<Step> {
         match (self, mode) {
             (Self::Systemd { unit, .. }, StopMode::Fast) => {
-                vec![Step::Disconnect, Step::Service { unit: unit.clone(), verb: Verb::Stop }]
+                vec![
+                    Step::Disconnect,
+                    Step::Service {
+                        unit: unit.clone(),
+                        verb: Verb::Stop,
+                    },
+                ]
             }
             // systemd sees its main process end by itself, and calls the unit stopped.
             (_, mode) => Self::pg_ctl_stop(bindir, paths, mode),
@@ -120,8 +167,22 @@ impl Manager {
             StopMode::Fast => "fast",
             StopMode::Immediate => "immediate",
         };
-        let command = Command::new(bindir.join("pg_ctl")).args(["stop", "-s", "-w", "-m", mode, "-D", paths.datadir.as_str()]);
-        vec![Step::Disconnect, Step::RunIfExists { path: paths.datadir.join("postmaster.pid"), command }]
+        let command = Command::new(bindir.join("pg_ctl")).args([
+            "stop",
+            "-s",
+            "-w",
+            "-m",
+            mode,
+            "-D",
+            paths.datadir.as_str(),
+        ]);
+        vec![
+            Step::Disconnect,
+            Step::RunIfExists {
+                path: paths.datadir.join("postmaster.pid"),
+                command,
+            },
+        ]
     }
 }
 
@@ -145,7 +206,11 @@ fn start_log(paths: &InstancePaths) -> Utf8PathBuf {
 /// Directories below run_prefix do not outlive a reboot.
 fn directories(paths: &InstancePaths) -> Vec<Step> {
     let mut steps = vec![Step::make_dir(&paths.socket_directory, 0o755)];
-    steps.extend(start_log(paths).parent().map(|parent| Step::make_dir(parent, 0o750)));
+    steps.extend(
+        start_log(paths)
+            .parent()
+            .map(|parent| Step::make_dir(parent, 0o750)),
+    );
     steps
 }
 
@@ -153,7 +218,15 @@ fn directories(paths: &InstancePaths) -> Vec<Step> {
 fn pg_ctl_start(start: &Start, options: &str) -> Command {
     let timeout = START_TIMEOUT.as_secs().to_string();
     let mut command = Command::new(start.bindir.join("pg_ctl"))
-        .args(["start", "-s", "-w", "-t", &timeout, "-D", start.paths.datadir.as_str()])
+        .args([
+            "start",
+            "-s",
+            "-w",
+            "-t",
+            &timeout,
+            "-D",
+            start.paths.datadir.as_str(),
+        ])
         .args(["-l", start_log(start.paths).as_str()]);
     if !options.is_empty() {
         command = command.args(["-o", options]);

@@ -57,12 +57,18 @@ impl<'de> Deserialize<'de> for Setting {
                     .map(|value| match value {
                         Value::String(text) => Ok(text.clone()),
                         Value::Number(number) => Ok(number.to_string()),
-                        _ => Err(D::Error::custom("invalid type: a list of parameter values holds strings and numbers")),
+                        _ => Err(D::Error::custom(
+                            "invalid type: a list of parameter values holds strings and numbers",
+                        )),
                     })
                     .collect::<Result<Vec<_>, _>>()?
                     .join(", "),
             ),
-            Value::Object(_) => return Err(D::Error::custom("invalid type: map, expected a parameter value")),
+            Value::Object(_) => {
+                return Err(D::Error::custom(
+                    "invalid type: map, expected a parameter value",
+                ));
+            }
         }))
     }
 }
@@ -92,8 +98,14 @@ pub struct InstanceRef {
 impl InstanceRef {
     pub fn parse(text: &str) -> Self {
         match text.split_once('/') {
-            Some((version, name)) => Self { version: Some(version.into()), name: Some(name.into()) },
-            None => Self { version: None, name: Some(text.into()) },
+            Some((version, name)) => Self {
+                version: Some(version.into()),
+                name: Some(name.into()),
+            },
+            None => Self {
+                version: None,
+                name: Some(text.into()),
+            },
         }
     }
 }
@@ -111,7 +123,9 @@ impl<'de> Deserialize<'de> for InstanceRef {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         if text.is_empty() || text.split('/').any(str::is_empty) || text.matches('/').count() > 1 {
-            return Err(D::Error::custom(format!("`{text}` is no instance: give `name` or `version/name`")));
+            return Err(D::Error::custom(format!(
+                "`{text}` is no instance: give `name` or `version/name`"
+            )));
         }
         Ok(Self::parse(&text))
     }
@@ -161,8 +175,10 @@ impl<T: DeserializeOwned> Within<T> {
         let Value::Object(mut own) = value else {
             bail_fault!(Input, "{what}: expected a map of options");
         };
-        let place: serde_json::Map<String, Value> =
-            PLACE_KEYS.iter().filter_map(|key| own.shift_remove(*key).map(|value| ((*key).into(), value))).collect();
+        let place: serde_json::Map<String, Value> = PLACE_KEYS
+            .iter()
+            .filter_map(|key| own.shift_remove(*key).map(|value| ((*key).into(), value)))
+            .collect();
         Ok(Self {
             place: crate::input::from_json(Value::Object(place), what)?,
             spec: crate::input::from_json(Value::Object(own), what)?,
@@ -176,8 +192,12 @@ pub trait Short: DeserializeOwned {
 }
 
 /// Deserializes a list whose items are objects, or bare strings that stand for the object's key.
-pub fn shorthand<'de, D: Deserializer<'de>, T: Short>(deserializer: D) -> Result<Option<Vec<T>>, D::Error> {
-    let Some(items) = Option::<Vec<Value>>::deserialize(deserializer)? else { return Ok(None) };
+pub fn shorthand<'de, D: Deserializer<'de>, T: Short>(
+    deserializer: D,
+) -> Result<Option<Vec<T>>, D::Error> {
+    let Some(items) = Option::<Vec<Value>>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
     items
         .into_iter()
         .enumerate()
@@ -188,7 +208,11 @@ pub fn shorthand<'de, D: Deserializer<'de>, T: Short>(deserializer: D) -> Result
             };
             serde_path_to_error::deserialize(item).map_err(|error| {
                 let path = error.path().to_string();
-                let at = if path == "." { format!("[{index}]") } else { format!("[{index}].{path}") };
+                let at = if path == "." {
+                    format!("[{index}]")
+                } else {
+                    format!("[{index}].{path}")
+                };
                 D::Error::custom(format!("{at}: {}", error.into_inner()))
             })
         })
@@ -546,7 +570,11 @@ pub fn check_identifier(what: &str, name: &str) -> Result<()> {
         bail_fault!(Input, "{what}: the name is empty");
     }
     if name.len() > 63 {
-        bail_fault!(Input, "{what} `{name}`: the name has {} bytes, more than the 63 that PostgreSQL keeps", name.len());
+        bail_fault!(
+            Input,
+            "{what} `{name}`: the name has {} bytes, more than the 63 that PostgreSQL keeps",
+            name.len()
+        );
     }
     if name.contains('\0') {
         bail_fault!(Input, "{what}: the name holds a NUL character");

@@ -1,10 +1,13 @@
-//! What PostgreSQL's own files and values look like: pure parsers and renderers, no input or output.
+//! What the files and values of PostgreSQL look like: pure parsers and renderers, no input or output.
 
+mod auth_file;
 pub mod conf;
+pub mod conninfo;
 pub mod controldata;
 pub mod guc;
 pub mod hba;
 pub mod ident;
+pub mod ident_map;
 pub mod pgpass;
 pub mod postmaster_pid;
 pub mod scram;

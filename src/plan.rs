@@ -16,7 +16,9 @@ use crate::host::{Command, Server, Unit, Verb};
 use crate::secret::Text;
 
 /// How much a change disturbs those who use the instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Impact {
     /// Nobody notices.
@@ -90,36 +92,82 @@ pub enum RunAs {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// Makes a directory and its missing parents; one that exists keeps its content and gets the mode.
-    MakeDir { path: Utf8PathBuf, mode: u32, run_as: RunAs },
+    MakeDir {
+        path: Utf8PathBuf,
+        mode: u32,
+        run_as: RunAs,
+    },
     /// Replaces a file at once: a temporary file beside it, fsync, rename, fsync of the directory.
-    WriteFile { path: Utf8PathBuf, content: Content, mode: u32 },
+    WriteFile {
+        path: Utf8PathBuf,
+        content: Content,
+        mode: u32,
+    },
     /// Makes or replaces a symbolic link.
-    Symlink { path: Utf8PathBuf, target: Utf8PathBuf },
-    Rename { from: Utf8PathBuf, to: Utf8PathBuf },
-    RenameIfExists { from: Utf8PathBuf, to: Utf8PathBuf },
+    Symlink {
+        path: Utf8PathBuf,
+        target: Utf8PathBuf,
+    },
+    Rename {
+        from: Utf8PathBuf,
+        to: Utf8PathBuf,
+    },
+    RenameIfExists {
+        from: Utf8PathBuf,
+        to: Utf8PathBuf,
+    },
     /// Removes a file or a whole directory tree; what is not there is no error.
-    Remove { path: Utf8PathBuf },
+    Remove {
+        path: Utf8PathBuf,
+    },
     /// Removes what is in a directory: a mount point cannot be removed itself.
-    EmptyDir { path: Utf8PathBuf },
+    EmptyDir {
+        path: Utf8PathBuf,
+    },
     /// Removes a directory if it is empty.
-    RemoveEmptyDir { path: Utf8PathBuf },
+    RemoveEmptyDir {
+        path: Utf8PathBuf,
+    },
     Run(Command),
     /// The same, but nothing when this file is not there: for taking back what may not have been done.
-    RunIfExists { path: Utf8PathBuf, command: Command },
+    RunIfExists {
+        path: Utf8PathBuf,
+        command: Command,
+    },
     /// Sends statements one by one; in one transaction unless `outside_transaction`.
-    Sql { server: Server, database: String, statements: Vec<Text>, outside_transaction: bool },
-    Service { unit: Unit, verb: Verb },
+    Sql {
+        server: Server,
+        database: String,
+        statements: Vec<Text>,
+        outside_transaction: bool,
+    },
+    Service {
+        unit: Unit,
+        verb: Verb,
+    },
     /// Has the server read its files again, and waits until it has.
-    Reload { server: Server },
+    Reload {
+        server: Server,
+    },
     /// Waits until the server answers on its socket.
-    AwaitReady { server: Server, datadir: Utf8PathBuf, timeout: Duration, logs: Vec<Utf8PathBuf> },
+    AwaitReady {
+        server: Server,
+        datadir: Utf8PathBuf,
+        timeout: Duration,
+        logs: Vec<Utf8PathBuf>,
+    },
     /// Ends the step list's view of a server: sessions that the host keeps open are closed first.
     Disconnect,
 }
 
 impl Step {
     pub fn sql(server: &Server, database: &str, statements: Vec<Text>) -> Self {
-        Self::Sql { server: server.clone(), database: database.into(), statements, outside_transaction: false }
+        Self::Sql {
+            server: server.clone(),
+            database: database.into(),
+            statements,
+            outside_transaction: false,
+        }
     }
 
     /// For what PostgreSQL refuses in a transaction block: CREATE DATABASE, DROP DATABASE, ALTER SYSTEM.
@@ -133,11 +181,19 @@ impl Step {
     }
 
     pub fn make_dir(path: &Utf8Path, mode: u32) -> Self {
-        Self::MakeDir { path: path.into(), mode, run_as: RunAs::Sysuser }
+        Self::MakeDir {
+            path: path.into(),
+            mode,
+            run_as: RunAs::Sysuser,
+        }
     }
 
     pub fn write(path: &Utf8Path, content: Content, mode: u32) -> Self {
-        Self::WriteFile { path: path.into(), content, mode }
+        Self::WriteFile {
+            path: path.into(),
+            content,
+            mode,
+        }
     }
 }
 
@@ -147,12 +203,18 @@ impl fmt::Display for Step {
             Self::MakeDir { path, .. } => write!(f, "make directory {path}"),
             Self::WriteFile { path, .. } => write!(f, "write {path}"),
             Self::Symlink { path, target } => write!(f, "link {path} -> {target}"),
-            Self::Rename { from, to } | Self::RenameIfExists { from, to } => write!(f, "rename {from} to {to}"),
+            Self::Rename { from, to } | Self::RenameIfExists { from, to } => {
+                write!(f, "rename {from} to {to}")
+            }
             Self::Remove { path } => write!(f, "remove {path}"),
             Self::EmptyDir { path } => write!(f, "empty {path}"),
             Self::RemoveEmptyDir { path } => write!(f, "remove {path} if empty"),
             Self::Run(command) | Self::RunIfExists { command, .. } => write!(f, "run {command}"),
-            Self::Sql { database, statements, .. } => {
+            Self::Sql {
+                database,
+                statements,
+                ..
+            } => {
                 write!(f, "in {database}:")?;
                 for statement in statements {
                     write!(f, " {statement};")?;
@@ -160,7 +222,9 @@ impl fmt::Display for Step {
                 Ok(())
             }
             Self::Service { unit, verb } => write!(f, "{verb} {unit}"),
-            Self::Reload { .. } => f.write_str("reload and wait until the server has read its files"),
+            Self::Reload { .. } => {
+                f.write_str("reload and wait until the server has read its files")
+            }
             Self::AwaitReady { .. } => f.write_str("wait until the server answers"),
             Self::Disconnect => f.write_str("close our own sessions"),
         }
@@ -177,9 +241,18 @@ pub struct Diff {
 }
 
 impl Diff {
-    pub fn new(header: impl Into<String>, before: impl Into<String>, after: impl Into<String>) -> Self {
+    pub fn new(
+        header: impl Into<String>,
+        before: impl Into<String>,
+        after: impl Into<String>,
+    ) -> Self {
         let header = header.into();
-        Self { before_header: header.clone(), after_header: header, before: before.into(), after: after.into() }
+        Self {
+            before_header: header.clone(),
+            after_header: header,
+            before: before.into(),
+            after: after.into(),
+        }
     }
 }
 
@@ -225,7 +298,17 @@ impl Change {
         impact: Impact,
         steps: Vec<Step>,
     ) -> Self {
-        Self { action, object: object.into(), summary: summary.into(), diff, impact, steps, undo: None, settles: None, transient: false }
+        Self {
+            action,
+            object: object.into(),
+            summary: summary.into(),
+            diff,
+            impact,
+            steps,
+            undo: None,
+            settles: None,
+            transient: false,
+        }
     }
 
     #[must_use]
@@ -257,7 +340,10 @@ pub enum Fact {
     /// The server is started by this run.
     Starts(Server),
     /// A running server is restarted by this run: where it listens before, and after.
-    Restarts { before: Server, after: Server },
+    Restarts {
+        before: Server,
+        after: Server,
+    },
     /// The server does not run, and nothing in this run starts it.
     Stopped,
     /// There is no such instance, and this run makes none.
@@ -315,11 +401,18 @@ impl Plan {
     }
 
     pub fn impact(&self) -> Impact {
-        self.changes.iter().map(|change| change.impact).max().unwrap_or(Impact::None)
+        self.changes
+            .iter()
+            .map(|change| change.impact)
+            .max()
+            .unwrap_or(Impact::None)
     }
 
     pub fn undetermined(what: impl Into<String>) -> Self {
-        Self { undetermined: vec![what.into()], ..Self::default() }
+        Self {
+            undetermined: vec![what.into()],
+            ..Self::default()
+        }
     }
 }
 

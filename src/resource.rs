@@ -25,8 +25,8 @@ use crate::resource::instance::desired::InstanceSpec;
 use crate::resource::instance::lookup;
 use crate::resource::instance::service::{Service, Settle};
 use crate::resource::instance::target::Target;
-use crate::settings::Settings;
 use crate::settings::InstancePaths;
+use crate::settings::Settings;
 use crate::stage::AnyStage;
 
 /// The site's settings, and where they were found.
@@ -51,7 +51,13 @@ pub struct Job {
 
 impl Job {
     pub fn new(subject: Subject) -> Self {
-        Self { stages: Vec::new(), subject, max_impact: None, keep_failed: false, warnings: Vec::new() }
+        Self {
+            stages: Vec::new(),
+            subject,
+            max_impact: None,
+            keep_failed: false,
+            warnings: Vec::new(),
+        }
     }
 }
 
@@ -68,10 +74,20 @@ pub const REGISTRY: &[Kind] = &[
     Kind {
         name: "instance",
         schema: schema::<InstanceSpec>,
-        job: |value, site, look| instance::job(crate::input::from_json(value, "instance")?, site, look),
+        job: |value, site, look| {
+            instance::job(crate::input::from_json(value, "instance")?, site, look)
+        },
     },
-    Kind { name: "role", schema: schema_within::<RoleSpec>, job: role_job },
-    Kind { name: "database", schema: schema_within::<DatabaseSpec>, job: database_job },
+    Kind {
+        name: "role",
+        schema: schema_within::<RoleSpec>,
+        job: role_job,
+    },
+    Kind {
+        name: "database",
+        schema: schema_within::<DatabaseSpec>,
+        job: database_job,
+    },
 ];
 
 /// The kind of this name.
@@ -80,20 +96,27 @@ pub fn kind(name: &str) -> Option<&'static Kind> {
 }
 
 fn schema<T: JsonSchema>() -> Value {
-    SchemaGenerator::default().into_root_schema_for::<T>().to_value()
+    SchemaGenerator::default()
+        .into_root_schema_for::<T>()
+        .to_value()
 }
 
 /// The schema of an object in an instance: the options that say where come first.
 fn schema_within<T: JsonSchema>() -> Value {
     let mut own = schema::<T>();
-    let mut properties: Map<String, Value> =
-        schema::<Place>()["properties"].as_object().cloned().unwrap_or_default();
+    let mut properties: Map<String, Value> = schema::<Place>()["properties"]
+        .as_object()
+        .cloned()
+        .unwrap_or_default();
     if let Some(map) = own["properties"].as_object_mut() {
         properties.extend(std::mem::take(map));
         *map = properties;
     }
     if let Some(definitions) = schema::<Place>().get("$defs").and_then(Value::as_object) {
-        let all = own.as_object_mut().map(|own| own.entry("$defs").or_insert_with(|| Value::Object(Map::new())));
+        let all = own.as_object_mut().map(|own| {
+            own.entry("$defs")
+                .or_insert_with(|| Value::Object(Map::new()))
+        });
         if let Some(Value::Object(all)) = all {
             all.extend(definitions.clone());
         }
@@ -112,11 +135,18 @@ fn role_job(value: Value, site: &Site, look: &dyn Look) -> Result<Job> {
 
 fn database_job(value: Value, site: &Site, look: &dyn Look) -> Result<Job> {
     let Within { place, spec } = Within::<DatabaseSpec>::from_value(value, "database")?;
-    within("database", &spec.name.clone(), &place, site, look, |paths| {
-        let mut databases = database::Databases::new(vec![spec], paths)?;
-        databases.view = true;
-        Ok(Box::new(databases))
-    })
+    within(
+        "database",
+        &spec.name.clone(),
+        &place,
+        site,
+        look,
+        |paths| {
+            let mut databases = database::Databases::new(vec![spec], paths)?;
+            databases.view = true;
+            Ok(Box::new(databases))
+        },
+    )
 }
 
 /// A run on objects of one instance: finds the server, does the work, leaves the run state as it was.
@@ -136,10 +166,16 @@ fn within(
         (Err(error), Some(reference)) if site.check && is_missing(&error) => {
             let version = match &reference.version {
                 Some(version) => version.parse()?,
-                None => lookup::default_version(look, &site.settings)?.unwrap_or(crate::pg::version::Major::NEWEST_KNOWN),
+                None => lookup::default_version(look, &site.settings)?
+                    .unwrap_or(crate::pg::version::Major::NEWEST_KNOWN),
             };
-            let instance = reference.name.clone().unwrap_or_else(|| site.settings.instance_default_name.clone());
-            warnings.push(format!("instance `{reference}` does not exist: the plan assumes that it is made before"));
+            let instance = reference
+                .name
+                .clone()
+                .unwrap_or_else(|| site.settings.instance_default_name.clone());
+            warnings.push(format!(
+                "instance `{reference}` does not exist: the plan assumes that it is made before"
+            ));
             (version, instance, false)
         }
         (Err(error), _) => return Err(error),
@@ -151,7 +187,9 @@ fn within(
     job.max_impact = place.max_impact;
     job.warnings = warnings;
     if !exists {
-        job.stages.push(Box::new(instance::service::Assumed { target: target.clone() }));
+        job.stages.push(Box::new(instance::service::Assumed {
+            target: target.clone(),
+        }));
         job.stages.push(stage(target.paths.clone())?);
         return Ok(job);
     }
@@ -164,7 +202,10 @@ fn within(
         start_temporarily: place.start_temporarily,
     }));
     job.stages.push(stage(target.paths.clone())?);
-    job.stages.push(Box::new(Settle { target, state: instance::desired::State::Present }));
+    job.stages.push(Box::new(Settle {
+        target,
+        state: instance::desired::State::Present,
+    }));
     Ok(job)
 }
 

@@ -168,7 +168,9 @@ impl World {
         match &self.catalogs {
             Catalogs::Readable(_) | Catalogs::Unknown | Catalogs::Stopped => Sight::Look,
             Catalogs::New(_) => Sight::Predict,
-            Catalogs::Hidden(_) => Sight::Hidden("the server is stopped; this run starts it".into()),
+            Catalogs::Hidden(_) => {
+                Sight::Hidden("the server is stopped; this run starts it".into())
+            }
             Catalogs::Absent => Sight::Skip,
         }
     }
@@ -176,7 +178,9 @@ impl World {
     /// The server that this run talks to, now or once it has started it.
     pub fn server(&self) -> Option<&Server> {
         match &self.catalogs {
-            Catalogs::Readable(server) | Catalogs::New(server) | Catalogs::Hidden(server) => Some(server),
+            Catalogs::Readable(server) | Catalogs::New(server) | Catalogs::Hidden(server) => {
+                Some(server)
+            }
             Catalogs::Unknown | Catalogs::Stopped | Catalogs::Absent => None,
         }
     }

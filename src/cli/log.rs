@@ -18,7 +18,11 @@ impl Log for Logger {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let line = format!("{:<7} {}\n", record.level().to_string().to_lowercase(), record.args());
+        let line = format!(
+            "{:<7} {}\n",
+            record.level().to_string().to_lowercase(),
+            record.args()
+        );
         match &self.file {
             Some(file) => {
                 if let Ok(mut file) = file.lock() {
@@ -36,7 +40,9 @@ impl Log for Logger {
 
 /// Sets the log up; a second call changes nothing.
 pub fn start(level: LevelFilter, file: Option<fs_err::File>) {
-    let logger = Logger { file: file.map(Mutex::new) };
+    let logger = Logger {
+        file: file.map(Mutex::new),
+    };
     if log::set_boxed_logger(Box::new(logger)).is_ok() {
         log::set_max_level(level);
     }

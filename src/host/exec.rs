@@ -17,37 +17,60 @@ const TAIL: usize = 2048;
 /// Runs a program to its end, whatever its exit status.
 pub fn output(caller: &Caller, command: &Command) -> Result<Output> {
     let mut process = Process::new(command.program.as_std_path());
-    process.args(&command.arguments).env_clear().envs(environment(caller)).current_dir("/");
+    process
+        .args(&command.arguments)
+        .env_clear()
+        .envs(environment(caller))
+        .current_dir("/");
     for (name, value) in &command.environment {
         process.env(name, value.expose());
     }
     // Kept until the program has ended; only its owner can read it.
     let secret_file = match &command.secret_file {
         Some((option, content)) => {
-            let mut file = tempfile::NamedTempFile::new().context("make a private temporary file")?;
-            file.write_all(content.expose().as_bytes()).context("write a private temporary file")?;
+            let mut file =
+                tempfile::NamedTempFile::new().context("make a private temporary file")?;
+            file.write_all(content.expose().as_bytes())
+                .context("write a private temporary file")?;
             process.arg(format!("{option}{}", file.path().display()));
             Some(file)
         }
         None => None,
     };
-    process.stdin(if command.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
+    process.stdin(if command.stdin.is_some() {
+        Stdio::piped()
+    } else {
+        Stdio::null()
+    });
     process.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = process.spawn().map_err(|error| {
         if error.kind() == std::io::ErrorKind::NotFound {
             fault!(Command, "program `{}` is not installed", command.program)
         } else {
-            fault!(Command, "program `{}` cannot be run: {error}", command.program)
+            fault!(
+                Command,
+                "program `{}` cannot be run: {error}",
+                command.program
+            )
         }
     })?;
     if let (Some(text), Some(mut stdin)) = (&command.stdin, child.stdin.take()) {
         // A program that does not read to the end tells us so by its exit status.
         let _ = stdin.write_all(text.expose().as_bytes());
     }
-    let result = child.wait_with_output().with_context(|| format!("wait for `{}`", command.program))?;
+    let result = child
+        .wait_with_output()
+        .with_context(|| format!("wait for `{}`", command.program))?;
     drop(secret_file);
-    let status = result.status.code().or_else(|| result.status.signal().map(|signal| 128 + signal));
-    Ok(Output { status, stdout: result.stdout, stderr: result.stderr })
+    let status = result
+        .status
+        .code()
+        .or_else(|| result.status.signal().map(|signal| 128 + signal));
+    Ok(Output {
+        status,
+        stdout: result.stdout,
+        stderr: result.stderr,
+    })
 }
 
 /// Runs a program that must succeed; the error holds what it said and what its logs gained.
@@ -65,23 +88,37 @@ pub fn run(caller: &Caller, command: &Command) -> Result<()> {
     if !gained.is_empty() {
         words = format!("{words}\nserver log:\n{gained}");
     }
-    let name = command.program.file_name().unwrap_or(command.program.as_str());
-    let status = result.status.map_or_else(|| "a signal".to_owned(), |status| status.to_string());
+    let name = command
+        .program
+        .file_name()
+        .unwrap_or(command.program.as_str());
+    let status = result
+        .status
+        .map_or_else(|| "a signal".to_owned(), |status| status.to_string());
     let words = tail(&words, TAIL);
-    Err(fault!(Command, "`{name}` failed with exit status {status}: {words}"))
+    Err(fault!(
+        Command,
+        "`{name}` failed with exit status {status}: {words}"
+    ))
 }
 
 /// What programs may know of the caller: never our own environment as it comes.
 fn environment(caller: &Caller) -> Vec<(String, String)> {
     let mut variables = vec![
-        ("PATH".to_owned(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()),
+        (
+            "PATH".to_owned(),
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
+        ),
         ("HOME".to_owned(), caller.home.to_string()),
         ("USER".to_owned(), caller.user.clone()),
         ("LOGNAME".to_owned(), caller.user.clone()),
     ];
     if let Some(runtime) = &caller.runtime_dir {
         variables.push(("XDG_RUNTIME_DIR".to_owned(), runtime.to_string()));
-        variables.push(("DBUS_SESSION_BUS_ADDRESS".to_owned(), format!("unix:path={runtime}/bus")));
+        variables.push((
+            "DBUS_SESSION_BUS_ADDRESS".to_owned(),
+            format!("unix:path={runtime}/bus"),
+        ));
     }
     variables
 }
@@ -103,7 +140,10 @@ fn files(logs: &[Utf8PathBuf]) -> Vec<Utf8PathBuf> {
     logs.iter()
         .flat_map(|path| match path.read_dir_utf8() {
             Ok(entries) => {
-                let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path().to_owned()).collect();
+                let mut paths: Vec<_> = entries
+                    .flatten()
+                    .map(|entry| entry.path().to_owned())
+                    .collect();
                 paths.sort();
                 paths
             }
@@ -130,8 +170,13 @@ fn sizes(logs: &[Utf8PathBuf]) -> Vec<(Utf8PathBuf, u64)> {
 fn gained(logs: &[Utf8PathBuf], before: &[(Utf8PathBuf, u64)]) -> String {
     let mut text = String::new();
     for path in files(logs) {
-        let known = before.iter().find(|(known, _)| *known == path).map_or(0, |(_, size)| *size);
-        let Ok(content) = fs_err::read(&path) else { continue };
+        let known = before
+            .iter()
+            .find(|(known, _)| *known == path)
+            .map_or(0, |(_, size)| *size);
+        let Ok(content) = fs_err::read(&path) else {
+            continue;
+        };
         let start = usize::try_from(known).unwrap_or(0).min(content.len());
         text.push_str(&String::from_utf8_lossy(&content[start..]));
     }

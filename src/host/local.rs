@@ -12,7 +12,9 @@ use serde_json::Value;
 
 use crate::host::root::Helper;
 use crate::host::sql::Sessions;
-use crate::host::{Act, Command, FileKind, Look, Output, Probe, Query, Server, Stat, Unit, Verb, exec, lock};
+use crate::host::{
+    Act, Command, FileKind, Look, Output, Probe, Query, Server, Stat, Unit, Verb, exec, lock,
+};
 use crate::pg::postmaster_pid::PostmasterPid;
 use crate::plan::{Content, RunAs, Step};
 use crate::settings::Caller;
@@ -28,7 +30,11 @@ pub struct Local {
 
 impl Local {
     pub fn new(caller: Caller, root: Option<RefCell<Helper>>) -> Self {
-        Self { caller, sessions: Sessions::default(), root }
+        Self {
+            caller,
+            sessions: Sessions::default(),
+            root,
+        }
     }
 }
 
@@ -36,10 +42,17 @@ impl Local {
 fn absent<T>(result: std::io::Result<T>) -> Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
-        Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => Ok(None),
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            Err(fault!(Denied, "{error}"; "the user who owns the instances must be able to read it"))
+        Err(error)
+            if matches!(
+                error.kind(),
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(None)
         }
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Err(
+            fault!(Denied, "{error}"; "the user who owns the instances must be able to read it"),
+        ),
         Err(error) => Err(error.into()),
     }
 }
@@ -71,7 +84,9 @@ impl Look for Local {
     }
 
     fn list(&self, path: &Utf8Path) -> Result<Option<Vec<String>>> {
-        let Some(entries) = absent(fs::read_dir(path))? else { return Ok(None) };
+        let Some(entries) = absent(fs::read_dir(path))? else {
+            return Ok(None);
+        };
         let mut names = Vec::new();
         for entry in entries {
             names.push(entry?.file_name().to_string_lossy().into_owned());
@@ -100,13 +115,21 @@ impl Look for Local {
     fn port_taken(&self, port: u16) -> Result<bool> {
         let wanted = format!("{port:04X}");
         for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
-            let Some(content) = self.read(Utf8Path::new(table))? else { continue };
-            let taken = String::from_utf8_lossy(&content).lines().skip(1).any(|line| {
-                let mut fields = line.split_whitespace().skip(1);
-                let local = fields.next().and_then(|address| address.rsplit_once(':')).map(|(_, port)| port);
-                // 0A is LISTEN (include/net/tcp_states.h).
-                local == Some(wanted.as_str()) && fields.nth(1) == Some("0A")
-            });
+            let Some(content) = self.read(Utf8Path::new(table))? else {
+                continue;
+            };
+            let taken = String::from_utf8_lossy(&content)
+                .lines()
+                .skip(1)
+                .any(|line| {
+                    let mut fields = line.split_whitespace().skip(1);
+                    let local = fields
+                        .next()
+                        .and_then(|address| address.rsplit_once(':'))
+                        .map(|(_, port)| port);
+                    // 0A is LISTEN (include/net/tcp_states.h).
+                    local == Some(wanted.as_str()) && fields.nth(1) == Some("0A")
+                });
             if taken {
                 return Ok(true);
             }
@@ -116,14 +139,24 @@ impl Look for Local {
 
     fn alive(&self, pid: i32) -> bool {
         pid > 0
-            && !matches!(nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None), Err(nix::errno::Errno::ESRCH))
+            && !matches!(
+                nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None),
+                Err(nix::errno::Errno::ESRCH)
+            )
     }
 
     fn memory(&self) -> Result<u64> {
         let content = fs::read_to_string("/proc/meminfo")?;
         let kilobytes = content
             .lines()
-            .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok())
+            .find_map(|line| {
+                line.strip_prefix("MemTotal:")?
+                    .trim()
+                    .strip_suffix(" kB")?
+                    .trim()
+                    .parse::<u64>()
+                    .ok()
+            })
             .context("no MemTotal in /proc/meminfo")?;
         Ok(kilobytes * 1024)
     }
@@ -149,12 +182,24 @@ impl Look for Local {
 impl Act for Local {
     fn perform(&self, step: &Step) -> Result<()> {
         match step {
-            Step::MakeDir { path, mode, run_as: RunAs::Root } => match &self.root {
+            Step::MakeDir {
+                path,
+                mode,
+                run_as: RunAs::Root,
+            } => match &self.root {
                 Some(root) => root.borrow_mut().make_dir(path, *mode),
                 None => make_dir(path, *mode),
             },
-            Step::MakeDir { path, mode, run_as: RunAs::Sysuser } => make_dir(path, *mode),
-            Step::WriteFile { path, content, mode } => write_file(path, content, *mode),
+            Step::MakeDir {
+                path,
+                mode,
+                run_as: RunAs::Sysuser,
+            } => make_dir(path, *mode),
+            Step::WriteFile {
+                path,
+                content,
+                mode,
+            } => write_file(path, content, *mode),
             Step::Symlink { path, target } => symlink(path, target),
             Step::RenameIfExists { from, .. } if !from.exists() => Ok(()),
             Step::Rename { from, to } | Step::RenameIfExists { from, to } => {
@@ -169,18 +214,36 @@ impl Act for Local {
                 Ok(())
             }
             Step::RemoveEmptyDir { path } => match fs::remove_dir(path) {
-                Err(error) if !matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::DirectoryNotEmpty) => {
+                Err(error)
+                    if !matches!(
+                        error.kind(),
+                        std::io::ErrorKind::NotFound | std::io::ErrorKind::DirectoryNotEmpty
+                    ) =>
+                {
                     Err(error.into())
                 }
                 _ => Ok(()),
             },
             Step::Run(command) => exec::run(&self.caller, command),
             Step::RunIfExists { path, command } => {
-                if path.exists() { exec::run(&self.caller, command) } else { Ok(()) }
+                if path.exists() {
+                    exec::run(&self.caller, command)
+                } else {
+                    Ok(())
+                }
             }
-            Step::Sql { server, database, statements, outside_transaction } => {
-                self.sessions.execute(&self.caller, server, database, statements, *outside_transaction)
-            }
+            Step::Sql {
+                server,
+                database,
+                statements,
+                outside_transaction,
+            } => self.sessions.execute(
+                &self.caller,
+                server,
+                database,
+                statements,
+                *outside_transaction,
+            ),
             Step::Service { unit, verb } => {
                 if matches!(verb, Verb::Stop | Verb::Restart) {
                     self.sessions.close();
@@ -188,7 +251,12 @@ impl Act for Local {
                 self.service(unit, *verb)
             }
             Step::Reload { server } => self.sessions.reload(&self.caller, server),
-            Step::AwaitReady { server, datadir, timeout, logs } => self.await_ready(server, datadir, *timeout, logs),
+            Step::AwaitReady {
+                server,
+                datadir,
+                timeout,
+                logs,
+            } => self.await_ready(server, datadir, *timeout, logs),
             Step::Disconnect => {
                 self.sessions.close();
                 Ok(())
@@ -208,7 +276,10 @@ impl Act for Local {
         if let Some(parent) = path.parent() {
             make_dir(parent, 0o750)?;
         }
-        let mut file = fs::OpenOptions::new().create(true).append(true).open(path)?;
+        let mut file = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)?;
         writeln!(file, "{line}")?;
         file.sync_data()?;
         Ok(())
@@ -218,14 +289,28 @@ impl Act for Local {
 impl Local {
     fn service(&self, unit: &Unit, verb: Verb) -> Result<()> {
         let manager = if unit.user { "--user" } else { "--system" };
-        let command = if unit.sudo { Command::new("sudo").args(["-n", "systemctl"]) } else { Command::new("systemctl") };
+        let command = if unit.sudo {
+            Command::new("sudo").args(["-n", "systemctl"])
+        } else {
+            Command::new("systemctl")
+        };
         let command = command.arg(manager).arg(verb.name());
-        let command = if verb == Verb::DaemonReload { command } else { command.arg(unit.name.as_str()) };
+        let command = if verb == Verb::DaemonReload {
+            command
+        } else {
+            command.arg(unit.name.as_str())
+        };
         exec::run(&self.caller, &command)
     }
 
     /// Reads what the server writes of itself: cheaper than connecting, and it tells a dead start from a slow one.
-    fn await_ready(&self, server: &Server, datadir: &Utf8Path, timeout: Duration, logs: &[Utf8PathBuf]) -> Result<()> {
+    fn await_ready(
+        &self,
+        server: &Server,
+        datadir: &Utf8Path,
+        timeout: Duration,
+        logs: &[Utf8PathBuf],
+    ) -> Result<()> {
         let deadline = Instant::now() + timeout;
         loop {
             if let Some(content) = self.read(&datadir.join("postmaster.pid"))? {
@@ -287,10 +372,15 @@ fn write_file(path: &Utf8Path, content: &Content, mode: u32) -> Result<()> {
         .permissions(std::fs::Permissions::from_mode(0o600))
         .tempfile_in(parent)
         .with_context(|| format!("write {path}"))?;
-    file.write_all(&bytes).with_context(|| format!("write {path}"))?;
-    file.as_file().set_permissions(std::fs::Permissions::from_mode(mode))?;
-    file.as_file().sync_all().with_context(|| format!("write {path}"))?;
-    file.persist(&path).with_context(|| format!("write {path}"))?;
+    file.write_all(&bytes)
+        .with_context(|| format!("write {path}"))?;
+    file.as_file()
+        .set_permissions(std::fs::Permissions::from_mode(mode))?;
+    file.as_file()
+        .sync_all()
+        .with_context(|| format!("write {path}"))?;
+    file.persist(&path)
+        .with_context(|| format!("write {path}"))?;
     sync_parent(&path)
 }
 

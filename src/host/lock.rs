@@ -23,10 +23,17 @@ pub fn take(path: &Utf8Path, timeout: Duration, subject: &str) -> Result<Guard> 
     }
     let deadline = Instant::now() + timeout;
     loop {
-        let file = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let file = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
         match Flock::lock(file.into_file(), FlockArg::LockExclusiveNonblock) {
             Ok(mut lock) => {
-                lock.set_len(0).and_then(|()| lock.rewind()).context("write the lock")?;
+                lock.set_len(0)
+                    .and_then(|()| lock.rewind())
+                    .context("write the lock")?;
                 write!(lock, "{} {subject}", std::process::id()).context("write the lock")?;
                 return Ok(Guard(lock));
             }

@@ -49,14 +49,33 @@ impl Helper {
 
     /// Makes a directory that belongs to the system user.
     pub fn make_dir(&mut self, path: &Utf8Path, mode: u32) -> Result<()> {
-        let request = Request { path: path.into(), mode, uid: self.uid, gid: self.gid };
-        let stdin = self.child.stdin.as_mut().context("the helper has no input")?;
+        let request = Request {
+            path: path.into(),
+            mode,
+            uid: self.uid,
+            gid: self.gid,
+        };
+        let stdin = self
+            .child
+            .stdin
+            .as_mut()
+            .context("the helper has no input")?;
         writeln!(stdin, "{}", serde_json::to_string(&request)?).context("ask the helper")?;
-        let stdout = self.child.stdout.as_mut().context("the helper has no output")?;
+        let stdout = self
+            .child
+            .stdout
+            .as_mut()
+            .context("the helper has no output")?;
         let mut answer = String::new();
-        BufReader::new(stdout).read_line(&mut answer).context("hear from the helper")?;
+        BufReader::new(stdout)
+            .read_line(&mut answer)
+            .context("hear from the helper")?;
         if answer.trim() != "done" {
-            bail_fault!(Denied, "directory `{path}` cannot be made by root: {}", answer.trim());
+            bail_fault!(
+                Denied,
+                "directory `{path}` cannot be made by root: {}",
+                answer.trim()
+            );
         }
         Ok(())
     }
@@ -71,9 +90,16 @@ impl Drop for Helper {
 }
 
 /// What the child does until its input ends.
-pub fn serve(bases: &[String], input: impl std::io::BufRead, mut output: impl std::io::Write) -> Result<()> {
+pub fn serve(
+    bases: &[String],
+    input: impl std::io::BufRead,
+    mut output: impl std::io::Write,
+) -> Result<()> {
     for line in input.lines() {
-        let answer = match serde_json::from_str::<Request>(&line?).map_err(Into::into).and_then(|request| make(bases, &request)) {
+        let answer = match serde_json::from_str::<Request>(&line?)
+            .map_err(Into::into)
+            .and_then(|request| make(bases, &request))
+        {
             Ok(()) => "done".to_owned(),
             Err(error) => format!("{error:#}").replace('\n', " "),
         };
@@ -85,7 +111,11 @@ pub fn serve(bases: &[String], input: impl std::io::BufRead, mut output: impl st
 
 fn make(bases: &[String], request: &Request) -> Result<()> {
     if !bases.iter().any(|base| base == request.path.as_str()) {
-        bail_fault!(Denied, "`{}` is not one of the base directories of the site settings", request.path);
+        bail_fault!(
+            Denied,
+            "`{}` is not one of the base directories of the site settings",
+            request.path
+        );
     }
     if request.path.exists() {
         return Ok(());
@@ -95,6 +125,9 @@ fn make(bases: &[String], request: &Request) -> Result<()> {
     }
     fs::create_dir(&request.path)?;
     std::os::unix::fs::lchown(&request.path, Some(request.uid), Some(request.gid))?;
-    fs::set_permissions(&request.path, std::os::unix::fs::PermissionsExt::from_mode(request.mode))?;
+    fs::set_permissions(
+        &request.path,
+        std::os::unix::fs::PermissionsExt::from_mode(request.mode),
+    )?;
     Ok(())
 }

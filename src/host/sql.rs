@@ -29,13 +29,20 @@ pub struct Sessions(RefCell<HashMap<Key, Client>>);
 impl Sessions {
     /// Rows of each query as JSON; queries of different databases run side by side.
     pub fn query(&self, caller: &Caller, queries: &[Query]) -> Result<Vec<Vec<Value>>> {
-        let mut databases: Vec<&str> = queries.iter().map(|query| query.database.as_str()).collect();
+        let mut databases: Vec<&str> = queries
+            .iter()
+            .map(|query| query.database.as_str())
+            .collect();
         databases.sort_unstable();
         databases.dedup();
         if databases.len() <= 1 {
             return queries
                 .iter()
-                .map(|query| self.with(caller, &query.server, &query.database, true, |client| rows(client, query)))
+                .map(|query| {
+                    self.with(caller, &query.server, &query.database, true, |client| {
+                        rows(client, query)
+                    })
+                })
                 .collect();
         }
         let share = databases.len().div_ceil(SIDE_BY_SIDE);
@@ -46,7 +53,11 @@ impl Sessions {
                 .collect();
             workers
                 .into_iter()
-                .map(|worker| worker.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a session ended unexpectedly"))))
+                .map(|worker| {
+                    worker
+                        .join()
+                        .unwrap_or_else(|_| Err(anyhow::anyhow!("a session ended unexpectedly")))
+                })
                 .collect()
         });
         let mut all = vec![Vec::new(); queries.len()];
@@ -70,24 +81,40 @@ impl Sessions {
         self.with(caller, server, database, false, |client| {
             if outside_transaction {
                 for statement in statements {
-                    client.batch_execute(&statement.expose()).map_err(|error| refused(statement, &error))?;
+                    client
+                        .batch_execute(&statement.expose())
+                        .map_err(|error| refused(statement, &error))?;
                 }
                 return Ok(());
             }
             if !statements.iter().any(Text::has_secret) {
                 // A simple query of several statements is one transaction (documentation, 55.2.2.1).
                 let all: Vec<String> = statements.iter().map(Text::expose).collect();
-                let shown = statements.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-                return client.batch_execute(&all.join(";\n")).map_err(|error| refused(&shown.into(), &error));
+                let shown = statements
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join("; ");
+                return client
+                    .batch_execute(&all.join(";\n"))
+                    .map_err(|error| refused(&shown.into(), &error));
             }
-            let mut transaction = client.transaction().map_err(|error| refused(&"BEGIN".into(), &error))?;
+            let mut transaction = client
+                .transaction()
+                .map_err(|error| refused(&"BEGIN".into(), &error))?;
             let quiet = Text::plain(QUIET);
-            transaction.batch_execute(QUIET).map_err(|error| refused(&quiet, &error))?;
+            transaction
+                .batch_execute(QUIET)
+                .map_err(|error| refused(&quiet, &error))?;
             for statement in statements {
                 // Alone: a string of several statements is logged as a whole.
-                transaction.batch_execute(&statement.expose()).map_err(|error| refused(statement, &error))?;
+                transaction
+                    .batch_execute(&statement.expose())
+                    .map_err(|error| refused(statement, &error))?;
             }
-            transaction.commit().map_err(|error| refused(&"COMMIT".into(), &error))
+            transaction
+                .commit()
+                .map_err(|error| refused(&"COMMIT".into(), &error))
         })
     }
 
@@ -96,7 +123,10 @@ impl Sessions {
     pub fn reload(&self, caller: &Caller, server: &Server) -> Result<()> {
         let loaded = |client: &mut Client| -> Result<String> {
             let row = client
-                .query_one("SELECT pg_catalog.pg_conf_load_time()::pg_catalog.text", &[])
+                .query_one(
+                    "SELECT pg_catalog.pg_conf_load_time()::pg_catalog.text",
+                    &[],
+                )
                 .map_err(|error| refused(&"pg_conf_load_time".into(), &error))?;
             Ok(row.try_get(0)?)
         };
@@ -135,7 +165,12 @@ impl Sessions {
         read_only: bool,
         work: impl FnOnce(&mut Client) -> Result<T>,
     ) -> Result<T> {
-        let key = (server.socket_directory.to_string(), server.port, database.to_owned(), read_only);
+        let key = (
+            server.socket_directory.to_string(),
+            server.port,
+            database.to_owned(),
+            read_only,
+        );
         let mut sessions = self.0.borrow_mut();
         let client = match sessions.entry(key) {
             std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
@@ -165,7 +200,11 @@ fn ask(caller: &Caller, queries: &[Query], databases: &[&str]) -> Result<Vec<(us
     let mut answers = Vec::new();
     for database in databases {
         let mut client: Option<Client> = None;
-        for (index, query) in queries.iter().enumerate().filter(|(_, query)| query.database == **database) {
+        for (index, query) in queries
+            .iter()
+            .enumerate()
+            .filter(|(_, query)| query.database == **database)
+        {
             let client = match &mut client {
                 Some(client) => client,
                 None => client.insert(connect(caller, &query.server, database, true)?),
@@ -177,11 +216,17 @@ fn ask(caller: &Caller, queries: &[Query], databases: &[&str]) -> Result<Vec<(us
 }
 
 fn rows(client: &mut Client, query: &Query) -> Result<Vec<Value>> {
-    let sql = format!("SELECT coalesce(pg_catalog.json_agg(q), '[]') FROM ({}) q", query.sql.trim());
+    let sql = format!(
+        "SELECT coalesce(pg_catalog.json_agg(q), '[]') FROM ({}) q",
+        query.sql.trim()
+    );
     let row = client
         .query_one(&sql, &[&query.parameter.to_string()])
         .map_err(|error| refused(&"an observation".into(), &error))?;
-    match row.try_get::<_, Value>(0).context("rows of an observation")? {
+    match row
+        .try_get::<_, Value>(0)
+        .context("rows of an observation")?
+    {
         Value::Array(rows) => Ok(rows),
         other => anyhow::bail!("rows of an observation are no list: {other}"),
     }
@@ -213,7 +258,9 @@ fn connect(caller: &Caller, server: &Server, database: &str, read_only: bool) ->
                 return Err(unreachable_server(server, &error));
             };
             config.password(password.expose());
-            config.connect(NoTls).map_err(|error| unreachable_server(server, &error))
+            config
+                .connect(NoTls)
+                .map_err(|error| unreachable_server(server, &error))
         }
         Err(error) => Err(unreachable_server(server, &error)),
     }
@@ -221,21 +268,28 @@ fn connect(caller: &Caller, server: &Server, database: &str, read_only: bool) ->
 
 /// The driver says so itself ("password missing"), or the server does (SQLSTATE 28P01).
 fn wants_password(error: &postgres::Error) -> bool {
-    error.code().is_some_and(|code| code.code() == "28P01") || error.to_string().contains("configuration")
-        || std::error::Error::source(error).is_some_and(|source| source.to_string().contains("password"))
+    error.code().is_some_and(|code| code.code() == "28P01")
+        || error.to_string().contains("configuration")
+        || std::error::Error::source(error)
+            .is_some_and(|source| source.to_string().contains("password"))
 }
 
 /// From the site's password file, else from its password command.
 fn password(caller: &Caller, server: &Server, database: &str) -> Result<Option<Secret>> {
     if let Some(path) = &server.passfile
         && let Ok(content) = fs_err::read(path)
-        && let Some(found) = Pgpass::parse(&content)?.lookup("localhost", server.port, database, &server.user)
+        && let Some(found) =
+            Pgpass::parse(&content)?.lookup("localhost", server.port, database, &server.user)
     {
         return Ok(Some(found));
     }
-    let Some(probe) = Probe::password(&server.password_command) else { return Ok(None) };
+    let Some(probe) = Probe::password(&server.password_command) else {
+        return Ok(None);
+    };
     let output = exec::output(caller, probe.command())?;
-    Ok(output.success().then(|| Secret::new(output.text().trim_end_matches('\n'))))
+    Ok(output
+        .success()
+        .then(|| Secret::new(output.text().trim_end_matches('\n'))))
 }
 
 fn unreachable_server(server: &Server, error: &postgres::Error) -> anyhow::Error {
@@ -245,12 +299,18 @@ fn unreachable_server(server: &Server, error: &postgres::Error) -> anyhow::Error
     );
     let mut fault = Fault::new(
         Kind::Unavailable,
-        format!("no session as role `{}` through {}/.s.PGSQL.{}: {said}", server.user, server.socket_directory, server.port),
+        format!(
+            "no session as role `{}` through {}/.s.PGSQL.{}: {said}",
+            server.user, server.socket_directory, server.port
+        ),
     );
     if let Some(code) = error.code() {
         fault = fault.sqlstate(code.code());
     }
-    if error.code().is_some_and(|code| code.code().starts_with("28")) {
+    if error
+        .code()
+        .is_some_and(|code| code.code().starts_with("28"))
+    {
         fault = fault.hint(
             "the first line of pg_hba.conf should let the system user in by peer; else put the password into the site's password file",
         );
@@ -271,14 +331,28 @@ fn refused(statement: &Text, error: &postgres::Error) -> anyhow::Error {
     // The statement of a masked text shows its secrets as stars; the server's message is about names.
     log::debug!("refused: {statement}");
     let (kind, hint) = match code {
-        "2BP01" => (Kind::Conflict, Some("something depends on it; for a role set `drop_owned` or `reassign_owned`, for a schema or an extension `cascade`")),
-        "25006" => (Kind::Conflict, Some("the instance is a standby, or read-only")),
-        "55006" => (Kind::Conflict, Some("sessions use it: end them, or set `force_drop: true`")),
+        "2BP01" => (
+            Kind::Conflict,
+            Some(
+                "something depends on it; for a role set `drop_owned` or `reassign_owned`, for a schema or an extension `cascade`",
+            ),
+        ),
+        "25006" => (
+            Kind::Conflict,
+            Some("the instance is a standby, or read-only"),
+        ),
+        "55006" => (
+            Kind::Conflict,
+            Some("sessions use it: end them, or set `force_drop: true`"),
+        ),
         "42704" | "3D000" | "3F000" => (Kind::NotFound, None),
         "58P01" | "0A000" => (Kind::Unsupported, None),
         "22P02" | "22007" | "22008" | "22023" | "42601" | "42602" => (Kind::Input, None),
         "42501" => (Kind::Denied, None),
-        "53300" => (Kind::Unavailable, Some("all sessions are taken: end some, or raise max_connections")),
+        "53300" => (
+            Kind::Unavailable,
+            Some("all sessions are taken: end some, or raise max_connections"),
+        ),
         _ => (Kind::Sql, None),
     };
     let mut fault = Fault::new(kind, msg).sqlstate(code);

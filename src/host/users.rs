@@ -44,21 +44,36 @@ pub fn find(name: &str) -> Result<Option<User>> {
 /// The name of a group, by its number.
 pub fn group(gid: u32) -> Result<String> {
     let line = getent("group", &gid.to_string())?;
-    Ok(line.and_then(|line| line.split(':').next().map(str::to_owned)).unwrap_or_else(|| gid.to_string()))
+    Ok(line
+        .and_then(|line| line.split(':').next().map(str::to_owned))
+        .unwrap_or_else(|| gid.to_string()))
 }
 
 fn getent(database: &str, key: &str) -> Result<Option<String>> {
     // /etc/passwd first, as nearly every name service does: most users are there, and it saves a process.
     if let Ok(content) = fs_err::read_to_string(format!("/etc/{database}")) {
-        let field = if key.bytes().all(|byte| byte.is_ascii_digit()) { 2 } else { 0 };
-        let found = content.lines().find(|line| line.split(':').nth(field) == Some(key));
+        let field = if key.bytes().all(|byte| byte.is_ascii_digit()) {
+            2
+        } else {
+            0
+        };
+        let found = content
+            .lines()
+            .find(|line| line.split(':').nth(field) == Some(key));
         if let Some(line) = found {
             return Ok(Some(line.to_owned()));
         }
     }
-    let output = Command::new("getent").args([database, key]).stdin(Stdio::null()).output();
+    let output = Command::new("getent")
+        .args([database, key])
+        .stdin(Stdio::null())
+        .output();
     let output = output.context("run getent")?;
-    Ok(output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim_end().to_owned()))
+    Ok(output.status.success().then(|| {
+        String::from_utf8_lossy(&output.stdout)
+            .trim_end()
+            .to_owned()
+    }))
 }
 
 /// A line of passwd(5).
@@ -74,7 +89,11 @@ fn parse(line: &str) -> Option<User> {
 
 /// Gives up root for good: groups, then group, then user.
 pub fn drop_to(user: &User) -> Result<()> {
-    let output = Command::new("id").args(["-G", &user.name]).stdin(Stdio::null()).output().context("run id")?;
+    let output = Command::new("id")
+        .args(["-G", &user.name])
+        .stdin(Stdio::null())
+        .output()
+        .context("run id")?;
     let groups: Vec<Gid> = String::from_utf8_lossy(&output.stdout)
         .split_whitespace()
         .filter_map(|group| group.parse().ok().map(Gid::from_raw))
@@ -88,10 +107,16 @@ pub fn drop_to(user: &User) -> Result<()> {
 /// Whom the settings are resolved for. `environment` is that of the process, used only when the user is its own.
 pub fn caller(user: &User, root: bool, environment: &[(String, String)]) -> Result<Caller> {
     let own = |name: &str| {
-        let value = environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
-        value.filter(|value| !root && value.starts_with('/')).map(Utf8PathBuf::from)
+        let value = environment
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str());
+        value
+            .filter(|value| !root && value.starts_with('/'))
+            .map(Utf8PathBuf::from)
     };
-    let runtime = own("XDG_RUNTIME_DIR").unwrap_or_else(|| format!("/run/user/{}", user.uid).into());
+    let runtime =
+        own("XDG_RUNTIME_DIR").unwrap_or_else(|| format!("/run/user/{}", user.uid).into());
     Ok(Caller {
         user: user.name.clone(),
         group: group(user.gid)?,
@@ -111,8 +136,16 @@ mod tests {
 
     #[test]
     fn passwd_lines() {
-        let user = User { name: "postgres".into(), uid: 101, gid: 104, home: "/var/lib/postgresql".into() };
-        assert_eq!(parse("postgres:x:101:104:PostgreSQL administrator,,,:/var/lib/postgresql:/bin/bash"), Some(user));
+        let user = User {
+            name: "postgres".into(),
+            uid: 101,
+            gid: 104,
+            home: "/var/lib/postgresql".into(),
+        };
+        assert_eq!(
+            parse("postgres:x:101:104:PostgreSQL administrator,,,:/var/lib/postgresql:/bin/bash"),
+            Some(user)
+        );
         assert_eq!(parse("broken:x:many"), None);
         assert_eq!(parse(""), None);
     }

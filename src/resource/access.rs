@@ -5,7 +5,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::host::{Look, Server};
 use crate::manifest::{Presence, RoleHba, RoleSpec};
-use crate::pg::hba::{ConnectionType, Hba, Position, Record};
+use crate::pg::hba::{self, ConnectionType, Hba, Position, Record};
 use crate::pg::pgpass::Pgpass;
 use crate::plan::{Action, Change, Content, Diff, Impact, Plan, Step};
 use crate::resource::catalog::ServerFacts;
@@ -18,10 +18,19 @@ pub struct Files {
 }
 
 impl Files {
-    pub fn observe(look: &dyn Look, paths: &InstancePaths, facts: &ServerFacts, hba: bool) -> Result<Self> {
+    pub fn observe(
+        look: &dyn Look,
+        paths: &InstancePaths,
+        facts: &ServerFacts,
+        hba: bool,
+    ) -> Result<Self> {
         let hba_path = Utf8Path::new(&facts.hba_file);
         Ok(Self {
-            hba: if hba { Some((hba_path.into(), look.read(hba_path)?.unwrap_or_default())) } else { None },
+            hba: if hba {
+                Some((hba_path.into(), look.read(hba_path)?.unwrap_or_default()))
+            } else {
+                None
+            },
             passfile: match &paths.passfile {
                 Some(path) => Some((path.clone(), look.read(path)?.unwrap_or_default())),
                 None => None,
@@ -31,22 +40,35 @@ impl Files {
 }
 
 /// Adds the changes of both files to the plan.
-pub fn plan(specs: &[RoleSpec], files: &Files, server: &Server, paths: &InstancePaths, plan: &mut Plan) -> Result<()> {
+pub fn plan(
+    specs: &[RoleSpec],
+    files: &Files,
+    server: &Server,
+    paths: &InstancePaths,
+    plan: &mut Plan,
+) -> Result<()> {
     if let Some((path, content)) = &files.hba {
-        plan.changes.extend(hba(specs, path, content, server)?);
+        plan.changes
+            .extend(hba_change(specs, path, content, server)?);
     }
     if let Some((path, content)) = &files.passfile {
-        plan.changes.extend(passfile(specs, path, content, server.port, paths)?);
+        plan.changes
+            .extend(passfile(specs, path, content, server.port, paths)?);
     }
     Ok(())
 }
 
-fn hba(specs: &[RoleSpec], path: &Utf8Path, content: &[u8], server: &Server) -> Result<Option<Change>> {
-    let before = Hba::parse(content)?;
+fn hba_change(
+    specs: &[RoleSpec],
+    path: &Utf8Path,
+    content: &[u8],
+    server: &Server,
+) -> Result<Option<Change>> {
+    let before = Hba::parse(content);
     let mut after = before.clone();
     for spec in specs {
         for record in spec.hba_records.iter().flatten() {
-            let entry = entry(&spec.name, record);
+            let entry = entry(&spec.name, record)?;
             let wanted = record.state == Presence::Present && spec.state == Presence::Present;
             if wanted {
                 after.add(&entry, &Position::Last);
@@ -58,37 +80,45 @@ fn hba(specs: &[RoleSpec], path: &Utf8Path, content: &[u8], server: &Server) -> 
     Ok((before.render() != after.render()).then(|| {
         let steps = vec![
             Step::write(path, Content::Bytes(after.render()), 0o600),
-            Step::Reload { server: server.clone() },
+            Step::Reload {
+                server: server.clone(),
+            },
         ];
         Change::new(
             Action::Alter,
             "file pg_hba.conf",
             "change pg_hba.conf and reload",
-            Diff::new(path.as_str(), text(content), text(&after.render())),
+            Diff::new(path.as_str(), before.masked(), after.masked()),
             Impact::Reload,
             steps,
         )
     }))
 }
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn entry(role: &str, record: &RoleHba) -> Record {
+fn entry(role: &str, record: &RoleHba) -> Result<Record> {
     let kind = match &record.connection {
         None => ConnectionType::Local,
-        Some(connection) => ConnectionType::from(connection.kind.name()),
+        Some(connection) => connection.kind.name().parse()?,
     };
-    Record {
+    Ok(Record {
         kind,
-        databases: record.database.split(',').map(|name| name.trim().to_owned()).collect(),
-        users: vec![role.to_owned()],
-        address: record.connection.as_ref().map(|connection| connection.address.clone()),
-        netmask: record.connection.as_ref().and_then(|connection| connection.netmask.clone()),
+        databases: record
+            .database
+            .split(',')
+            .map(|name| name.trim().to_owned())
+            .collect(),
+        users: vec![hba::name(role)],
+        address: record
+            .connection
+            .as_ref()
+            .map(|connection| connection.address.clone()),
+        netmask: record
+            .connection
+            .as_ref()
+            .and_then(|connection| connection.netmask.clone()),
         method: record.method.name().to_owned(),
         options: Vec::new(),
-    }
+    })
 }
 
 /// pglift's form of an entry: `*:port:*:role:password`.
@@ -103,7 +133,9 @@ fn passfile(
     let mut after = before.clone();
     for spec in specs {
         match (spec.state, spec.pgpass, &spec.password) {
-            (Presence::Present, Some(true), Some(password)) => _ = after.set("*", port, "*", &spec.name, password),
+            (Presence::Present, Some(true), Some(password)) => {
+                _ = after.set("*", port, "*", &spec.name, password)
+            }
             (Presence::Present, Some(false), _) | (Presence::Absent, ..) => {
                 after.remove("*", port, "*", &spec.name);
             }

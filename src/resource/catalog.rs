@@ -55,17 +55,29 @@ pub fn server(world: &World) -> Result<&Server> {
 }
 
 /// Runs an observation beside the one of the server itself.
-pub fn observe<T: DeserializeOwned>(look: &dyn Look, query: Query) -> Result<(ServerFacts, Vec<T>)> {
-    let facts = Query { sql: include_str!("../sql/server.sql"), ..query.clone() };
+pub fn observe<T: DeserializeOwned>(
+    look: &dyn Look,
+    query: Query,
+) -> Result<(ServerFacts, Vec<T>)> {
+    let facts = Query {
+        sql: include_str!("../sql/server.sql"),
+        ..query.clone()
+    };
     let mut answers = look.query(&[facts, query])?.into_iter();
     let facts = answers.next().unwrap_or_default().into_iter().next();
     let facts = facts.context("the server said nothing of itself")?;
-    Ok((serde_json::from_value(facts).context("facts of the server")?, rows(answers.next().unwrap_or_default())?))
+    Ok((
+        serde_json::from_value(facts).context("facts of the server")?,
+        rows(answers.next().unwrap_or_default())?,
+    ))
 }
 
 /// Rows of an observation as the types of a stage.
 pub fn rows<T: DeserializeOwned>(values: Vec<Value>) -> Result<Vec<T>> {
-    values.into_iter().map(|value| serde_json::from_value(value).context("rows of an observation")).collect()
+    values
+        .into_iter()
+        .map(|value| serde_json::from_value(value).context("rows of an observation"))
+        .collect()
 }
 
 /// A standby refuses every write: said before, instead of by the server in the middle.
@@ -78,7 +90,11 @@ pub fn refuse_standby(facts: &ServerFacts, paths: &InstancePaths) -> Result<()> 
 
 /// `name=value` items of pg_db_role_setting as a map.
 pub fn settings_map(items: &[String]) -> BTreeMap<String, String> {
-    items.iter().filter_map(|item| item.split_once('=')).map(|(name, value)| (name.into(), value.into())).collect()
+    items
+        .iter()
+        .filter_map(|item| item.split_once('='))
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect()
 }
 
 /// Parameters to set (some value) or to reset (none), in the order of their names.
@@ -87,15 +103,31 @@ pub fn settings_changes(
     wanted: Option<&Settings>,
     purge: bool,
 ) -> Vec<(String, Option<String>)> {
-    let Some(wanted) = wanted else { return Vec::new() };
+    let Some(wanted) = wanted else {
+        return Vec::new();
+    };
     // Custom parameters keep their case, all others are folded by the server.
-    let wanted: BTreeMap<String, &Option<String>> =
-        wanted.iter().map(|(name, setting)| (name.to_lowercase(), &setting.0)).collect();
-    let names: BTreeSet<&String> = wanted.keys().chain(purge.then_some(present).into_iter().flatten().map(|(name, _)| name)).collect();
+    let wanted: BTreeMap<String, &Option<String>> = wanted
+        .iter()
+        .map(|(name, setting)| (name.to_lowercase(), &setting.0))
+        .collect();
+    let names: BTreeSet<&String> = wanted
+        .keys()
+        .chain(
+            purge
+                .then_some(present)
+                .into_iter()
+                .flatten()
+                .map(|(name, _)| name),
+        )
+        .collect();
     names
         .into_iter()
         .filter_map(|name| {
-            let (_, have) = present.iter().find(|(have, _)| have.eq_ignore_ascii_case(name)).unzip();
+            let (_, have) = present
+                .iter()
+                .find(|(have, _)| have.eq_ignore_ascii_case(name))
+                .unzip();
             let want = wanted.get(name).and_then(|value| value.as_ref());
             let same = match (want, have) {
                 (Some(want), Some(have)) => same(name, want, have),
@@ -117,13 +149,24 @@ fn same(name: &str, want: &str, have: &str) -> bool {
 /// `ALTER ROLE x SET parameter TO value`, `… RESET parameter` when there is none.
 pub fn set_parameter(object: &str, parameter: &str, value: Option<&str>) -> String {
     // `a.b` is two identifiers: a custom parameter of extension a.
-    let name = parameter.split('.').map(ident).collect::<Vec<_>>().join(".");
+    let name = parameter
+        .split('.')
+        .map(ident)
+        .collect::<Vec<_>>()
+        .join(".");
     match value {
         None => format!("ALTER {object} RESET {name}"),
         Some(value) if guc::is_list(parameter) => {
             let items = guc::split_list(value);
             let items: Vec<String> = items.iter().map(|item| literal(item)).collect();
-            format!("ALTER {object} SET {name} TO {}", if items.is_empty() { "''".into() } else { items.join(", ") })
+            format!(
+                "ALTER {object} SET {name} TO {}",
+                if items.is_empty() {
+                    "''".into()
+                } else {
+                    items.join(", ")
+                }
+            )
         }
         Some(value) => format!("ALTER {object} SET {name} TO {}", literal(value)),
     }
@@ -131,5 +174,9 @@ pub fn set_parameter(object: &str, parameter: &str, value: Option<&str>) -> Stri
 
 /// An empty comment is none.
 pub fn comment_literal(comment: &str) -> String {
-    if comment.is_empty() { "NULL".into() } else { literal(comment) }
+    if comment.is_empty() {
+        "NULL".into()
+    } else {
+        literal(comment)
+    }
 }

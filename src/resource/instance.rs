@@ -42,18 +42,33 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     job.max_impact = spec.max_impact;
     job.keep_failed = !spec.drop_on_error;
     if version > Major::NEWEST_KNOWN {
-        job.warnings.push(format!("PostgreSQL {version} is newer than this program knows (up to {})", Major::NEWEST_KNOWN));
+        job.warnings.push(format!(
+            "PostgreSQL {version} is newer than this program knows (up to {})",
+            Major::NEWEST_KNOWN
+        ));
     }
     if spec.state == State::Absent {
-        job.stages.push(Box::new(Removal { target: target.clone() }));
+        job.stages.push(Box::new(Removal {
+            target: target.clone(),
+        }));
         return Ok(job);
     }
     job.stages.push(Box::new(Bases::new(&site.settings)));
-    let templates = Templates::observe(look, &site.settings, site.config_dir.as_ref(), &target.paths, spec.auth.as_ref())?;
+    let templates = Templates::observe(
+        look,
+        &site.settings,
+        site.config_dir.as_ref(),
+        &target.paths,
+        spec.auth.as_ref(),
+    )?;
     let port = spec.port.and_then(|port| u16::try_from(port).ok());
     let first_port = port.or_else(|| templates.port()).unwrap_or(DEFAULT_PORT);
     let initdb = &site.settings.postgresql.initdb;
-    let near = if spec.create { None } else { lookup::near(&lookup::list(look, &site.settings)?, &spec.name) };
+    let near = if spec.create {
+        None
+    } else {
+        lookup::near(&lookup::list(look, &site.settings)?, &spec.name)
+    };
     job.stages.push(Box::new(Cluster {
         target: target.clone(),
         traits: Traits {
@@ -71,7 +86,10 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         near,
         mountpoint: site.settings.mountpoint(&target.paths),
     }));
-    job.stages.push(Box::new(Chosen { target: target.clone(), spec: chosen(&spec) }));
+    job.stages.push(Box::new(Chosen {
+        target: target.clone(),
+        spec: chosen(&spec),
+    }));
     job.stages.push(Box::new(Configuration {
         target: target.clone(),
         templates,
@@ -90,9 +108,15 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         own_roles_only: roles.own_only && databases.is_empty(),
         start_temporarily: spec.start_temporarily,
     }));
-    job.stages.push(Box::new(Roles::new(roles.wanted, target.paths.clone())?.on_stopped(roles.own_only)));
-    job.stages.push(Box::new(Databases::new(databases, target.paths.clone())?));
-    job.stages.push(Box::new(Settle { target: target.clone(), state: spec.state }));
+    job.stages.push(Box::new(
+        Roles::new(roles.wanted, target.paths.clone())?.on_stopped(roles.own_only),
+    ));
+    job.stages
+        .push(Box::new(Databases::new(databases, target.paths.clone())?));
+    job.stages.push(Box::new(Settle {
+        target: target.clone(),
+        state: spec.state,
+    }));
     job.stages.push(Box::new(Report { target }));
     Ok(job)
 }
@@ -122,17 +146,35 @@ fn check(spec: &InstanceSpec) -> Result<()> {
     {
         bail_fault!(Input, "instance `{name}`: port {port} is out of range"; "ports are from 1 to 65535");
     }
-    if spec.settings.iter().flatten().any(|(name, _)| name.eq_ignore_ascii_case("port")) {
+    if spec
+        .settings
+        .iter()
+        .flatten()
+        .any(|(name, _)| name.eq_ignore_ascii_case("port"))
+    {
         bail_fault!(Input, "instance `{name}`: `port` does not belong in `settings`"; "give it as the option `port`");
     }
     for unsafe_name in ["data_directory", "config_file", "hba_file", "ident_file"] {
-        if spec.settings.iter().flatten().any(|(name, _)| name.eq_ignore_ascii_case(unsafe_name)) {
-            bail_fault!(Input, "instance `{name}`: `{unsafe_name}` cannot be set: the site settings say where files are");
+        if spec
+            .settings
+            .iter()
+            .flatten()
+            .any(|(name, _)| name.eq_ignore_ascii_case(unsafe_name))
+        {
+            bail_fault!(
+                Input,
+                "instance `{name}`: `{unsafe_name}` cannot be set: the site settings say where files are"
+            );
         }
     }
     let unsupported = [
         ("standby", spec.standby.is_some()),
-        ("replication_slots", spec.replication_slots.as_ref().is_some_and(|slots| !slots.is_empty())),
+        (
+            "replication_slots",
+            spec.replication_slots
+                .as_ref()
+                .is_some_and(|slots| !slots.is_empty()),
+        ),
         ("temboard", spec.temboard.is_some()),
         ("powa", spec.powa.is_some()),
         ("prometheus", spec.prometheus.is_some()),
@@ -147,12 +189,19 @@ fn check(spec: &InstanceSpec) -> Result<()> {
     if let (Some(policy), Some(on_changes)) = (spec.restart_policy, spec.restart_on_changes)
         && (policy == desired::RestartPolicy::WhenRequired) != on_changes
     {
-        bail_fault!(Input, "instance `{name}`: `restart_policy` and `restart_on_changes` contradict each other");
+        bail_fault!(
+            Input,
+            "instance `{name}`: `restart_policy` and `restart_on_changes` contradict each other"
+        );
     }
     if spec.state == State::Absent && (spec.roles.is_some() || spec.databases.is_some()) {
         let given = |list: Option<usize>| list.is_some_and(|length| length > 0);
-        if given(spec.roles.as_ref().map(Vec::len)) || given(spec.databases.as_ref().map(Vec::len)) {
-            bail_fault!(Input, "instance `{name}`: `state: absent` with roles or databases makes no sense");
+        if given(spec.roles.as_ref().map(Vec::len)) || given(spec.databases.as_ref().map(Vec::len))
+        {
+            bail_fault!(
+                Input,
+                "instance `{name}`: `state: absent` with roles or databases makes no sense"
+            );
         }
     }
     Ok(())
@@ -204,12 +253,18 @@ fn roles(spec: &InstanceSpec, site: &Site) -> WantedRoles {
             login: Some(true),
             replication: Some(true),
             password: spec.replrole_password.clone(),
-            memberships: Some(vec![Membership { role: "pg_read_all_stats".into(), state: Presence::Present }]),
+            memberships: Some(vec![Membership {
+                role: "pg_read_all_stats".into(),
+                state: Presence::Present,
+            }]),
             ..RoleSpec::named(name)
         });
     }
     own.retain(|role| !declared.iter().any(|other| other.name == role.name));
-    WantedRoles { own_only: declared.is_empty(), wanted: own.into_iter().chain(declared).collect() }
+    WantedRoles {
+        own_only: declared.is_empty(),
+        wanted: own.into_iter().chain(declared).collect(),
+    }
 }
 
 impl RoleSpec {

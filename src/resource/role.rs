@@ -70,7 +70,12 @@ impl Roles {
             check(spec, &paths)?;
         }
         check_unique("role", specs.iter().map(|spec| spec.name.as_str()))?;
-        Ok(Self { specs, paths, view: false, own_only: false })
+        Ok(Self {
+            specs,
+            paths,
+            view: false,
+            own_only: false,
+        })
     }
 
     /// Says whether the roles are only those that come with the instance by themselves.
@@ -85,15 +90,29 @@ impl Roles {
             .iter()
             .flat_map(|spec| {
                 std::iter::once(spec.name.as_str())
-                    .chain(spec.memberships.iter().flatten().map(|membership| membership.role.as_str()))
+                    .chain(
+                        spec.memberships
+                            .iter()
+                            .flatten()
+                            .map(|membership| membership.role.as_str()),
+                    )
                     .chain(spec.reassign_owned.as_deref())
             })
             .collect()
     }
 
-    fn seen(&self, look: &dyn Look, world: &World, facts: ServerFacts, rows: Vec<Row>) -> Result<Seen> {
+    fn seen(
+        &self,
+        look: &dyn Look,
+        world: &World,
+        facts: ServerFacts,
+        rows: Vec<Row>,
+    ) -> Result<Seen> {
         let server = catalog::server(world)?.clone();
-        let mut rows: BTreeMap<String, Row> = rows.into_iter().map(|row| (row.name.clone(), row)).collect();
+        let mut rows: BTreeMap<String, Row> = rows
+            .into_iter()
+            .map(|row| (row.name.clone(), row))
+            .collect();
         let mut known: BTreeSet<String> = rows.keys().cloned().collect();
         for (name, made) in &world.roles {
             if *made {
@@ -103,8 +122,19 @@ impl Roles {
                 rows.remove(name);
             }
         }
-        let files = Files::observe(look, &self.paths, &facts, self.specs.iter().any(|spec| spec.hba_records.is_some()))?;
-        Ok(Seen { server, facts, rows, known, files })
+        let files = Files::observe(
+            look,
+            &self.paths,
+            &facts,
+            self.specs.iter().any(|spec| spec.hba_records.is_some()),
+        )?;
+        Ok(Seen {
+            server,
+            facts,
+            rows,
+            known,
+            files,
+        })
     }
 }
 
@@ -112,13 +142,22 @@ fn check(spec: &RoleSpec, paths: &InstancePaths) -> Result<()> {
     let name = &spec.name;
     check_identifier("role", name)?;
     if spec.password.is_some() && spec.encrypted_password.is_some() {
-        bail_fault!(Input, "role `{name}`: `password` and `encrypted_password` exclude each other");
+        bail_fault!(
+            Input,
+            "role `{name}`: `password` and `encrypted_password` exclude each other"
+        );
     }
     if spec.drop_owned && spec.reassign_owned.is_some() {
-        bail_fault!(Input, "role `{name}`: `drop_owned` and `reassign_owned` exclude each other");
+        bail_fault!(
+            Input,
+            "role `{name}`: `drop_owned` and `reassign_owned` exclude each other"
+        );
     }
     if spec.state == Presence::Present && (spec.drop_owned || spec.reassign_owned.is_some()) {
-        bail_fault!(Input, "role `{name}`: `drop_owned` and `reassign_owned` need `state: absent`");
+        bail_fault!(
+            Input,
+            "role `{name}`: `drop_owned` and `reassign_owned` need `state: absent`"
+        );
     }
     if spec.password.as_ref().is_some_and(Secret::is_empty) {
         bail_fault!(Input, "role `{name}`: the password is empty"; "PostgreSQL refuses logins with an empty password; leave it out to keep the present one");
@@ -129,16 +168,30 @@ fn check(spec: &RoleSpec, paths: &InstancePaths) -> Result<()> {
         bail_fault!(Input, "role `{name}`: `encrypted_password` is neither a SCRAM-SHA-256 verifier nor an MD5 hash"; "give a clear password as `password`");
     }
     if spec.connection_limit.is_some_and(|limit| limit < -1) {
-        bail_fault!(Input, "role `{name}`: `connection_limit` is -1 (no limit) or more");
+        bail_fault!(
+            Input,
+            "role `{name}`: `connection_limit` is -1 (no limit) or more"
+        );
     }
     if spec.pgpass == Some(true) && paths.passfile.is_none() {
         bail_fault!(Input, "role `{name}`: `pgpass` needs a password file, and the site has none"; "set `postgresql.auth.passfile` in the site settings");
     }
-    if spec.pgpass == Some(true) && spec.state == Presence::Present && spec.encrypted_password.is_some() {
-        bail_fault!(Input, "role `{name}`: `pgpass` needs the password in clear, as `password`");
+    if spec.pgpass == Some(true)
+        && spec.state == Presence::Present
+        && spec.encrypted_password.is_some()
+    {
+        bail_fault!(
+            Input,
+            "role `{name}`: `pgpass` needs the password in clear, as `password`"
+        );
     }
     if let Some(memberships) = &spec.memberships {
-        check_unique("membership in role", memberships.iter().map(|membership| membership.role.as_str()))?;
+        check_unique(
+            "membership in role",
+            memberships
+                .iter()
+                .map(|membership| membership.role.as_str()),
+        )?;
     }
     Ok(())
 }
@@ -163,10 +216,18 @@ impl Stage for Roles {
         let valid_until: serde_json::Map<String, Value> = self
             .specs
             .iter()
-            .filter_map(|spec| spec.valid_until.as_ref().map(|until| (spec.name.clone(), json!(until))))
+            .filter_map(|spec| {
+                spec.valid_until
+                    .as_ref()
+                    .map(|until| (spec.name.clone(), json!(until)))
+            })
             .collect();
-        let absent: Vec<&str> =
-            self.specs.iter().filter(|spec| spec.state == Presence::Absent).map(|spec| spec.name.as_str()).collect();
+        let absent: Vec<&str> = self
+            .specs
+            .iter()
+            .filter(|spec| spec.state == Presence::Absent)
+            .map(|spec| spec.name.as_str())
+            .collect();
         let (facts, rows) = catalog::observe(
             look,
             Query {
@@ -184,7 +245,12 @@ impl Stage for Roles {
         let server = catalog::server(world)?;
         let facts = ServerFacts::new_cluster(&self.paths);
         let mut rows = vec![Row::superuser(&server.user)];
-        rows.extend(self.names().into_iter().filter(|name| name.starts_with("pg_")).map(Row::predefined));
+        rows.extend(
+            self.names()
+                .into_iter()
+                .filter(|name| name.starts_with("pg_"))
+                .map(Row::predefined),
+        );
         self.seen(look, world, facts, rows)
     }
 
@@ -205,7 +271,12 @@ impl Stage for Roles {
             let row = seen.rows.get(&spec.name);
             match (spec.state, row) {
                 (Presence::Present, row) => {
-                    let want = Wanted { spec, row, known: &known, password_matches: matches.get(spec.name.as_str()).copied() };
+                    let want = Wanted {
+                        spec,
+                        row,
+                        known: &known,
+                        password_matches: matches.get(spec.name.as_str()).copied(),
+                    };
                     let (change, later) = want.change(seen)?;
                     plan.changes.extend(change);
                     grants.extend(later);
@@ -222,13 +293,22 @@ impl Stage for Roles {
             }
         }
         plan.changes.extend(grants);
-        access::plan(&self.specs, &seen.files, &seen.server, &self.paths, &mut plan)?;
+        access::plan(
+            &self.specs,
+            &seen.files,
+            &seen.server,
+            &self.paths,
+            &mut plan,
+        )?;
         Ok(plan)
     }
 }
 
 /// One SCRAM verification costs 4,096 rounds, about a millisecond: they are spread over the cores.
-fn compare_passwords<'a>(specs: &'a [RoleSpec], rows: &BTreeMap<String, Row>) -> BTreeMap<&'a str, bool> {
+fn compare_passwords<'a>(
+    specs: &'a [RoleSpec],
+    rows: &BTreeMap<String, Row>,
+) -> BTreeMap<&'a str, bool> {
     let pairs: Vec<(&str, &Secret, &Secret)> = specs
         .iter()
         .filter(|spec| spec.update_password == UpdatePassword::Always)
@@ -246,12 +326,20 @@ fn compare_passwords<'a>(specs: &'a [RoleSpec], rows: &BTreeMap<String, Row>) ->
                 scope.spawn(move || {
                     chunk
                         .iter()
-                        .map(|(name, password, verifier)| (*name, scram::verify_stored(password, verifier, name) == Some(true)))
+                        .map(|(name, password, verifier)| {
+                            (
+                                *name,
+                                scram::verify_stored(password, verifier, name) == Some(true),
+                            )
+                        })
                         .collect::<Vec<_>>()
                 })
             })
             .collect();
-        workers.into_iter().flat_map(|worker| worker.join().unwrap_or_default()).collect()
+        workers
+            .into_iter()
+            .flat_map(|worker| worker.join().unwrap_or_default())
+            .collect()
     })
 }
 
@@ -271,13 +359,48 @@ impl Wanted<'_> {
     fn flags(&self) -> [Flag; 7] {
         let (spec, row) = (self.spec, self.row);
         [
-            ("inherit", spec.inherit, row.map(|row| row.inherit), ["INHERIT", "NOINHERIT"]),
-            ("login", spec.login, row.map(|row| row.login), ["LOGIN", "NOLOGIN"]),
-            ("superuser", spec.superuser, row.map(|row| row.superuser), ["SUPERUSER", "NOSUPERUSER"]),
-            ("createdb", spec.createdb, row.map(|row| row.createdb), ["CREATEDB", "NOCREATEDB"]),
-            ("createrole", spec.createrole, row.map(|row| row.createrole), ["CREATEROLE", "NOCREATEROLE"]),
-            ("replication", spec.replication, row.map(|row| row.replication), ["REPLICATION", "NOREPLICATION"]),
-            ("bypassrls", spec.bypassrls, row.map(|row| row.bypassrls), ["BYPASSRLS", "NOBYPASSRLS"]),
+            (
+                "inherit",
+                spec.inherit,
+                row.map(|row| row.inherit),
+                ["INHERIT", "NOINHERIT"],
+            ),
+            (
+                "login",
+                spec.login,
+                row.map(|row| row.login),
+                ["LOGIN", "NOLOGIN"],
+            ),
+            (
+                "superuser",
+                spec.superuser,
+                row.map(|row| row.superuser),
+                ["SUPERUSER", "NOSUPERUSER"],
+            ),
+            (
+                "createdb",
+                spec.createdb,
+                row.map(|row| row.createdb),
+                ["CREATEDB", "NOCREATEDB"],
+            ),
+            (
+                "createrole",
+                spec.createrole,
+                row.map(|row| row.createrole),
+                ["CREATEROLE", "NOCREATEROLE"],
+            ),
+            (
+                "replication",
+                spec.replication,
+                row.map(|row| row.replication),
+                ["REPLICATION", "NOREPLICATION"],
+            ),
+            (
+                "bypassrls",
+                spec.bypassrls,
+                row.map(|row| row.bypassrls),
+                ["BYPASSRLS", "NOBYPASSRLS"],
+            ),
         ]
     }
 
@@ -304,13 +427,21 @@ impl Wanted<'_> {
     /// Parameters to set (some value) or to take away (none).
     fn settings(&self) -> Vec<(String, Option<String>)> {
         let present = self.row.map(Row::settings).unwrap_or_default();
-        catalog::settings_changes(&present, self.spec.settings.as_ref(), self.spec.settings_purge)
+        catalog::settings_changes(
+            &present,
+            self.spec.settings.as_ref(),
+            self.spec.settings_purge,
+        )
     }
 
     /// Memberships to grant and to revoke.
     fn memberships(&self) -> Result<(Vec<String>, Vec<String>)> {
-        let present: BTreeSet<&str> =
-            self.row.iter().flat_map(|row| row.memberships.iter().flatten()).map(String::as_str).collect();
+        let present: BTreeSet<&str> = self
+            .row
+            .iter()
+            .flat_map(|row| row.memberships.iter().flatten())
+            .map(String::as_str)
+            .collect();
         let (mut grant, mut revoke) = (Vec::new(), Vec::new());
         for membership in self.spec.memberships.iter().flatten() {
             let there = present.contains(membership.role.as_str());
@@ -326,9 +457,19 @@ impl Wanted<'_> {
             }
         }
         if self.spec.memberships_purge {
-            let listed: BTreeSet<&str> =
-                self.spec.memberships.iter().flatten().map(|membership| membership.role.as_str()).collect();
-            revoke.extend(present.iter().filter(|role| !listed.contains(**role)).map(|role| (*role).to_owned()));
+            let listed: BTreeSet<&str> = self
+                .spec
+                .memberships
+                .iter()
+                .flatten()
+                .map(|membership| membership.role.as_str())
+                .collect();
+            revoke.extend(
+                present
+                    .iter()
+                    .filter(|role| !listed.contains(**role))
+                    .map(|role| (*role).to_owned()),
+            );
         }
         Ok((grant, revoke))
     }
@@ -351,14 +492,19 @@ impl Wanted<'_> {
             options.push(format!(" CONNECTION LIMIT {limit}"));
         }
         if let Some(until) = &spec.valid_until
-            && self.row.is_none_or(|row| row.valid_until_same != Some(true))
+            && self
+                .row
+                .is_none_or(|row| row.valid_until_same != Some(true))
         {
             options.push(format!(" VALID UNTIL {}", literal(until)));
         }
         let password = self.password(&seen.facts);
         if let Some(password) = &password {
             // A verifier holds neither quotes nor backslashes.
-            options = options.and(" PASSWORD '").and_secret(password.clone()).and("'");
+            options = options
+                .and(" PASSWORD '")
+                .and_secret(password.clone())
+                .and("'");
         }
 
         let mut statements = Vec::new();
@@ -372,12 +518,25 @@ impl Wanted<'_> {
             statements.push(alter);
         }
         for (parameter, value) in self.settings() {
-            statements.push(catalog::set_parameter(&format!("ROLE {name}"), &parameter, value.as_deref()).into());
+            statements.push(
+                catalog::set_parameter(&format!("ROLE {name}"), &parameter, value.as_deref())
+                    .into(),
+            );
         }
         if let Some(comment) = &spec.comment
-            && self.row.and_then(|row| row.comment.as_deref()).unwrap_or_default() != comment
+            && self
+                .row
+                .and_then(|row| row.comment.as_deref())
+                .unwrap_or_default()
+                != comment
         {
-            statements.push(format!("COMMENT ON ROLE {name} IS {}", catalog::comment_literal(comment)).into());
+            statements.push(
+                format!(
+                    "COMMENT ON ROLE {name} IS {}",
+                    catalog::comment_literal(comment)
+                )
+                .into(),
+            );
         }
         let (grant, revoke) = self.memberships()?;
         let diff = self.diff(password.is_some(), &grant, &revoke);
@@ -385,14 +544,29 @@ impl Wanted<'_> {
         let grants: Vec<Text> = grant
             .iter()
             .map(|group| format!("GRANT {} TO {name}", ident(group)).into())
-            .chain(revoke.iter().map(|group| format!("REVOKE {} FROM {name}", ident(group)).into()))
+            .chain(
+                revoke
+                    .iter()
+                    .map(|group| format!("REVOKE {} FROM {name}", ident(group)).into()),
+            )
             .collect();
         let object = format!("role {}", spec.name);
-        let (action, verb) = if self.row.is_none() { (Action::Create, "create") } else { (Action::Alter, "alter") };
+        let (action, verb) = if self.row.is_none() {
+            (Action::Create, "create")
+        } else {
+            (Action::Alter, "alter")
+        };
         let step = |statements| vec![Step::sql(&seen.server, catalog::MAINTENANCE, statements)];
         let role = (!statements.is_empty()).then(|| {
             let summary = format!("{verb} role `{}`", spec.name);
-            Change::new(action, object.clone(), summary, diff.clone(), Impact::None, step(statements))
+            Change::new(
+                action,
+                object.clone(),
+                summary,
+                diff.clone(),
+                Impact::None,
+                step(statements),
+            )
         });
         let memberships = (!grants.is_empty()).then(|| {
             let mut words = Vec::new();
@@ -406,17 +580,31 @@ impl Wanted<'_> {
             let header = format!("memberships of role {}", spec.name);
             let before = self.memberships_line(&[], &[]);
             let after = self.memberships_line(&grant, &revoke);
-            Change::new(Action::Alter, object, summary, Diff::new(header, before, after), Impact::None, step(grants))
+            Change::new(
+                Action::Alter,
+                object,
+                summary,
+                Diff::new(header, before, after),
+                Impact::None,
+                step(grants),
+            )
         });
         Ok((role, memberships))
     }
 
     fn memberships_line(&self, grant: &[String], revoke: &[String]) -> String {
-        let mut roles: BTreeSet<&str> =
-            self.row.iter().flat_map(|row| row.memberships.iter().flatten()).map(String::as_str).collect();
+        let mut roles: BTreeSet<&str> = self
+            .row
+            .iter()
+            .flat_map(|row| row.memberships.iter().flatten())
+            .map(String::as_str)
+            .collect();
         roles.extend(grant.iter().map(String::as_str));
         roles.retain(|role| !revoke.iter().any(|revoked| revoked == role));
-        format!("memberships: {}\n", roles.into_iter().collect::<Vec<_>>().join(", "))
+        format!(
+            "memberships: {}\n",
+            roles.into_iter().collect::<Vec<_>>().join(", ")
+        )
     }
 
     /// Managed attributes only, in a fixed order, before and after.
@@ -449,11 +637,26 @@ impl Wanted<'_> {
             before.push((name, want.and(have).map(|value| value.to_string())));
             after.push((name, want.map(|value| value.to_string())));
         }
-        after.push(("connection_limit", spec.connection_limit.map(|limit| limit.to_string())));
-        before.push(("connection_limit", spec.connection_limit.and(row).map(|row| row.connection_limit.to_string())));
+        after.push((
+            "connection_limit",
+            spec.connection_limit.map(|limit| limit.to_string()),
+        ));
+        before.push((
+            "connection_limit",
+            spec.connection_limit
+                .and(row)
+                .map(|row| row.connection_limit.to_string()),
+        ));
         let until = row.map(|row| row.valid_until.clone().unwrap_or_else(|| "infinity".into()));
         let same = row.is_some_and(|row| row.valid_until_same == Some(true));
-        after.push(("valid_until", if same { spec.valid_until.as_ref().and(until.clone()) } else { spec.valid_until.clone() }));
+        after.push((
+            "valid_until",
+            if same {
+                spec.valid_until.as_ref().and(until.clone())
+            } else {
+                spec.valid_until.clone()
+            },
+        ));
         before.push(("valid_until", spec.valid_until.as_ref().and(until)));
         let password_line = |there: bool, changed: bool| {
             managed_password.then(|| match (there, changed) {
@@ -463,22 +666,42 @@ impl Wanted<'_> {
             })
         };
         before.push(("password", row.and(password_line(had_password, false))));
-        after.push(("password", password_line(had_password || password_changes, password_changes && had_password)));
+        after.push((
+            "password",
+            password_line(
+                had_password || password_changes,
+                password_changes && had_password,
+            ),
+        ));
         before.push(("settings", row.and(settings(&present))));
         after.push(("settings", settings(&wanted)));
-        before.push(("comment", spec.comment.as_ref().and(row).map(|row| row.comment.clone().unwrap_or_default())));
+        before.push((
+            "comment",
+            spec.comment
+                .as_ref()
+                .and(row)
+                .map(|row| row.comment.clone().unwrap_or_default()),
+        ));
         after.push(("comment", spec.comment.clone()));
         if row.is_some() {
             before.insert(0, ("name", Some(spec.name.clone())));
         }
-        Diff::new(format!("role {}", spec.name), attributes(&before), attributes(&after))
+        Diff::new(
+            format!("role {}", spec.name),
+            attributes(&before),
+            attributes(&after),
+        )
     }
 
     /// The role as `get` will show it once the plan is carried out.
     fn view(&self) -> Value {
         let spec = self.spec;
         let default = Row::predefined(&spec.name);
-        let mut row = self.row.cloned().unwrap_or(Row { inherit: true, login: false, ..default });
+        let mut row = self.row.cloned().unwrap_or(Row {
+            inherit: true,
+            login: false,
+            ..default
+        });
         row.superuser = spec.superuser.unwrap_or(row.superuser);
         row.inherit = spec.inherit.unwrap_or(row.inherit);
         row.login = spec.login.unwrap_or(row.login);
@@ -503,9 +726,19 @@ impl Wanted<'_> {
                 None => _ = settings.remove(&name),
             }
         }
-        row.settings = Some(settings.into_iter().map(|(name, value)| format!("{name}={value}")).collect());
+        row.settings = Some(
+            settings
+                .into_iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect(),
+        );
         if let Ok((grant, revoke)) = self.memberships() {
-            let mut roles: BTreeSet<String> = row.memberships.take().unwrap_or_default().into_iter().collect();
+            let mut roles: BTreeSet<String> = row
+                .memberships
+                .take()
+                .unwrap_or_default()
+                .into_iter()
+                .collect();
             roles.extend(grant);
             roles.retain(|role| !revoke.contains(role));
             row.memberships = Some(roles.into_iter().collect());
@@ -519,12 +752,22 @@ fn drop(spec: &RoleSpec, row: &Row, seen: &Seen) -> Result<Change> {
     let dependents = row.dependents.clone().unwrap_or_default();
     let owned = row.owned_databases.clone().unwrap_or_default();
     if spec.name == seen.server.user {
-        bail_fault!(Conflict, "role `{}` is the superuser role of the instance: it is not dropped", spec.name);
+        bail_fault!(
+            Conflict,
+            "role `{}` is the superuser role of the instance: it is not dropped",
+            spec.name
+        );
     }
     if !dependents.is_empty() && !spec.drop_owned && spec.reassign_owned.is_none() {
         let places: Vec<String> = dependents
             .iter()
-            .map(|database| if database.is_empty() { "shared objects".to_owned() } else { format!("database `{database}`") })
+            .map(|database| {
+                if database.is_empty() {
+                    "shared objects".to_owned()
+                } else {
+                    format!("database `{database}`")
+                }
+            })
             .collect();
         return Err(fault!(
             Conflict,
@@ -535,17 +778,28 @@ fn drop(spec: &RoleSpec, row: &Row, seen: &Seen) -> Result<Change> {
     if let Some(heir) = &spec.reassign_owned
         && !seen.known.contains(heir)
     {
-        bail_fault!(NotFound, "role `{}`: `reassign_owned` names role `{heir}`, which does not exist", spec.name);
+        bail_fault!(
+            NotFound,
+            "role `{}`: `reassign_owned` names role `{heir}`, which does not exist",
+            spec.name
+        );
     }
     let mut steps = Vec::new();
     if spec.drop_owned {
         for database in &owned {
-            steps.push(Step::sql_alone(&seen.server, catalog::MAINTENANCE, format!("DROP DATABASE {}", ident(database))));
+            steps.push(Step::sql_alone(
+                &seen.server,
+                catalog::MAINTENANCE,
+                format!("DROP DATABASE {}", ident(database)),
+            ));
         }
     }
     if spec.drop_owned || spec.reassign_owned.is_some() {
-        let mut databases: Vec<&str> =
-            dependents.iter().map(String::as_str).filter(|database| !database.is_empty()).collect();
+        let mut databases: Vec<&str> = dependents
+            .iter()
+            .map(String::as_str)
+            .filter(|database| !database.is_empty())
+            .collect();
         if spec.drop_owned {
             databases.retain(|database| !owned.iter().any(|name| name == database));
         }
@@ -555,14 +809,21 @@ fn drop(spec: &RoleSpec, row: &Row, seen: &Seen) -> Result<Change> {
         for database in databases {
             let mut statements = Vec::new();
             if let Some(heir) = &spec.reassign_owned {
-                statements.push(Text::plain(format!("REASSIGN OWNED BY {name} TO {}", ident(heir))));
+                statements.push(Text::plain(format!(
+                    "REASSIGN OWNED BY {name} TO {}",
+                    ident(heir)
+                )));
             }
             // Privileges granted to the role are not reassigned: DROP OWNED takes them away (documentation, 22.4).
             statements.push(format!("DROP OWNED BY {name}").into());
             steps.push(Step::sql(&seen.server, database, statements));
         }
     }
-    steps.push(Step::sql(&seen.server, catalog::MAINTENANCE, vec![format!("DROP ROLE {name}").into()]));
+    steps.push(Step::sql(
+        &seen.server,
+        catalog::MAINTENANCE,
+        vec![format!("DROP ROLE {name}").into()],
+    ));
     let mut lines = vec![("name", Some(spec.name.clone()))];
     if spec.drop_owned && !owned.is_empty() {
         lines.push(("databases", Some(owned.join(", "))));
@@ -637,7 +898,6 @@ impl Row {
     }
 }
 
-
 /// The views of one role, or of all that are not predefined.
 pub fn list(look: &dyn Look, server: &Server, name: Option<&str>) -> Result<Vec<Value>> {
     let query = Query {
@@ -646,6 +906,7 @@ pub fn list(look: &dyn Look, server: &Server, name: Option<&str>) -> Result<Vec<
         sql: include_str!("../sql/role_list.sql"),
         parameter: json!({ "name": name }),
     };
-    let rows: Vec<Row> = catalog::rows(look.query(&[query])?.into_iter().next().unwrap_or_default())?;
+    let rows: Vec<Row> =
+        catalog::rows(look.query(&[query])?.into_iter().next().unwrap_or_default())?;
     Ok(rows.iter().map(Row::view).collect())
 }

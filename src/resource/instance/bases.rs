@@ -16,7 +16,13 @@ pub struct Bases {
 impl Bases {
     pub fn new(site: &Settings) -> Self {
         // 0755: clients of other users reach the sockets below, and servers keep what they hold to themselves.
-        Self { paths: vec![(site.prefix.clone(), 0o755), (site.run_prefix.clone(), 0o755)], user: site.sysuser.user.clone() }
+        Self {
+            paths: vec![
+                (site.prefix.clone(), 0o755),
+                (site.run_prefix.clone(), 0o755),
+            ],
+            user: site.sysuser.user.clone(),
+        }
     }
 }
 
@@ -48,9 +54,17 @@ impl Stage for Bases {
                 Action::Create,
                 format!("directory {path}"),
                 format!("make base directory `{path}`"),
-                Diff::new(path.as_str(), "", format!("owner: {}\nmode: {mode:04o}\n", self.user)),
+                Diff::new(
+                    path.as_str(),
+                    "",
+                    format!("owner: {}\nmode: {mode:04o}\n", self.user),
+                ),
                 Impact::None,
-                vec![Step::MakeDir { path: path.clone(), mode: *mode, run_as: RunAs::Root }],
+                vec![Step::MakeDir {
+                    path: path.clone(),
+                    mode: *mode,
+                    run_as: RunAs::Root,
+                }],
             ));
         }
         Ok(plan)

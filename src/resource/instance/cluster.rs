@@ -79,7 +79,11 @@ pub fn dropping(path: &Utf8Path) -> Utf8PathBuf {
 /// Looks into a directory that may hold a cluster.
 pub fn directory(look: &dyn Look, path: &Utf8Path) -> Result<Directory> {
     let Some(names) = look.list(path)? else {
-        return Ok(if look.stat(path)?.is_some() { Directory::Other } else { Directory::Missing });
+        return Ok(if look.stat(path)?.is_some() {
+            Directory::Other
+        } else {
+            Directory::Missing
+        });
     };
     if names.is_empty() {
         return Ok(Directory::Empty);
@@ -87,16 +91,18 @@ pub fn directory(look: &dyn Look, path: &Utf8Path) -> Result<Directory> {
     // global/pg_control is the last thing initdb's bootstrap needs: without it there is no cluster.
     let control = look.stat(&path.join("global/pg_control"))?;
     match look.read(&path.join("PG_VERSION"))? {
-        Some(version) if control.is_some_and(|stat| stat.kind == FileKind::File) => {
-            Ok(Directory::Cluster(String::from_utf8_lossy(&version).trim().to_owned()))
-        }
+        Some(version) if control.is_some_and(|stat| stat.kind == FileKind::File) => Ok(
+            Directory::Cluster(String::from_utf8_lossy(&version).trim().to_owned()),
+        ),
         _ => Ok(Directory::Other),
     }
 }
 
 /// A mount point lies on another file system than its parent.
 pub fn is_mountpoint(look: &dyn Look, path: &Utf8Path) -> Result<bool> {
-    let Some(parent) = path.parent() else { return Ok(true) };
+    let Some(parent) = path.parent() else {
+        return Ok(true);
+    };
     Ok(match (look.stat(path)?, look.stat(parent)?) {
         (Some(own), Some(above)) => own.device != above.device,
         _ => false,
@@ -129,7 +135,11 @@ impl Stage for Cluster {
                 leftovers.push(paths.waldir.clone());
             }
         }
-        let waldir = if leftovers.contains(&paths.waldir) { Directory::Missing } else { directory(look, &paths.waldir)? };
+        let waldir = if leftovers.contains(&paths.waldir) {
+            Directory::Missing
+        } else {
+            directory(look, &paths.waldir)?
+        };
         let programs = look.stat(&self.target.bindir.join("initdb"))?.is_some();
         Ok(Seen {
             programs,
@@ -137,7 +147,11 @@ impl Stage for Cluster {
             leftovers,
             port_taken: !exists && look.port_taken(self.port)?,
             locale_known: exists || !programs || self.locale_known(look)?,
-            trace: if exists { None } else { self.target.trace(look)? },
+            trace: if exists {
+                None
+            } else {
+                self.target.trace(look)?
+            },
             mounted: match &self.mountpoint {
                 Some(path) => is_mountpoint(look, path)?,
                 None => true,
@@ -149,7 +163,9 @@ impl Stage for Cluster {
     fn plan(&self, seen: &Seen) -> Result<Plan> {
         let paths = &self.target.paths;
         match &seen.datadir {
-            Directory::Cluster(major) if *major == paths.version.to_string() => return Ok(Plan::default()),
+            Directory::Cluster(major) if *major == paths.version.to_string() => {
+                return Ok(Plan::default());
+            }
             Directory::Cluster(major) => bail_fault!(
                 Conflict,
                 "data directory `{}` belongs to PostgreSQL {major}, not {}", paths.datadir, paths.version;
@@ -163,7 +179,11 @@ impl Stage for Cluster {
             Directory::Missing | Directory::Empty => {}
         }
         if !self.create {
-            let near = self.near.as_ref().map(|near| format!(" (is `{near}` meant?)")).unwrap_or_default();
+            let near = self
+                .near
+                .as_ref()
+                .map(|near| format!(" (is `{near}` meant?)"))
+                .unwrap_or_default();
             bail_fault!(
                 NotFound,
                 "instance `{paths}` does not exist{near}";
@@ -186,7 +206,9 @@ impl Stage for Cluster {
                 "mount the file system, or change `require_mountpoint` in the site settings; nothing was changed"
             );
         }
-        if !matches!(seen.waldir, Directory::Missing | Directory::Empty) && !self.target.wal_inside() {
+        if !matches!(seen.waldir, Directory::Missing | Directory::Empty)
+            && !self.target.wal_inside()
+        {
             bail_fault!(Conflict, "WAL directory `{}` exists and is not empty", paths.waldir; "empty it; nothing was changed");
         }
         if seen.port_taken {
@@ -197,7 +219,11 @@ impl Stage for Cluster {
             );
         }
         self.check_traits(seen)?;
-        let mut plan = Plan { changes: vec![self.creation(seen)], facts: vec![Fact::ClusterMade], ..Plan::default() };
+        let mut plan = Plan {
+            changes: vec![self.creation(seen)],
+            facts: vec![Fact::ClusterMade],
+            ..Plan::default()
+        };
         if !seen.programs {
             plan.missing.push(fault!(
                 NotFound,
@@ -211,13 +237,19 @@ impl Stage for Cluster {
 
 impl Cluster {
     fn locale_known(&self, look: &dyn Look) -> Result<bool> {
-        let Some(locale) = &self.traits.locale else { return Ok(true) };
+        let Some(locale) = &self.traits.locale else {
+            return Ok(true);
+        };
         let provider = self.traits.locale_provider.unwrap_or(LocaleProvider::Libc);
         if provider != LocaleProvider::Libc || ["c", "posix"].contains(&folded(locale).as_str()) {
             return Ok(true);
         }
         let output = look.probe(&Probe::locales())?;
-        Ok(!output.success() || output.text().lines().any(|known| folded(known) == folded(locale)))
+        Ok(!output.success()
+            || output
+                .text()
+                .lines()
+                .any(|known| folded(known) == folded(locale)))
     }
 
     fn check_traits(&self, seen: &Seen) -> Result<()> {
@@ -231,7 +263,12 @@ impl Cluster {
                 locale.split('.').next().unwrap_or(locale)
             );
         }
-        check_provider(paths.version, traits.locale_provider, traits.icu_locale.as_deref(), &format!("instance `{paths}`"))?;
+        check_provider(
+            paths.version,
+            traits.locale_provider,
+            traits.icu_locale.as_deref(),
+            &format!("instance `{paths}`"),
+        )?;
         if let Some(encoding) = &traits.encoding {
             check_encoding(encoding, &format!("instance `{paths}`"))?;
         }
@@ -267,20 +304,44 @@ impl Cluster {
         match traits.data_checksums {
             Some(true) => command = command.arg("--data-checksums"),
             // From 18 on they are the default.
-            Some(false) if paths.version >= Major::new(18) => command = command.arg("--no-data-checksums"),
+            Some(false) if paths.version >= Major::new(18) => {
+                command = command.arg("--no-data-checksums")
+            }
             _ => {}
         }
         if traits.allow_group_access {
             command = command.arg("--allow-group-access");
         }
-        let mut steps: Vec<Step> = seen.leftovers.iter().map(|path| Step::Remove { path: path.clone() }).collect();
-        steps.extend(paths.datadir.parent().map(|parent| Step::make_dir(parent, 0o755)));
-        let mut undo = vec![if data == paths.datadir { Step::EmptyDir { path: data } } else { Step::Remove { path: data } }];
+        let mut steps: Vec<Step> = seen
+            .leftovers
+            .iter()
+            .map(|path| Step::Remove { path: path.clone() })
+            .collect();
+        steps.extend(
+            paths
+                .datadir
+                .parent()
+                .map(|parent| Step::make_dir(parent, 0o755)),
+        );
+        let mut undo = vec![if data == paths.datadir {
+            Step::EmptyDir { path: data }
+        } else {
+            Step::Remove { path: data }
+        }];
         if !self.target.wal_inside() {
             let wal = self.target.place(&paths.waldir);
-            steps.extend(paths.waldir.parent().map(|parent| Step::make_dir(parent, 0o755)));
+            steps.extend(
+                paths
+                    .waldir
+                    .parent()
+                    .map(|parent| Step::make_dir(parent, 0o755)),
+            );
             command = command.arg(format!("--waldir={wal}"));
-            undo.push(if wal == paths.waldir { Step::EmptyDir { path: wal } } else { Step::Remove { path: wal } });
+            undo.push(if wal == paths.waldir {
+                Step::EmptyDir { path: wal }
+            } else {
+                Step::Remove { path: wal }
+            });
         }
         undo.extend(self.target.empty_parents());
         steps.push(Step::Run(command));
@@ -291,14 +352,29 @@ impl Cluster {
             ("wal_directory", Some(paths.waldir.to_string())),
             ("encoding", traits.encoding.clone()),
             ("locale", traits.locale.clone()),
-            ("locale_provider", traits.locale_provider.map(|provider| provider.name().to_owned())),
+            (
+                "locale_provider",
+                traits
+                    .locale_provider
+                    .map(|provider| provider.name().to_owned()),
+            ),
             ("icu_locale", traits.icu_locale.clone()),
-            ("data_checksums", traits.data_checksums.map(|on| on.to_string())),
+            (
+                "data_checksums",
+                traits.data_checksums.map(|on| on.to_string()),
+            ),
         ];
         let object = format!("instance {paths}");
         let diff = Diff::new(&object, "", attributes(&lines));
-        Change::new(Action::Create, object, format!("create instance `{paths}`"), diff, Impact::None, steps)
-            .undo(Scope::Creation, undo)
+        Change::new(
+            Action::Create,
+            object,
+            format!("create instance `{paths}`"),
+            diff,
+            Impact::None,
+            steps,
+        )
+        .undo(Scope::Creation, undo)
     }
 }
 
@@ -324,26 +400,89 @@ pub fn check_provider(
     };
     if version < Major::new(since) {
         let name = provider.map_or("", LocaleProvider::name);
-        bail_fault!(Unsupported, "{what}: locale provider `{name}` comes with PostgreSQL {since}, this is {version}");
+        bail_fault!(
+            Unsupported,
+            "{what}: locale provider `{name}` comes with PostgreSQL {since}, this is {version}"
+        );
     }
     if icu_locale.is_some() && provider != Some(LocaleProvider::Icu) {
         bail_fault!(Input, "{what}: `icu_locale` needs `locale_provider: icu`");
     }
     if provider == Some(LocaleProvider::Icu) && icu_locale.is_none() {
-        bail_fault!(Input, "{what}: `locale_provider: icu` needs `icu_locale`, as `en-US` or `und`");
+        bail_fault!(
+            Input,
+            "{what}: `locale_provider: icu` needs `icu_locale`, as `en-US` or `und`"
+        );
     }
     Ok(())
 }
 
 /// Server-side encodings (documentation, 24.3.1), folded as the server folds them.
 const ENCODINGS: &[&str] = &[
-    "eucjp", "euccn", "euckr", "euctw", "eucjis2004", "iso88595", "iso88596", "iso88597", "iso88598", "koi8", "koi8r",
-    "koi8u", "latin1", "latin2", "latin3", "latin4", "latin5", "latin6", "latin7", "latin8", "latin9", "latin10",
-    "iso88591", "iso88592", "iso88593", "iso88594", "iso88599", "iso885910", "iso885913", "iso885914", "iso885915",
-    "iso885916", "muleinternal", "sqlascii", "unicode", "utf8", "win", "win866", "win874", "win1250", "win1251",
-    "win1252", "win1253", "win1254", "win1255", "win1256", "win1257", "win1258", "windows1250", "windows1251",
-    "windows1252", "windows1253", "windows1254", "windows1255", "windows1256", "windows1257", "windows1258",
-    "windows866", "windows874", "tcvn", "tcvn5712", "vscii", "abc", "alt",
+    "eucjp",
+    "euccn",
+    "euckr",
+    "euctw",
+    "eucjis2004",
+    "iso88595",
+    "iso88596",
+    "iso88597",
+    "iso88598",
+    "koi8",
+    "koi8r",
+    "koi8u",
+    "latin1",
+    "latin2",
+    "latin3",
+    "latin4",
+    "latin5",
+    "latin6",
+    "latin7",
+    "latin8",
+    "latin9",
+    "latin10",
+    "iso88591",
+    "iso88592",
+    "iso88593",
+    "iso88594",
+    "iso88599",
+    "iso885910",
+    "iso885913",
+    "iso885914",
+    "iso885915",
+    "iso885916",
+    "muleinternal",
+    "sqlascii",
+    "unicode",
+    "utf8",
+    "win",
+    "win866",
+    "win874",
+    "win1250",
+    "win1251",
+    "win1252",
+    "win1253",
+    "win1254",
+    "win1255",
+    "win1256",
+    "win1257",
+    "win1258",
+    "windows1250",
+    "windows1251",
+    "windows1252",
+    "windows1253",
+    "windows1254",
+    "windows1255",
+    "windows1256",
+    "windows1257",
+    "windows1258",
+    "windows866",
+    "windows874",
+    "tcvn",
+    "tcvn5712",
+    "vscii",
+    "abc",
+    "alt",
 ];
 
 /// Refuses an encoding that the server does not know, before anything is made.
@@ -352,12 +491,20 @@ pub fn check_encoding(encoding: &str, what: &str) -> Result<()> {
         return Ok(());
     }
     match crate::nearest::nearest(&folded_encoding(encoding), ENCODINGS.iter().copied()) {
-        Some(near) => Err(fault!(Input, "{what}: encoding `{encoding}` is not known to PostgreSQL"; "did you mean `{}`?", near.to_uppercase())),
-        None => Err(fault!(Input, "{what}: encoding `{encoding}` is not known to PostgreSQL"; "`UTF8` is what most want")),
+        Some(near) => Err(
+            fault!(Input, "{what}: encoding `{encoding}` is not known to PostgreSQL"; "did you mean `{}`?", near.to_uppercase()),
+        ),
+        None => Err(
+            fault!(Input, "{what}: encoding `{encoding}` is not known to PostgreSQL"; "`UTF8` is what most want"),
+        ),
     }
 }
 
 /// `utf-8`, `UTF8` and `Utf_8` are the same encoding (clean_encoding_name in encnames.c).
 pub fn folded_encoding(encoding: &str) -> String {
-    encoding.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+    encoding
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
+        .collect()
 }

@@ -68,7 +68,12 @@ const INITDB: &[&str] = &[
 ];
 
 /// Parameters whose values may hold a password or a command with one: masked in diffs.
-const SECRET_PARAMETERS: &[&str] = &["primary_conninfo", "archive_command", "restore_command", "ssl_passphrase_command"];
+const SECRET_PARAMETERS: &[&str] = &[
+    "primary_conninfo",
+    "archive_command",
+    "restore_command",
+    "ssl_passphrase_command",
+];
 
 impl Stage for Configuration {
     type Seen = Seen;
@@ -78,15 +83,29 @@ impl Stage for Configuration {
     }
 
     fn sight(&self, world: &World) -> Sight {
-        if world.cluster_made { Sight::Predict } else { Sight::Look }
+        if world.cluster_made {
+            Sight::Predict
+        } else {
+            Sight::Look
+        }
     }
 
     fn observe(&self, look: &dyn Look, _: &World) -> Result<Seen> {
         let paths = &self.target.paths;
         let conf = self.parse(look, &paths.datadir.join("postgresql.conf"))?;
         let auto = self.parse(look, &paths.datadir.join("postgresql.auto.conf"))?;
-        let mut seen = Seen { new: None, conf, auto, gucs: Vec::new(), memory: look.memory()? };
-        if self.wanted(&seen).iter().any(|(name, value)| seen.conf.get(name) != *value) {
+        let mut seen = Seen {
+            new: None,
+            conf,
+            auto,
+            gucs: Vec::new(),
+            memory: look.memory()?,
+        };
+        if self
+            .wanted(&seen)
+            .iter()
+            .any(|(name, value)| seen.conf.get(name) != *value)
+        {
             seen.gucs = self.gucs(look)?;
         }
         Ok(seen)
@@ -95,9 +114,18 @@ impl Stage for Configuration {
     /// The cluster lies in its staging directory, or is about to.
     fn predict(&self, look: &dyn Look, _: &World) -> Result<Seen> {
         let paths = &self.target.paths;
-        let new = New { data: self.target.place(&paths.datadir), wal: self.target.place(&paths.waldir) };
+        let new = New {
+            data: self.target.place(&paths.datadir),
+            wal: self.target.place(&paths.waldir),
+        };
         let conf = self.parse(look, &new.data.join("postgresql.conf"))?;
-        Ok(Seen { new: Some(new), conf, auto: Conf::parse(b"")?, gucs: self.gucs(look)?, memory: look.memory()? })
+        Ok(Seen {
+            new: Some(new),
+            conf,
+            auto: Conf::parse(b"")?,
+            gucs: self.gucs(look)?,
+            memory: look.memory()?,
+        })
     }
 
     fn plan(&self, seen: &Seen) -> Result<Plan> {
@@ -106,9 +134,10 @@ impl Stage for Configuration {
         let mut changed = Vec::new();
         for (name, value) in self.wanted(seen) {
             let value = match (&value, name.as_str()) {
-                (Some(value), "shared_preload_libraries") if !self.purge => {
-                    Some(guc::merge_list(&seen.conf.get(&name).unwrap_or_default(), value))
-                }
+                (Some(value), "shared_preload_libraries") if !self.purge => Some(guc::merge_list(
+                    &seen.conf.get(&name).unwrap_or_default(),
+                    value,
+                )),
                 _ => value,
             };
             if self.same(seen, &name, value.as_deref()) {
@@ -128,9 +157,11 @@ impl Stage for Configuration {
             None if !changed.is_empty() => self.change(seen, &conf, &changed, &mut plan),
             None => {}
         }
-        plan.facts.push(Fact::Configured(self.target.configured(&conf)));
+        plan.facts
+            .push(Fact::Configured(self.target.configured(&conf)));
         if !plan.changes.is_empty() {
-            plan.facts.push(Fact::View(settings_view(&conf, &seen.auto)));
+            plan.facts
+                .push(Fact::View(settings_view(&conf, &seen.auto)));
         }
         Ok(plan)
     }
@@ -198,7 +229,9 @@ impl Configuration {
     /// `N%` of the memory, and the braces of pglift's templates.
     fn resolve(&self, name: &str, value: String, memory: u64) -> String {
         match name {
-            "shared_buffers" | "effective_cache_size" => guc::memory_percent(&value, memory).unwrap_or(value),
+            "shared_buffers" | "effective_cache_size" => {
+                guc::memory_percent(&value, memory).unwrap_or(value)
+            }
             _ => value,
         }
     }
@@ -207,7 +240,8 @@ impl Configuration {
         match (seen.conf.get(name), value) {
             (None, None) => true,
             (Some(have), Some(want)) => {
-                have == want || find(&seen.gucs, name).is_some_and(|guc| guc::same_value(guc, &have, want))
+                have == want
+                    || find(&seen.gucs, name).is_some_and(|guc| guc::same_value(guc, &have, want))
             }
             _ => false,
         }
@@ -220,7 +254,10 @@ impl Configuration {
         match find(&seen.gucs, name) {
             Some(guc) => guc::check(guc, value).with_context(|| format!("setting `{name}`")),
             None => {
-                let what = format!("setting `{name}` is not known to PostgreSQL {}", self.target.paths.version);
+                let what = format!(
+                    "setting `{name}` is not known to PostgreSQL {}",
+                    self.target.paths.version
+                );
                 match crate::nearest::nearest(name, seen.gucs.iter().map(|guc| guc.name.as_str())) {
                     Some(near) => bail_fault!(Input, "{what}"; "did you mean `{near}`?"),
                     None => bail_fault!(Input, "{what}"),
@@ -232,10 +269,19 @@ impl Configuration {
     /// ALTER SYSTEM wins over postgresql.conf: said on every run, for as long as it is so.
     fn warn(&self, seen: &Seen, plan: &mut Plan) {
         for (name, value) in self.wanted(seen) {
-            let (Some(value), Some(shadow)) = (value, seen.auto.get(&name)) else { continue };
-            let same = shadow == value || find(&seen.gucs, &name).is_some_and(|guc| guc::same_value(guc, &shadow, &value));
+            let (Some(value), Some(shadow)) = (value, seen.auto.get(&name)) else {
+                continue;
+            };
+            let same = shadow == value
+                || find(&seen.gucs, &name).is_some_and(|guc| guc::same_value(guc, &shadow, &value));
             if !same {
-                let shown = |value: &str| if SECRET_PARAMETERS.contains(&name.as_str()) { crate::secret::MASK.to_owned() } else { value.to_owned() };
+                let shown = |value: &str| {
+                    if SECRET_PARAMETERS.contains(&name.as_str()) {
+                        crate::secret::MASK.to_owned()
+                    } else {
+                        value.to_owned()
+                    }
+                };
                 plan.warnings.push(format!(
                     "setting `{name}` = `{}` has no effect: postgresql.auto.conf says `{}` (ALTER SYSTEM RESET {name} takes that away)",
                     shown(&value),
@@ -248,7 +294,11 @@ impl Configuration {
     /// A new cluster gets its files, and then its name.
     fn first(&self, seen: &Seen, new: &New, conf: &Conf) -> Result<Change> {
         let paths = &self.target.paths;
-        let mode = if self.templates.group_access { 0o640 } else { 0o600 };
+        let mode = if self.templates.group_access {
+            0o640
+        } else {
+            0o600
+        };
         let hba = self.templates.hba(paths)?;
         let ident = self.templates.ident()?;
         let mut after: String = self
@@ -257,15 +307,24 @@ impl Configuration {
             .filter_map(|(name, value)| value.as_ref().map(|value| format!("{name} = {value}\n")))
             .collect();
         after.push_str(&hba);
-        let file = |name: &str, content: Vec<u8>| Step::write(&new.data.join(name), Content::Bytes(content), mode);
+        let file = |name: &str, content: Vec<u8>| {
+            Step::write(&new.data.join(name), Content::Bytes(content), mode)
+        };
         let mut steps = vec![
             file("postgresql.conf", conf.render()),
             file("pg_hba.conf", hba.into_bytes()),
             file("pg_ident.conf", ident.into_bytes()),
         ];
         if let Some(psqlrc) = self.templates.psqlrc(paths)? {
-            let name = paths.psqlrc.strip_prefix(&paths.datadir).map_or(paths.psqlrc.clone(), |name| new.data.join(name));
-            steps.push(Step::write(&name, Content::Bytes(psqlrc.into_bytes()), 0o600));
+            let name = paths
+                .psqlrc
+                .strip_prefix(&paths.datadir)
+                .map_or(paths.psqlrc.clone(), |name| new.data.join(name));
+            steps.push(Step::write(
+                &name,
+                Content::Bytes(psqlrc.into_bytes()),
+                0o600,
+            ));
         }
         if let Some(passfile) = &paths.passfile
             && let Some(parent) = passfile.parent()
@@ -276,15 +335,28 @@ impl Configuration {
             steps.push(Step::make_dir(logdir, 0o740));
         }
         if !self.target.wal_inside() && new.wal != paths.waldir {
-            steps.push(Step::Symlink { path: new.data.join("pg_wal"), target: paths.waldir.clone() });
-            steps.push(Step::Rename { from: new.wal.clone(), to: paths.waldir.clone() });
+            steps.push(Step::Symlink {
+                path: new.data.join("pg_wal"),
+                target: paths.waldir.clone(),
+            });
+            steps.push(Step::Rename {
+                from: new.wal.clone(),
+                to: paths.waldir.clone(),
+            });
         }
         if new.data != paths.datadir {
-            steps.push(Step::Rename { from: new.data.clone(), to: paths.datadir.clone() });
+            steps.push(Step::Rename {
+                from: new.data.clone(),
+                to: paths.datadir.clone(),
+            });
         }
         steps.extend(self.target.manager.register(&self.target.bindir, paths));
         let clear = |place: &Utf8Path, path: &Utf8Path| {
-            if place == path { Step::EmptyDir { path: path.into() } } else { Step::Remove { path: path.into() } }
+            if place == path {
+                Step::EmptyDir { path: path.into() }
+            } else {
+                Step::Remove { path: path.into() }
+            }
         };
         let mut undo = self.target.manager.unregister();
         undo.push(clear(&new.data, &paths.datadir));
@@ -305,25 +377,34 @@ impl Configuration {
 
     fn change(&self, seen: &Seen, conf: &Conf, changed: &[String], plan: &mut Plan) {
         let path = self.target.paths.datadir.join("postgresql.conf");
-        let (restart, reload): (Vec<&String>, Vec<&String>) = changed
-            .iter()
-            .partition(|name| find(&seen.gucs, name).is_some_and(|guc| guc.context == Context::Postmaster));
+        let (restart, reload): (Vec<&String>, Vec<&String>) = changed.iter().partition(|name| {
+            find(&seen.gucs, name).is_some_and(|guc| guc.context == Context::Postmaster)
+        });
         let before = seen.conf.render();
         let change = Change::new(
             Action::Alter,
             format!("configuration {}", self.target.paths),
             format!("set `{}` in postgresql.conf", changed.join("`, `")),
             Diff::new(path.as_str(), masked(&before), masked(&conf.render())),
-            if reload.is_empty() { Impact::None } else { Impact::Reload },
+            if reload.is_empty() {
+                Impact::None
+            } else {
+                Impact::Reload
+            },
             vec![Step::write(&path, Content::Bytes(conf.render()), 0o600)],
         )
-        .undo(Scope::Configuration, vec![Step::write(&path, Content::Bytes(before), 0o600)]);
+        .undo(
+            Scope::Configuration,
+            vec![Step::write(&path, Content::Bytes(before), 0o600)],
+        );
         plan.changes.push(change);
         plan.facts.push(Fact::Previous(path, seen.conf.render()));
         plan.facts.push(Fact::ReloadNeeded);
         if !restart.is_empty() {
             let pending = restart.into_iter().map(|name| {
-                let configured = conf.get(name).or_else(|| find(&seen.gucs, name).and_then(|guc| guc.boot.clone()));
+                let configured = conf
+                    .get(name)
+                    .or_else(|| find(&seen.gucs, name).and_then(|guc| guc.boot.clone()));
                 (name.clone(), configured.unwrap_or_default())
             });
             plan.facts.push(Fact::RestartNeeded(pending.collect()));
@@ -343,13 +424,20 @@ pub fn settings_view(conf: &Conf, auto: &Conf) -> Map<String, Value> {
         if name == "port" {
             port = value;
         } else {
-            let shown = if SECRET_PARAMETERS.contains(&name.as_str()) { crate::secret::MASK.to_owned() } else { value };
+            let shown = if SECRET_PARAMETERS.contains(&name.as_str()) {
+                crate::secret::MASK.to_owned()
+            } else {
+                value
+            };
             settings.insert(name, shown.into());
         }
     }
     settings.sort_keys();
     let port = port.parse::<u16>().map_or(Value::String(port), Value::from);
-    Map::from_iter([("port".to_owned(), port), ("settings".to_owned(), Value::Object(settings))])
+    Map::from_iter([
+        ("port".to_owned(), port),
+        ("settings".to_owned(), Value::Object(settings)),
+    ])
 }
 
 /// The text of a configuration file for a diff: what may hold a secret is masked.
@@ -357,7 +445,11 @@ pub fn masked(content: &[u8]) -> String {
     String::from_utf8_lossy(content)
         .split_inclusive('\n')
         .map(|line| {
-            let name = line.trim_start().split(|c: char| c == '=' || c.is_whitespace()).next().unwrap_or_default();
+            let name = line
+                .trim_start()
+                .split(|c: char| c == '=' || c.is_whitespace())
+                .next()
+                .unwrap_or_default();
             if SECRET_PARAMETERS.contains(&name.to_lowercase().as_str()) {
                 format!("{name} = '{}'\n", crate::secret::MASK)
             } else {

@@ -31,7 +31,12 @@ pub fn list(look: &dyn Look, site: &Settings) -> Result<Vec<Identity>> {
             match level {
                 Level::Fixed(name) => below.push(path.join(name)),
                 Level::Any => {
-                    below.extend(look.list(&path)?.unwrap_or_default().into_iter().map(|name| path.join(name)));
+                    below.extend(
+                        look.list(&path)?
+                            .unwrap_or_default()
+                            .into_iter()
+                            .map(|name| path.join(name)),
+                    );
                 }
             }
         }
@@ -39,10 +44,16 @@ pub fn list(look: &dyn Look, site: &Settings) -> Result<Vec<Identity>> {
     }
     let mut found = Vec::new();
     for path in paths {
-        let Some((version, name)) = site.instance_of(&path) else { continue };
+        let Some((version, name)) = site.instance_of(&path) else {
+            continue;
+        };
         // Where the template has no version, or a directory is not what its path says, its own word counts.
-        let Directory::Cluster(own) = directory(look, &path)? else { continue };
-        let Ok(own) = own.parse::<Major>() else { continue };
+        let Directory::Cluster(own) = directory(look, &path)? else {
+            continue;
+        };
+        let Ok(own) = own.parse::<Major>() else {
+            continue;
+        };
         if version.is_none_or(|version| version == own) {
             found.push((own, name));
         }
@@ -85,7 +96,10 @@ pub fn find(look: &dyn Look, site: &Settings, reference: Option<&InstanceRef>) -
     // Addressed in full: no need to look at the others.
     if let (Some(version), Some(name)) = (version, name)
         && valid_name(name)
-        && matches!(directory(look, &site.paths(version, name).datadir)?, Directory::Cluster(_))
+        && matches!(
+            directory(look, &site.paths(version, name).datadir)?,
+            Directory::Cluster(_)
+        )
     {
         return Ok((version, name.to_owned()));
     }
@@ -97,10 +111,18 @@ pub fn find(look: &dyn Look, site: &Settings, reference: Option<&InstanceRef>) -
         (Some(only), None) => Ok(only.clone()),
         (None, _) => Err(missing(&all, reference)),
         (Some(first), Some(second)) => {
-            let names: Vec<String> = [first, second].into_iter().chain(found).map(shown).collect();
+            let names: Vec<String> = [first, second]
+                .into_iter()
+                .chain(found)
+                .map(shown)
+                .collect();
             match reference {
-                None => bail_fault!(Input, "several instances exist: {}", names.join(", "); "say which one is meant (`-i`, or `instance`)"),
-                Some(reference) => bail_fault!(Input, "instance `{reference}` is ambiguous: {}", names.join(", "); "give the version, as `{}`", shown(first)),
+                None => {
+                    bail_fault!(Input, "several instances exist: {}", names.join(", "); "say which one is meant (`-i`, or `instance`)")
+                }
+                Some(reference) => {
+                    bail_fault!(Input, "instance `{reference}` is ambiguous: {}", names.join(", "); "give the version, as `{}`", shown(first))
+                }
             }
         }
     }
@@ -117,9 +139,16 @@ fn missing(all: &[Identity], reference: Option<&InstanceRef>) -> anyhow::Error {
         return fault!(NotFound, "there is no instance"; "make one with `pgsocle instance create`");
     };
     match near(all, &reference.to_string()) {
-        Some(near) => fault!(NotFound, "instance `{reference}` does not exist"; "did you mean `{near}`?"),
-        None if names.is_empty() => fault!(NotFound, "instance `{reference}` does not exist: there is none at all"),
-        None => fault!(NotFound, "instance `{reference}` does not exist"; "there are {}", names.join(", ")),
+        Some(near) => {
+            fault!(NotFound, "instance `{reference}` does not exist"; "did you mean `{near}`?")
+        }
+        None if names.is_empty() => fault!(
+            NotFound,
+            "instance `{reference}` does not exist: there is none at all"
+        ),
+        None => {
+            fault!(NotFound, "instance `{reference}` does not exist"; "there are {}", names.join(", "))
+        }
     }
 }
 
@@ -133,7 +162,9 @@ pub fn near(all: &[Identity], wrong: &str) -> Option<String> {
 
 /// Letters, digits and underscores: what is safe in paths, units, sockets and log file names alike.
 pub fn valid_name(name: &str) -> bool {
-    !name.is_empty() && name.len() <= 63 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    !name.is_empty()
+        && name.len() <= 63
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 /// What a running cluster says of itself.
@@ -150,7 +181,9 @@ pub struct ClusterFacts {
 
 /// Asks a running server for what only initdb can choose.
 pub fn cluster_facts(look: &dyn Look, target: &Target) -> Result<Option<ClusterFacts>> {
-    let Some(running) = target.running(look)? else { return Ok(None) };
+    let Some(running) = target.running(look)? else {
+        return Ok(None);
+    };
     let query = Query {
         server: running.server,
         database: catalog::MAINTENANCE.into(),
@@ -173,7 +206,14 @@ pub fn describe(look: &dyn Look, target: &Target) -> Result<Map<String, Value>> 
     let mut view = Map::new();
     view.insert("name".into(), json!(paths.name));
     view.insert("version".into(), json!(paths.version));
-    view.insert("state".into(), json!(if running.is_some() { "started" } else { "stopped" }));
+    view.insert(
+        "state".into(),
+        json!(if running.is_some() {
+            "started"
+        } else {
+            "stopped"
+        }),
+    );
     view.extend(settings_view(&conf, &auto));
     let facts = cluster_facts(look, target)?;
     let checksums = match &facts {
@@ -181,19 +221,37 @@ pub fn describe(look: &dyn Look, target: &Target) -> Result<Map<String, Value>> 
         None => checksums(look, target)?,
     };
     view.insert("data_checksums".into(), json!(checksums));
-    view.insert("locale".into(), json!(facts.as_ref().and_then(|facts| facts.collate.clone())));
-    view.insert("locale_provider".into(), json!(facts.as_ref().map(|facts| provider_name(facts.provider.as_deref()))));
-    view.insert("encoding".into(), json!(facts.as_ref().map(|facts| facts.encoding.clone())));
+    view.insert(
+        "locale".into(),
+        json!(facts.as_ref().and_then(|facts| facts.collate.clone())),
+    );
+    view.insert(
+        "locale_provider".into(),
+        json!(
+            facts
+                .as_ref()
+                .map(|facts| provider_name(facts.provider.as_deref()))
+        ),
+    );
+    view.insert(
+        "encoding".into(),
+        json!(facts.as_ref().map(|facts| facts.encoding.clone())),
+    );
     let pending = match &running {
         Some(running) => pending(look, &running.server)?,
         None => Vec::new(),
     };
     view.insert("pending_restart".into(), json!(!pending.is_empty()));
     view.insert("pending_restart_settings".into(), json!(pending));
-    let socket = running.as_ref().map_or(&paths.socket_directory, |running| &running.server.socket_directory);
+    let socket = running.as_ref().map_or(&paths.socket_directory, |running| {
+        &running.server.socket_directory
+    });
     view.insert("socket_directory".into(), json!(socket));
     view.insert("data_directory".into(), json!(paths.datadir));
-    view.insert("wal_directory".into(), json!(wal_directory(look, &paths.datadir, &paths.waldir)?));
+    view.insert(
+        "wal_directory".into(),
+        json!(wal_directory(look, &paths.datadir, &paths.waldir)?),
+    );
     Ok(view)
 }
 
@@ -210,7 +268,11 @@ fn checksums(look: &dyn Look, target: &Target) -> Result<Option<bool>> {
         return Ok(None);
     }
     let output = look.probe(&Probe::controldata(&target.bindir, &target.paths.datadir))?;
-    Ok(if output.success() { Some(ControlData::parse(&output.stdout)?.checksums) } else { None })
+    Ok(if output.success() {
+        Some(ControlData::parse(&output.stdout)?.checksums)
+    } else {
+        None
+    })
 }
 
 fn wal_directory(look: &dyn Look, datadir: &Utf8Path, waldir: &Utf8Path) -> Result<Utf8PathBuf> {

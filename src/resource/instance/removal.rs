@@ -65,7 +65,9 @@ impl Stage for Removal {
         let exists = match &seen.datadir {
             Directory::Cluster(major) if *major != paths.version.to_string() => bail_fault!(
                 Conflict,
-                "data directory `{}` belongs to PostgreSQL {major}, not {}: it is not removed", paths.datadir, paths.version
+                "data directory `{}` belongs to PostgreSQL {major}, not {}: it is not removed",
+                paths.datadir,
+                paths.version
             ),
             Directory::Cluster(_) => true,
             Directory::Other => bail_fault!(
@@ -75,13 +77,20 @@ impl Stage for Removal {
             ),
             Directory::Missing | Directory::Empty => false,
         };
-        let mut plan = Plan { facts: vec![Fact::Absent], ..Plan::default() };
+        let mut plan = Plan {
+            facts: vec![Fact::Absent],
+            ..Plan::default()
+        };
         if !exists && seen.leftovers.is_empty() && !seen.registered {
             return Ok(plan);
         }
         let mut steps = Vec::new();
         if seen.running.is_some() {
-            steps.extend(Manager::pg_ctl_stop(&self.target.bindir, paths, StopMode::Immediate));
+            steps.extend(Manager::pg_ctl_stop(
+                &self.target.bindir,
+                paths,
+                StopMode::Immediate,
+            ));
         }
         if seen.registered {
             steps.extend(self.target.manager.unregister());
@@ -89,20 +98,45 @@ impl Stage for Removal {
         if exists {
             steps.extend(self.remove(seen));
         }
-        steps.extend(seen.leftovers.iter().map(|path| Step::Remove { path: path.clone() }));
+        steps.extend(
+            seen.leftovers
+                .iter()
+                .map(|path| Step::Remove { path: path.clone() }),
+        );
         steps.extend(self.target.empty_parents());
         let lines = [
             ("name", Some(paths.name.clone())),
             ("version", Some(paths.version.to_string())),
-            ("state", Some(if seen.running.is_some() { "started" } else { "stopped" }.to_owned())),
+            (
+                "state",
+                Some(
+                    if seen.running.is_some() {
+                        "started"
+                    } else {
+                        "stopped"
+                    }
+                    .to_owned(),
+                ),
+            ),
             ("port", exists.then(|| seen.port.to_string())),
             ("data_directory", Some(paths.datadir.to_string())),
             ("wal_directory", Some(paths.waldir.to_string())),
         ];
         let object = format!("instance {paths}");
         let diff = Diff::new(&object, attributes(&lines), "");
-        let summary = if exists { format!("drop instance `{paths}`") } else { format!("remove what is left of instance `{paths}`") };
-        plan.changes.push(Change::new(Action::Drop, object, summary, diff, Impact::Destructive, steps));
+        let summary = if exists {
+            format!("drop instance `{paths}`")
+        } else {
+            format!("remove what is left of instance `{paths}`")
+        };
+        plan.changes.push(Change::new(
+            Action::Drop,
+            object,
+            summary,
+            diff,
+            Impact::Destructive,
+            steps,
+        ));
         if exists {
             plan.changes.extend(self.forget_passwords(seen)?);
         }
@@ -122,8 +156,13 @@ impl Removal {
             if self.target.mountpoints.contains(path) {
                 steps.push(Step::EmptyDir { path: path.clone() });
             } else {
-                steps.push(Step::RenameIfExists { from: path.clone(), to: dropping(path) });
-                steps.push(Step::Remove { path: dropping(path) });
+                steps.push(Step::RenameIfExists {
+                    from: path.clone(),
+                    to: dropping(path),
+                });
+                steps.push(Step::Remove {
+                    path: dropping(path),
+                });
             }
         }
         steps
@@ -131,7 +170,9 @@ impl Removal {
 
     /// Entries of this host with the instance's port; those of other hosts are not ours.
     fn forget_passwords(&self, seen: &Seen) -> Result<Option<Change>> {
-        let Some((path, content)) = &seen.passfile else { return Ok(None) };
+        let Some((path, content)) = &seen.passfile else {
+            return Ok(None);
+        };
         let before = Pgpass::parse(content)?;
         let mut after = before.clone();
         let socket = self.target.paths.socket_directory.as_str();

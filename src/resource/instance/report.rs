@@ -50,11 +50,17 @@ impl Stage for Traits {
     }
 
     fn sight(&self, world: &World) -> Sight {
-        if world.cluster_made || self.spec.is_empty() { Sight::Skip } else { Sight::Look }
+        if world.cluster_made || self.spec.is_empty() {
+            Sight::Skip
+        } else {
+            Sight::Look
+        }
     }
 
     fn observe(&self, look: &dyn Look, _: &World) -> Result<Chosen> {
-        Ok(Chosen { facts: cluster_facts(look, &self.target)? })
+        Ok(Chosen {
+            facts: cluster_facts(look, &self.target)?,
+        })
     }
 
     fn plan(&self, seen: &Chosen) -> Result<Plan> {
@@ -69,26 +75,54 @@ impl Stage for Traits {
             "b" => "builtin",
             _ => "libc",
         };
-        let (have_provider, spec) = (facts.provider.as_deref().map_or("libc", provider), &self.spec);
+        let (have_provider, spec) = (
+            facts.provider.as_deref().map_or("libc", provider),
+            &self.spec,
+        );
         let same_locale = |want: &String| {
-            [&facts.collate, &facts.provider_locale].into_iter().flatten().any(|have| folded(have) == folded(want))
+            [&facts.collate, &facts.provider_locale]
+                .into_iter()
+                .flatten()
+                .any(|have| folded(have) == folded(want))
         };
         let differences = [
-            ("locale", spec.locale.as_ref().filter(|want| !same_locale(want)).cloned(), facts.collate.clone()),
-            ("icu_locale", spec.icu_locale.as_ref().filter(|want| !same_locale(want)).cloned(), facts.provider_locale.clone()),
+            (
+                "locale",
+                spec.locale
+                    .as_ref()
+                    .filter(|want| !same_locale(want))
+                    .cloned(),
+                facts.collate.clone(),
+            ),
+            (
+                "icu_locale",
+                spec.icu_locale
+                    .as_ref()
+                    .filter(|want| !same_locale(want))
+                    .cloned(),
+                facts.provider_locale.clone(),
+            ),
             (
                 "encoding",
-                spec.encoding.as_ref().filter(|want| folded_encoding(want) != folded_encoding(&facts.encoding)).cloned(),
+                spec.encoding
+                    .as_ref()
+                    .filter(|want| folded_encoding(want) != folded_encoding(&facts.encoding))
+                    .cloned(),
                 Some(facts.encoding.clone()),
             ),
             (
                 "data_checksums",
-                spec.data_checksums.filter(|want| *want != facts.data_checksums).map(|want| want.to_string()),
+                spec.data_checksums
+                    .filter(|want| *want != facts.data_checksums)
+                    .map(|want| want.to_string()),
                 Some(facts.data_checksums.to_string()),
             ),
             (
                 "locale_provider",
-                spec.locale_provider.map(LocaleProvider::name).filter(|want| *want != have_provider).map(str::to_owned),
+                spec.locale_provider
+                    .map(LocaleProvider::name)
+                    .filter(|want| *want != have_provider)
+                    .map(str::to_owned),
                 Some(have_provider.to_owned()),
             ),
         ];
@@ -139,11 +173,18 @@ impl Stage for Report {
             ])
         };
         view.extend(world.view.clone());
-        let mut pending: Vec<Pending> =
-            view.get("pending_restart_settings").cloned().and_then(|seen| serde_json::from_value(seen).ok()).unwrap_or_default();
+        let mut pending: Vec<Pending> = view
+            .get("pending_restart_settings")
+            .cloned()
+            .and_then(|seen| serde_json::from_value(seen).ok())
+            .unwrap_or_default();
         for (name, configured) in &world.restart_needed {
             if !pending.iter().any(|known| known.name == *name) {
-                pending.push(Pending { name: name.clone(), running: None, configured: Some(configured.clone()) });
+                pending.push(Pending {
+                    name: name.clone(),
+                    running: None,
+                    configured: Some(configured.clone()),
+                });
             }
         }
         pending.sort_by(|a, b| a.name.cmp(&b.name));
@@ -153,7 +194,11 @@ impl Stage for Report {
     fn plan(&self, seen: &AtEnd) -> Result<Plan> {
         let mut view = seen.view.clone();
         let stopped = view.get("state").and_then(Value::as_str) == Some("stopped");
-        let pending = if stopped { Vec::new() } else { seen.pending.clone() };
+        let pending = if stopped {
+            Vec::new()
+        } else {
+            seen.pending.clone()
+        };
         view.insert("pending_restart".to_owned(), json!(!pending.is_empty()));
         view.insert("pending_restart_settings".to_owned(), json!(pending));
         Ok(Plan {

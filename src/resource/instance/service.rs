@@ -44,7 +44,11 @@ impl Stage for Service {
     }
 
     fn observe(&self, look: &dyn Look, world: &World) -> Result<Seen> {
-        let running = if world.cluster_made { None } else { self.target.running(look)? };
+        let running = if world.cluster_made {
+            None
+        } else {
+            self.target.running(look)?
+        };
         let configured = match &world.configured {
             Some(server) => server.clone(),
             None => self.target.configured_on_disk(look)?,
@@ -91,14 +95,32 @@ pub fn pending(look: &dyn Look, server: &Server) -> Result<Vec<Pending>> {
 
 impl Service {
     fn start<'a>(&'a self, server: &'a Server) -> Start<'a> {
-        Start { bindir: &self.target.bindir, paths: &self.target.paths, server }
+        Start {
+            bindir: &self.target.bindir,
+            paths: &self.target.paths,
+            server,
+        }
     }
 
-    fn change(&self, action: Action, verb: &str, diff: (&str, &str), impact: Impact, steps: Vec<Step>) -> Change {
+    fn change(
+        &self,
+        action: Action,
+        verb: &str,
+        diff: (&str, &str),
+        impact: Impact,
+        steps: Vec<Step>,
+    ) -> Change {
         let object = format!("instance {}", self.target.paths);
         let line = |state: &str| format!("state: {state}\n");
         let summary = format!("{verb} instance `{}`", self.target.paths);
-        Change::new(action, &object, summary, Diff::new(&object, line(diff.0), line(diff.1)), impact, steps)
+        Change::new(
+            action,
+            &object,
+            summary,
+            Diff::new(&object, line(diff.0), line(diff.1)),
+            impact,
+            steps,
+        )
     }
 
     fn stop_steps(&self, mode: StopMode) -> Vec<Step> {
@@ -107,14 +129,31 @@ impl Service {
 
     fn not_running(&self, seen: &Seen, plan: &mut Plan) -> Result<()> {
         let paths = &self.target.paths;
-        let scope = if seen.new { Scope::Creation } else { Scope::Configuration };
-        if matches!(self.state, State::Started | State::Restarted | State::Reloaded) {
+        let scope = if seen.new {
+            Scope::Creation
+        } else {
+            Scope::Configuration
+        };
+        if matches!(
+            self.state,
+            State::Started | State::Restarted | State::Reloaded
+        ) {
             let steps = self.target.manager.start(&self.start(&seen.configured));
             let change = self
-                .change(Action::Start, "start", ("stopped", "started"), Impact::None, steps)
+                .change(
+                    Action::Start,
+                    "start",
+                    ("stopped", "started"),
+                    Impact::None,
+                    steps,
+                )
                 .undo(scope, self.stop_steps(StopMode::Immediate));
             // What the files say by now has been taken over; only a creation can still be undone.
-            plan.changes.push(if seen.new { change } else { change.settles(Scope::Configuration) });
+            plan.changes.push(if seen.new {
+                change
+            } else {
+                change.settles(Scope::Configuration)
+            });
             plan.facts.push(Fact::Starts(seen.configured.clone()));
             plan.facts.push(state("started"));
         } else if !self.catalogs || (self.own_roles_only && !seen.new) {
@@ -123,9 +162,22 @@ impl Service {
             let steps = Manager::start_temporarily(&self.start(&seen.configured));
             let verb = "start, for the time of this run and without TCP listener,";
             plan.changes.push(
-                self.change(Action::Start, verb, ("stopped", "started (temporarily)"), Impact::None, steps)
-                    .undo(if seen.new { Scope::Creation } else { Scope::TemporaryStart }, self.stop_steps(StopMode::Fast))
-                    .transient(),
+                self.change(
+                    Action::Start,
+                    verb,
+                    ("stopped", "started (temporarily)"),
+                    Impact::None,
+                    steps,
+                )
+                .undo(
+                    if seen.new {
+                        Scope::Creation
+                    } else {
+                        Scope::TemporaryStart
+                    },
+                    self.stop_steps(StopMode::Fast),
+                )
+                .transient(),
             );
             plan.facts.push(Fact::Starts(seen.configured.clone()));
         } else {
@@ -141,25 +193,44 @@ impl Service {
     fn is_running(&self, seen: &Seen, running: &Running, plan: &mut Plan) {
         plan.facts.push(Fact::Runs(running.server.clone()));
         let pending = !seen.pending.is_empty() || !seen.restart_needed.is_empty();
-        if self.state == State::Restarted || (self.restarts && pending && self.state != State::Stopped) {
+        if self.state == State::Restarted
+            || (self.restarts && pending && self.state != State::Stopped)
+        {
             let start = self.start(&seen.configured);
-            let mut steps = self.target.manager.stop(start.bindir, start.paths, StopMode::Fast);
+            let mut steps = self
+                .target
+                .manager
+                .stop(start.bindir, start.paths, StopMode::Fast);
             steps.extend(self.target.manager.start(&start));
             let mut back = self.stop_steps(StopMode::Immediate);
             back.extend(seen.previous.iter().cloned());
             back.extend(self.target.manager.start(&self.start(&running.server)));
             plan.changes.push(
-                self.change(Action::Restart, "restart", ("started", "started (restarted)"), Impact::Restart, steps)
-                    .undo(Scope::Configuration, back)
-                    .settles(Scope::Configuration),
+                self.change(
+                    Action::Restart,
+                    "restart",
+                    ("started", "started (restarted)"),
+                    Impact::Restart,
+                    steps,
+                )
+                .undo(Scope::Configuration, back)
+                .settles(Scope::Configuration),
             );
             let (before, after) = (running.server.clone(), seen.configured.clone());
             plan.facts.push(Fact::Restarts { before, after });
         } else if self.state == State::Reloaded || seen.reload_needed {
-            let steps = vec![Step::Reload { server: running.server.clone() }];
+            let steps = vec![Step::Reload {
+                server: running.server.clone(),
+            }];
             plan.changes.push(
-                self.change(Action::Reload, "reload", ("started", "started (reloaded)"), Impact::Reload, steps)
-                    .settles(Scope::Configuration),
+                self.change(
+                    Action::Reload,
+                    "reload",
+                    ("started", "started (reloaded)"),
+                    Impact::Reload,
+                    steps,
+                )
+                .settles(Scope::Configuration),
             );
         }
     }
@@ -182,8 +253,14 @@ impl Stage for Assumed {
     }
 
     fn plan(&self, (): &()) -> Result<Plan> {
-        let server = self.target.server(&self.target.paths.socket_directory, crate::resource::instance::target::DEFAULT_PORT);
-        Ok(Plan { facts: vec![Fact::ClusterMade, Fact::Starts(server)], ..Plan::default() })
+        let server = self.target.server(
+            &self.target.paths.socket_directory,
+            crate::resource::instance::target::DEFAULT_PORT,
+        );
+        Ok(Plan {
+            facts: vec![Fact::ClusterMade, Fact::Starts(server)],
+            ..Plan::default()
+        })
     }
 }
 
@@ -212,7 +289,10 @@ impl Stage for Settle {
 
     fn observe(&self, _: &dyn Look, world: &World) -> Result<AtEnd> {
         Ok(AtEnd {
-            running: matches!(world.catalogs, Catalogs::Readable(_) | Catalogs::New(_) | Catalogs::Hidden(_)),
+            running: matches!(
+                world.catalogs,
+                Catalogs::Readable(_) | Catalogs::New(_) | Catalogs::Hidden(_)
+            ),
             temporarily: world.started,
         })
     }
@@ -231,14 +311,32 @@ impl Stage for Settle {
         let object = format!("instance {paths}");
         let change = if seen.temporarily {
             let steps = Manager::pg_ctl_stop(&target.bindir, paths, StopMode::Fast);
-            let diff = Diff::new(&object, "state: started (temporarily)\n", "state: stopped\n");
-            Change::new(Action::Stop, &object, format!("stop instance `{paths}` again"), diff, Impact::None, steps)
-                .settles(Scope::TemporaryStart)
-                .transient()
+            let diff = Diff::new(
+                &object,
+                "state: started (temporarily)\n",
+                "state: stopped\n",
+            );
+            Change::new(
+                Action::Stop,
+                &object,
+                format!("stop instance `{paths}` again"),
+                diff,
+                Impact::None,
+                steps,
+            )
+            .settles(Scope::TemporaryStart)
+            .transient()
         } else {
             let steps = target.manager.stop(&target.bindir, paths, StopMode::Fast);
             let diff = Diff::new(&object, "state: started\n", "state: stopped\n");
-            Change::new(Action::Stop, &object, format!("stop instance `{paths}`"), diff, Impact::Restart, steps)
+            Change::new(
+                Action::Stop,
+                &object,
+                format!("stop instance `{paths}`"),
+                diff,
+                Impact::Restart,
+                steps,
+            )
         };
         plan.changes.push(change);
         plan.facts.push(Fact::Stopped);

@@ -12,8 +12,8 @@ use crate::pg::postmaster_pid::PostmasterPid;
 use crate::pg::version::Major;
 use crate::plan::Step;
 use crate::resource::instance::cluster::{is_mountpoint, staging};
-use crate::settings::Settings;
 use crate::settings::InstancePaths;
+use crate::settings::Settings;
 
 /// The port of a server whose configuration names none.
 pub const DEFAULT_PORT: u16 = 5432;
@@ -48,7 +48,9 @@ impl Target {
                 break;
             }
         }
-        let bindir = bindir.or_else(|| candidates.first().cloned()).unwrap_or_default();
+        let bindir = bindir
+            .or_else(|| candidates.first().cloned())
+            .unwrap_or_default();
         let surole = site.postgresql.surole.name.clone();
         let mut mountpoints: Vec<Utf8PathBuf> = Vec::new();
         for path in [&paths.datadir, &paths.waldir] {
@@ -56,9 +58,18 @@ impl Target {
                 mountpoints.push(path.clone());
             }
         }
-        let fill = |word: &String| word.replace("{instance}", &paths.to_string()).replace("{role}", &surole);
+        let fill = |word: &String| {
+            word.replace("{instance}", &paths.to_string())
+                .replace("{role}", &surole)
+        };
         Ok(Self {
-            password_command: site.postgresql.auth.password_command.iter().map(fill).collect(),
+            password_command: site
+                .postgresql
+                .auth
+                .password_command
+                .iter()
+                .map(fill)
+                .collect(),
             manager: Manager::new(site, &paths),
             bindir,
             mountpoints,
@@ -80,23 +91,37 @@ impl Target {
 
     /// The server, if it runs: where it really listens, whatever its configuration says by now.
     pub fn running(&self, look: &dyn Look) -> Result<Option<Running>> {
-        let Some(content) = look.read(&self.paths.datadir.join("postmaster.pid"))? else { return Ok(None) };
+        let Some(content) = look.read(&self.paths.datadir.join("postmaster.pid"))? else {
+            return Ok(None);
+        };
         let file = PostmasterPid::parse(&content);
         let Some(pid) = file.pid else { return Ok(None) };
         // A stale file may name a process that is another one by now: a server works in its data directory.
         let directory = look.link(Utf8Path::new(&format!("/proc/{pid}/cwd")));
-        let own = directory.is_ok_and(|found| found.as_deref().is_some_and(|found| self.is_datadir(look, found)));
+        let own = directory.is_ok_and(|found| {
+            found
+                .as_deref()
+                .is_some_and(|found| self.is_datadir(look, found))
+        });
         if !look.alive(pid) || !own {
             return Ok(None);
         }
         let port = file.port.unwrap_or(DEFAULT_PORT);
-        let socket = file.socket_directory.filter(|directory| !directory.is_empty());
+        let socket = file
+            .socket_directory
+            .filter(|directory| !directory.is_empty());
         let socket = socket.map_or_else(|| self.paths.socket_directory.clone(), Utf8PathBuf::from);
-        Ok(Some(Running { pid, server: self.server(&socket, port) }))
+        Ok(Some(Running {
+            pid,
+            server: self.server(&socket, port),
+        }))
     }
 
     fn is_datadir(&self, look: &dyn Look, found: &Utf8Path) -> bool {
-        let same = |a: &Utf8Path, b: &Utf8Path| match (look.stat(&a.join("PG_VERSION")), look.stat(&b.join("PG_VERSION"))) {
+        let same = |a: &Utf8Path, b: &Utf8Path| match (
+            look.stat(&a.join("PG_VERSION")),
+            look.stat(&b.join("PG_VERSION")),
+        ) {
             (Ok(Some(a)), Ok(Some(b))) => a == b,
             _ => false,
         };
@@ -105,24 +130,38 @@ impl Target {
 
     /// Where the server will listen, as its configuration says.
     pub fn configured(&self, conf: &Conf) -> Server {
-        let port = conf.get("port").and_then(|port| port.parse().ok()).unwrap_or(DEFAULT_PORT);
+        let port = conf
+            .get("port")
+            .and_then(|port| port.parse().ok())
+            .unwrap_or(DEFAULT_PORT);
         let sockets = conf.get("unix_socket_directories").unwrap_or_default();
-        let socket = guc::split_list(&sockets).into_iter().find(|directory| directory.starts_with('/'));
+        let socket = guc::split_list(&sockets)
+            .into_iter()
+            .find(|directory| directory.starts_with('/'));
         let socket = socket.map_or_else(|| self.paths.socket_directory.clone(), Utf8PathBuf::from);
         self.server(&socket, port)
     }
 
     /// The same for the configuration on disk, with what ALTER SYSTEM has put above it.
     pub fn configured_on_disk(&self, look: &dyn Look) -> Result<Server> {
-        let mut text = look.read(&self.paths.datadir.join("postgresql.conf"))?.unwrap_or_default();
+        let mut text = look
+            .read(&self.paths.datadir.join("postgresql.conf"))?
+            .unwrap_or_default();
         text.push(b'\n');
-        text.extend(look.read(&self.paths.datadir.join("postgresql.auto.conf"))?.unwrap_or_default());
+        text.extend(
+            look.read(&self.paths.datadir.join("postgresql.auto.conf"))?
+                .unwrap_or_default(),
+        );
         Ok(self.configured(&Conf::parse(&text)?))
     }
 
     /// Where a new directory is made: beside its place, or in it when it is a mount point.
     pub fn place(&self, path: &Utf8PathBuf) -> Utf8PathBuf {
-        if self.mountpoints.contains(path) { path.clone() } else { staging(path) }
+        if self.mountpoints.contains(path) {
+            path.clone()
+        } else {
+            staging(path)
+        }
     }
 
     /// pg_wal is a plain directory of the data directory.
@@ -132,14 +171,23 @@ impl Target {
 
     /// The directories above the data and WAL directories that hold nothing else: `…/15/main`, `…/15`.
     pub fn empty_parents(&self) -> Vec<Step> {
-        let own = [self.paths.name.clone(), self.paths.version.to_string(), format!("{}-{}", self.paths.version, self.paths.name)];
+        let own = [
+            self.paths.name.clone(),
+            self.paths.version.to_string(),
+            format!("{}-{}", self.paths.version, self.paths.name),
+        ];
         let mut steps: Vec<Step> = Vec::new();
         for directory in [&self.paths.datadir, &self.paths.waldir] {
             for parent in directory.ancestors().skip(1) {
-                if !parent.file_name().is_some_and(|name| own.iter().any(|own| own == name)) {
+                if !parent
+                    .file_name()
+                    .is_some_and(|name| own.iter().any(|own| own == name))
+                {
                     break;
                 }
-                let step = Step::RemoveEmptyDir { path: parent.into() };
+                let step = Step::RemoveEmptyDir {
+                    path: parent.into(),
+                };
                 if !steps.contains(&step) {
                     steps.push(step);
                 }
@@ -151,16 +199,22 @@ impl Target {
     /// A trace that the instance existed: its unit, or a journal that tells of its creation and of no drop.
     pub fn trace(&self, look: &dyn Look) -> Result<Option<String>> {
         if let Some(file) = self.manager.instance_file()
-            && look.stat(&file)?.is_some_and(|stat| stat.kind == FileKind::File)
+            && look
+                .stat(&file)?
+                .is_some_and(|stat| stat.kind == FileKind::File)
         {
             return Ok(Some(format!("its unit has a file `{file}`")));
         }
-        let Some(journal) = look.read(&self.paths.history)? else { return Ok(None) };
+        let Some(journal) = look.read(&self.paths.history)? else {
+            return Ok(None);
+        };
         let object = format!("instance {}", self.paths);
         let mut created: Option<String> = None;
         let mut begun: Option<(Value, bool)> = None;
         for line in String::from_utf8_lossy(&journal).lines() {
-            let Ok(line) = serde_json::from_str::<Value>(line) else { continue };
+            let Ok(line) = serde_json::from_str::<Value>(line) else {
+                continue;
+            };
             match line["event"].as_str() {
                 Some("begin") => {
                     for change in line["plan"].as_array().into_iter().flatten() {
@@ -177,7 +231,8 @@ impl Target {
                     if let Some((run, made)) = begun.take()
                         && run == line["run"]
                     {
-                        created = made.then(|| line["time"].as_str().unwrap_or_default().to_owned());
+                        created =
+                            made.then(|| line["time"].as_str().unwrap_or_default().to_owned());
                     }
                 }
                 _ => {}

@@ -9,8 +9,8 @@ use crate::host::Look;
 use crate::pg::conf::Conf;
 use crate::pg::version::Major;
 use crate::resource::instance::desired::Auth;
-use crate::settings::Settings;
 use crate::settings::InstancePaths;
+use crate::settings::Settings;
 use crate::settings::expand;
 
 /// What the templates of one instance give.
@@ -28,29 +28,61 @@ pub struct Templates {
 
 /// The shipped templates, by the names under which a site may replace them.
 pub const SHIPPED: &[(&str, &str)] = &[
-    ("postgresql/postgresql.conf", include_str!("../../templates/postgresql/postgresql.conf")),
-    ("postgresql/pg_hba.conf", include_str!("../../templates/postgresql/pg_hba.conf")),
-    ("postgresql/pg_ident.conf", include_str!("../../templates/postgresql/pg_ident.conf")),
-    ("postgresql/psqlrc", include_str!("../../templates/postgresql/psqlrc")),
+    (
+        "postgresql/postgresql.conf",
+        include_str!("../../templates/postgresql/postgresql.conf"),
+    ),
+    (
+        "postgresql/pg_hba.conf",
+        include_str!("../../templates/postgresql/pg_hba.conf"),
+    ),
+    (
+        "postgresql/pg_ident.conf",
+        include_str!("../../templates/postgresql/pg_ident.conf"),
+    ),
+    (
+        "postgresql/psqlrc",
+        include_str!("../../templates/postgresql/psqlrc"),
+    ),
 ];
 
 impl Templates {
-    pub fn observe(look: &dyn Look, site: &Settings, config_dir: Option<&Utf8PathBuf>, paths: &InstancePaths, auth: Option<&Auth>) -> Result<Self> {
+    pub fn observe(
+        look: &dyn Look,
+        site: &Settings,
+        config_dir: Option<&Utf8PathBuf>,
+        paths: &InstancePaths,
+        auth: Option<&Auth>,
+    ) -> Result<Self> {
         let read = |name: &str| read(look, config_dir, paths.version, name);
-        let method = |own: Option<crate::manifest::HbaMethod>, site: &str| own.map_or_else(|| site.to_owned(), |own| own.name().to_owned());
+        let method = |own: Option<crate::manifest::HbaMethod>, site: &str| {
+            own.map_or_else(|| site.to_owned(), |own| own.name().to_owned())
+        };
         let own = auth.cloned().unwrap_or_default();
         let settings = &site.postgresql;
-        let hostssl = settings.auth.hostssl.map_or("scram-sha-256", |method| method.as_str());
+        let hostssl = settings
+            .auth
+            .hostssl
+            .map_or("scram-sha-256", |method| method.as_str());
         let mut variables = vec![
             ("name".to_owned(), paths.name.clone()),
             ("version".to_owned(), paths.version.to_string()),
             ("instance".to_owned(), paths.to_string()),
-            ("auth.local".to_owned(), method(own.local, settings.auth.local.as_str())),
-            ("auth.host".to_owned(), method(own.host, settings.auth.host.as_str())),
+            (
+                "auth.local".to_owned(),
+                method(own.local, settings.auth.local.as_str()),
+            ),
+            (
+                "auth.host".to_owned(),
+                method(own.host, settings.auth.host.as_str()),
+            ),
             ("auth.hostssl".to_owned(), method(own.hostssl, hostssl)),
             ("surole".to_owned(), settings.surole.name.clone()),
             ("backuprole".to_owned(), settings.backuprole.name.clone()),
-            ("replrole".to_owned(), settings.replrole.clone().unwrap_or_default()),
+            (
+                "replrole".to_owned(),
+                settings.replrole.clone().unwrap_or_default(),
+            ),
             ("sysuser".to_owned(), site.sysuser.user.clone()),
         ];
         flatten("settings", &serde_json::to_value(site)?, &mut variables);
@@ -64,7 +96,8 @@ impl Templates {
             replrole: settings.replrole.clone(),
             surole: settings.surole.name.clone(),
         };
-        let conf = Conf::parse(read("postgresql/postgresql.conf")?.as_bytes()).context("template postgresql.conf")?;
+        let conf = Conf::parse(read("postgresql/postgresql.conf")?.as_bytes())
+            .context("template postgresql.conf")?;
         this.parameters = conf
             .entries()
             .into_iter()
@@ -75,23 +108,42 @@ impl Templates {
 
     /// The port that the template gives.
     pub fn port(&self) -> Option<u16> {
-        self.parameters.iter().find(|(name, _)| name == "port").and_then(|(_, port)| port.parse().ok())
+        self.parameters
+            .iter()
+            .find(|(name, _)| name == "port")
+            .and_then(|(_, port)| port.parse().ok())
     }
 
     fn fill(&self, name: &str, text: &str) -> Result<String> {
-        let variables: Vec<(&str, &str)> = self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let variables: Vec<(&str, &str)> = self
+            .variables
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
         expand(text, &variables).with_context(|| format!("template {name}"))
     }
 
     fn variable(&self, wanted: &str) -> &str {
-        self.variables.iter().find(|(name, _)| name == wanted).map_or("", |(_, value)| value)
+        self.variables
+            .iter()
+            .find(|(name, _)| name == wanted)
+            .map_or("", |(_, value)| value)
     }
 
     /// The first line lets the system user in as the superuser: the tool needs no password, and none is ever required.
     /// A replication role gets its lines too; without them a standby would be made that never streams.
     pub fn hba(&self, _: &InstancePaths) -> Result<String> {
-        let quoted = |role: &str| if role.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') { role.to_owned() } else { format!("\"{}\"", role.replace('"', "\"\"")) };
-        let mut text = format!("# TYPE  DATABASE        USER            ADDRESS                 METHOD\nlocal   all             {:<15}                         peer map=pgsocle\n", quoted(&self.surole));
+        let quoted = |role: &str| {
+            if role.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+                role.to_owned()
+            } else {
+                format!("\"{}\"", role.replace('"', "\"\""))
+            }
+        };
+        let mut text = format!(
+            "# TYPE  DATABASE        USER            ADDRESS                 METHOD\nlocal   all             {:<15}                         peer map=pgsocle\n",
+            quoted(&self.surole)
+        );
         text.push_str(&self.fill("pg_hba.conf", &self.hba)?);
         if let Some(replrole) = &self.replrole {
             let role = quoted(replrole);
@@ -100,35 +152,67 @@ impl Templates {
                 "trust" => "scram-sha-256",
                 method => method,
             };
-            text.push_str(&format!("local   replication     {role:<15}                         {}\n", self.variable("auth.local")));
+            text.push_str(&format!(
+                "local   replication     {role:<15}                         {}\n",
+                self.variable("auth.local")
+            ));
             for address in ["127.0.0.1/32", "::1/128"] {
-                text.push_str(&format!("host    replication     {role:<15} {address:<23} {}\n", self.variable("auth.host")));
+                text.push_str(&format!(
+                    "host    replication     {role:<15} {address:<23} {}\n",
+                    self.variable("auth.host")
+                ));
             }
-            text.push_str(&format!("host    replication     {role:<15} {:<23} {method}\n", "samenet"));
+            text.push_str(&format!(
+                "host    replication     {role:<15} {:<23} {method}\n",
+                "samenet"
+            ));
         }
         Ok(text)
     }
 
     pub fn ident(&self) -> Result<String> {
-        let own = format!("# MAPNAME       SYSTEM-USERNAME         PG-USERNAME\npgsocle         {:<23} {}\n", self.variable("sysuser"), self.surole);
+        let own = format!(
+            "# MAPNAME       SYSTEM-USERNAME         PG-USERNAME\npgsocle         {:<23} {}\n",
+            self.variable("sysuser"),
+            self.surole
+        );
         Ok(own + &self.fill("pg_ident.conf", &self.ident)?)
     }
 
     pub fn psqlrc(&self, _: &InstancePaths) -> Result<Option<String>> {
-        Ok(if self.psqlrc.trim().is_empty() { None } else { Some(self.fill("psqlrc", &self.psqlrc)?) })
+        Ok(if self.psqlrc.trim().is_empty() {
+            None
+        } else {
+            Some(self.fill("psqlrc", &self.psqlrc)?)
+        })
     }
 }
 
 /// The site's own file, that of the major before the general one; else the shipped one.
-fn read(look: &dyn Look, config_dir: Option<&Utf8PathBuf>, version: Major, name: &str) -> Result<String> {
+fn read(
+    look: &dyn Look,
+    config_dir: Option<&Utf8PathBuf>,
+    version: Major,
+    name: &str,
+) -> Result<String> {
     if let (Some(directory), Some((component, file))) = (config_dir, name.split_once('/')) {
-        for path in [directory.join(component).join(version.to_string()).join(file), directory.join(name)] {
+        for path in [
+            directory
+                .join(component)
+                .join(version.to_string())
+                .join(file),
+            directory.join(name),
+        ] {
             if let Some(content) = look.read(&path)? {
-                return String::from_utf8(content).with_context(|| format!("template {path} is not UTF-8"));
+                return String::from_utf8(content)
+                    .with_context(|| format!("template {path} is not UTF-8"));
             }
         }
     }
-    Ok(SHIPPED.iter().find(|(shipped, _)| *shipped == name).map_or(String::new(), |(_, text)| (*text).to_owned()))
+    Ok(SHIPPED
+        .iter()
+        .find(|(shipped, _)| *shipped == name)
+        .map_or(String::new(), |(_, text)| (*text).to_owned()))
 }
 
 /// `settings.postgresql.socket_directory` and the like.

@@ -1,0 +1,310 @@
+use super::*;
+use proptest::prelude::*;
+
+const SAMPLE: &[u8] = include_bytes!("../../../tests/fixtures/pg/pg_hba.conf");
+
+fn record(line: &str) -> Record {
+    let hba = Hba::parse(line.as_bytes());
+    assert_eq!(hba.errors(), [], "{line}");
+    let [record] = hba.records().try_into().unwrap();
+    record
+}
+
+fn text(hba: &Hba) -> String {
+    String::from_utf8(hba.render()).unwrap()
+}
+
+fn strings(items: &[&str]) -> Vec<String> {
+    items.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn fields_of_a_record() {
+    let line = "hostssl \"my db\",\"all\", all,\"@x\" \\\n\tbob,+grp,+\"my grp\" 10.0.0.1 255.0.0.0 ldap \
+        ldapurl=\"ldap://h/a b\" \"map=x # y\" # c";
+    assert_eq!(
+        record(line),
+        Record {
+            kind: ConnectionType::HostSsl,
+            databases: strings(&["my db", "\"all\"", "all", "\"@x\""]),
+            users: strings(&["bob", "+grp", "+my grp"]),
+            address: Some("10.0.0.1".into()),
+            netmask: Some("255.0.0.0".into()),
+            method: "ldap".into(),
+            options: vec![
+                ("ldapurl".into(), "ldap://h/a b".into()),
+                ("map".into(), "x # y".into()),
+            ],
+        }
+    );
+}
+
+#[test]
+fn the_sample_file() {
+    let mut hba = Hba::parse(SAMPLE);
+    assert_eq!(hba.render(), SAMPLE);
+    assert_eq!(hba.errors(), []);
+    let lines: Vec<&str> = std::str::from_utf8(SAMPLE)
+        .unwrap()
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .collect();
+    let rendered: Vec<String> = hba.records().iter().map(Record::render_line).collect();
+    assert_eq!(rendered, lines);
+    assert!(hba.add(&record("local all postgres peer"), &Position::First));
+    assert!(hba.add(&record("host all bob samenet md5"), &Position::default()));
+    let text = text(&hba);
+    let behind = text.split_once("# TYPE").unwrap().1;
+    assert!(behind.starts_with("  DATABASE        USER            ADDRESS                 METHOD\n\nlocal   all             postgres                                peer\n# \"local\" is for"), "{behind}");
+    assert!(
+        behind.ends_with("\nhost    all             bob             samenet                 md5\n")
+    );
+}
+
+#[test]
+fn junk_is_kept_and_listed() {
+    let file = "junk\nlocal\nlocal all\nlocal all all\nhost all all md5\nhost all all 10.0.0.1 md5\nhost all all 10.0.0.0/33 md5\n\
+        local all all \\\npeer map\nhost,local all all all md5\nlocal all all trust\n";
+    let hba = Hba::parse(file.as_bytes());
+    assert_eq!(text(&hba), file);
+    assert_eq!(hba.records(), [record("local all all trust")]);
+    let errors: Vec<(usize, String)> = [
+        (1, "unknown connection type `junk`"),
+        (2, "no database"),
+        (3, "no user"),
+        (4, "no authentication method"),
+        (5, "no authentication method"),
+        (6, "invalid netmask behind the address `10.0.0.1`"),
+        (7, "invalid address `10.0.0.0/33`"),
+        (8, "an option is not of the form name=value"),
+        (10, "more than one connection type"),
+    ]
+    .map(|(number, reason)| (number, reason.to_owned()))
+    .into();
+    assert_eq!(hba.errors(), errors);
+}
+
+#[test]
+fn same_meaning() {
+    for (left, right) in [
+        (
+            "local all all peer",
+            "  \"local\"\tall   all \"peer\"  # why",
+        ),
+        ("host a,b all all md5", "host b, \"a\" all all md5"),
+        (
+            "host all all 10.0.0.0/8 md5",
+            "host all all 10.0.0.0 255.0.0.0 md5",
+        ),
+        ("host all all 10.0.0.0/8 md5", "host all all 10.1.2.3/8 md5"),
+        (
+            "host all all ::1/128 md5",
+            "host all all 0:0::1 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff md5",
+        ),
+        ("host all all 0.0.0.0/0 md5", "host all all 1.2.3.4/0 md5"),
+        (
+            "host all all Db.Example.org md5",
+            "host all all db.example.org md5",
+        ),
+        (
+            "local all all ldap a=1 b=2",
+            "local all all ldap \"b=2\" a=\"1\"",
+        ),
+        ("local all all \\\n peer", "local all all peer"),
+    ] {
+        assert!(record(left).same(&record(right)), "{left} / {right}");
+    }
+    for (left, right) in [
+        ("local all all peer", "local \"all\" all peer"),
+        ("local all +a peer", "local all \"+a\" peer"),
+        ("local a all peer", "local A all peer"),
+        ("local all all peer", "local all all md5"),
+        ("host all all all md5", "host all all 0.0.0.0/0 md5"),
+        ("host all all 0.0.0.0/0 md5", "host all all ::/0 md5"),
+        ("host all all 10.0.0.0/8 md5", "host all all 10.0.0.0/9 md5"),
+        (
+            "host all all 10.0.0.0/8 md5",
+            "hostssl all all 10.0.0.0/8 md5",
+        ),
+        ("local all all peer", "local all all peer map=x"),
+        ("local all a,b peer", "local all a peer"),
+    ] {
+        assert!(!record(left).same(&record(right)), "{left} / {right}");
+    }
+    let plain = Record {
+        address: Some("10.0.0.1".into()),
+        ..record("host all all all md5")
+    };
+    assert!(plain.same(&record("host all all 10.0.0.1/32 md5")));
+    assert_eq!(
+        plain.render_line(),
+        "host    all             all             10.0.0.1/32             md5"
+    );
+}
+
+#[test]
+fn positions() {
+    let file = "# head\n\n# one\nlocal a a peer # x\njunk\nlocal b b peer";
+    let add = |position| {
+        let mut hba = Hba::parse(file.as_bytes());
+        assert!(hba.add(&record("local c c peer"), &position));
+        assert!(!hba.add(&record("local \"c\" c  peer"), &Position::First));
+        text(&hba)
+    };
+    let new = "local   c               c                                       peer\n";
+    let (one, two) = ("# one\nlocal a a peer # x\n", "junk\nlocal b b peer");
+    assert_eq!(add(Position::First), format!("# head\n\n{new}{one}{two}"));
+    assert_eq!(add(Position::Last), format!("# head\n\n{one}{two}\n{new}"));
+    assert_eq!(
+        add(Position::After(record("local a a peer"))),
+        format!("# head\n\n{one}{new}{two}")
+    );
+    assert_eq!(
+        add(Position::Before(record("local b b peer"))),
+        format!("# head\n\n{one}junk\n{new}local b b peer")
+    );
+    let missing = record("local x x peer");
+    assert_eq!(add(Position::Before(missing.clone())), add(Position::First));
+    assert_eq!(add(Position::After(missing)), add(Position::Last));
+}
+
+#[test]
+fn removal() {
+    let mut hba = Hba::parse(b"# c\nlocal all bob peer\nlocal all bob,eve peer\nlocal all \"all\" md5\nlocal all all md5\nlocal \\\n all \"bob\" md5\n");
+    assert!(hba.remove_user("bob"));
+    assert!(!hba.remove_user("bob"));
+    assert!(hba.remove_user("all"));
+    assert_eq!(
+        text(&hba),
+        "# c\nlocal all bob,eve peer\nlocal all all md5\n"
+    );
+    assert!(hba.remove(&record("local all eve,bob peer")));
+    assert!(!hba.remove(&record("local all eve,bob peer")));
+    assert_eq!(text(&hba), "# c\nlocal all all md5\n");
+}
+
+#[test]
+fn nothing_slips_in_by_a_name() {
+    let mut hba = Hba::default();
+    let evil = Record {
+        users: strings(&["bob\nhost all all all trust"]),
+        ..record("local all all md5")
+    };
+    assert!(!hba.add(&evil, &Position::Last));
+    assert_eq!(
+        evil.check().unwrap_err().to_string(),
+        "a name with a line break cannot be written to `pg_hba.conf`"
+    );
+    let quoted = Record {
+        users: vec![name("a\" b"), name("all"), name("#"), "+x y".into()],
+        ..record("local all all md5")
+    };
+    assert!(hba.add(&quoted, &Position::Last));
+    assert_eq!(
+        text(&hba),
+        "local   all             \"a\"\" b\",\"all\",\"#\",+\"x y\"                         md5\n"
+    );
+    assert_eq!(Hba::parse(&hba.render()).records(), [quoted]);
+}
+
+#[test]
+fn records_are_checked() {
+    let check = |record: Record| record.check().unwrap_err().to_string();
+    let host = record("host all all all md5");
+    let address = |address: Option<&str>| address.map(ToOwned::to_owned);
+    assert!(host.check().is_ok());
+    assert_eq!(
+        check(Record {
+            address: None,
+            ..host.clone()
+        }),
+        "a `host` record of `pg_hba.conf` needs an address"
+    );
+    assert_eq!(
+        check(Record {
+            address: address(Some("1.2.3.4/40")),
+            ..host.clone()
+        }),
+        "`1.2.3.4/40` is not a network"
+    );
+    assert_eq!(
+        check(Record {
+            kind: ConnectionType::Local,
+            ..host.clone()
+        }),
+        "a `local` record of `pg_hba.conf` has no address"
+    );
+    assert_eq!(
+        check(Record {
+            users: vec![],
+            ..host
+        }),
+        "a record of `pg_hba.conf` needs databases, users and a method"
+    );
+}
+
+#[test]
+fn secrets_are_masked() {
+    let hba = Hba::parse(b"# c\n#host all all all ldap ldapbindpasswd=canary\nhost all all all ldap ldapbindpasswd=\"can ary\" a=b\nlocal all all radius radiussecrets=canary");
+    assert_eq!(
+        hba.masked(),
+        "# c\n#host all all all ldap ldapbindpasswd=********\nhost all all all ldap ldapbindpasswd=********\nlocal all all radius radiussecrets=********"
+    );
+}
+
+fn names() -> impl Strategy<Value = Vec<String>> {
+    let name = prop_oneof![
+        Just("all".to_owned()),
+        "[a-c]{1,2}",
+        "[+@][ab ]{1,3}",
+        "[ab \",#+@=\\\\]{0,4}".prop_map(|text| name(&text)),
+    ];
+    proptest::collection::vec(name, 1..3)
+}
+
+prop_compose! {
+    fn records()(
+        databases in names(),
+        users in names(),
+        address in prop_oneof![Just(None), "(all|10\\.[0-9]\\.0\\.0/[0-9]|::[0-9a-f]/6[0-9]|h)".prop_map(Some)],
+        method in "(md5|trust)",
+        options in proptest::collection::vec(("[a-c]{1,2}", "[ab \",#=\\\\]{0,4}"), 0..2),
+    ) -> Record {
+        let kind = if address.is_some() { ConnectionType::Host } else { ConnectionType::Local };
+        Record { kind, databases, users, address, netmask: None, method, options }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn any_bytes(bytes: Vec<u8>) {
+        let hba = Hba::parse(&bytes);
+        prop_assert_eq!(hba.render(), bytes);
+        hba.masked();
+    }
+
+    #[test]
+    fn any_line(text in "((local|host|include) ?([ab\"\\\\,# ]|1.2.3.4/8|\r?\n){0,8} all \\\\?\n?){0,4}") {
+        prop_assert_eq!(Hba::parse(text.as_bytes()).render(), text.as_bytes());
+    }
+
+    #[test]
+    fn records_return(record in records()) {
+        let hba = Hba::parse(record.render_line().as_bytes());
+        prop_assert_eq!(hba.records(), [record]);
+    }
+
+    #[test]
+    fn add_is_idempotent(lines in proptest::collection::vec(records(), 0..4), new in records(), first: bool, tail in "(\\\\|#\\\\|\n|)") {
+        let lines: Vec<String> = lines.iter().map(|record| record.render_line() + "\n").collect();
+        let mut hba = Hba::parse((lines.concat() + &tail).as_bytes());
+        let position = if first { Position::First } else { Position::Last };
+        hba.add(&new, &position);
+        prop_assert!(!hba.add(&new, &position));
+        prop_assert_eq!(Hba::parse(&hba.render()).records(), hba.records());
+        prop_assert!(hba.remove(&new));
+        prop_assert!(!hba.contains(&new));
+    }
+}
