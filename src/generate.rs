@@ -69,10 +69,10 @@ const ABOUT: &[About] = &[
         "Manages the files that pgsocle needs on a host",
         "Makes or removes the directories and units that all instances of the host share.",
     ),
+    about!("dsn_info", "0.1.0", "Tells how to connect to a PostgreSQL instance"),
     about!("instance_info", "0.1.0", "Describes the PostgreSQL instances of a host"),
     about!("role_info", "0.1.0", "Describes roles of a PostgreSQL instance"),
     about!("database_info", "0.1.0", "Describes databases of a PostgreSQL instance"),
-    about!("dsn_info", "0.1.0", "Tells how to connect to a PostgreSQL instance"),
 ];
 
 /// A kind with everything that is known of it.

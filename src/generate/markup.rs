@@ -26,12 +26,16 @@ pub fn sentences(text: &str) -> Vec<&str> {
 }
 
 /// Code spans as Ansible's macros: options beside the one described become links (`path` is where they
-/// are, as `roles[].`), their values too; the rest is code.
+/// are, as `roles[].`), their values too; what follows "as" is an example of a value, the rest is code.
 pub fn ansible(text: &str, beside: &[Field], path: &str) -> String {
     let mut out = String::new();
+    let mut example = false;
     for (index, part) in text.split('`').enumerate() {
         if index % 2 == 0 {
+            example = part.ends_with("as ") || example && part == " or ";
             out.push_str(part);
+        } else if example {
+            out.push_str(&format!("V({})", escaped(part)));
         } else {
             out.push_str(&span(part, beside, path));
         }
@@ -64,4 +68,46 @@ fn takes(kind: &Kind, value: &str) -> bool {
 /// Ansible's macros end at the first bare parenthesis.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace(')', "\\)")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::schema::fields;
+
+    #[test]
+    fn sentences_of_a_text() {
+        for (text, expected) in [
+            ("", vec![]),
+            ("One.", vec!["One."]),
+            ("One. Two, i.e. two. `three` too", vec!["One.", "Two, i.e. two.", "`three` too"]),
+            ("One.\n\nTwo. Three", vec!["One.", "Two.", "Three"]),
+        ] {
+            assert_eq!(sentences(text), expected);
+        }
+    }
+
+    #[test]
+    fn code_spans() {
+        let beside = fields(&json!({"type": "object", "properties": {
+            "name": {"type": "string"},
+            "state": {"enum": ["present", "absent"]},
+            "cascade": {"type": "boolean"},
+            "secret": {"type": "string", "x-hidden": ["ansible"]},
+        }}));
+        for (text, expected) in [
+            ("none", "none"),
+            ("with `state`", "with O(roles[].state)"),
+            ("with `state: absent`", "with O(roles[].state=absent)"),
+            ("with `state: gone`", "with C(state: gone)"),
+            ("with `cascade: true` and `cascade: 1`", "with O(roles[].cascade=true) and C(cascade: 1)"),
+            ("not `secret`", "not C(secret)"),
+            ("calls `now()`", "calls V(now(\\))"),
+            ("as `name` or `version/name`, not `name`", "as V(name) or V(version/name), not O(roles[].name)"),
+        ] {
+            assert_eq!(ansible(text, &beside, "roles[]."), expected);
+        }
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use serde_json::Value;
+
 use super::Described;
 use crate::door::exit;
 use crate::schema::{Field, Kind, fields};
@@ -113,6 +115,7 @@ fn rows(fields: &[Field], path: &str, like: &dyn Fn(&[Field]) -> Option<&'static
         }
         let default = match &field.default {
             _ if field.required => "**required**".into(),
+            Some(Value::String(default)) if !default.is_empty() => format!("`{default}`").replace('|', "\\|"),
             Some(default) if inner.is_none() => format!("`{default}`").replace('|', "\\|"),
             _ => String::new(),
         };
@@ -203,7 +206,7 @@ mod tests {
 |---|---|---|---|
 | `name` | string | **required** | Name. *Chosen at creation.* |
 | `port` | integer from 1 to 65535 |  | Port \\| socket. |
-| `state` | `present`, `absent` | `\"present\"` |  |
+| `state` | `present`, `absent` | `present` |  |
 | `tags` | list of lists of strings | `[]` |  |
 | `roles` | list of mappings |  | A bare string stands for an item with this `role`. |
 | `roles[].role` | secret string |  |  |
