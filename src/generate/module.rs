@@ -7,9 +7,9 @@ use tera::{Context, Tera};
 use super::{ABOUT, Described, markup, python, yaml};
 use crate::schema::{Field, Kind};
 
-const MODULE: &str = include_str!("../templates/ansible/module.py");
-const ACTION: &str = include_str!("../templates/ansible/action.py");
-const RUNTIME: &str = include_str!("../templates/ansible/runtime.yml");
+const MODULE: &str = include_str!("../templates/ansible/module.py.tera");
+const ACTION: &str = include_str!("../templates/ansible/action.py.tera");
+const RUNTIME: &str = include_str!("../templates/ansible/runtime.yml.tera");
 const RETURN_CHANGES: &str = include_str!("../templates/ansible/return/changes.yml");
 const RETURN_EXECUTABLE: &str = include_str!("../templates/ansible/return/executable.yml");
 
@@ -23,7 +23,7 @@ pub fn module(kind: &Described) -> Result<String> {
         .chain([format!("Runs the C(pgsocle) executable on the target, {does}")])
         .map(|text| format!("  - {}\n", yaml::sentence(&text, 4, 0)))
         .collect();
-    let returns = if kind.reads { "" } else { RETURN_CHANGES };
+    let returns = [if kind.reads { "" } else { RETURN_CHANGES }, about.returns, RETURN_EXECUTABLE].map(content).concat();
     render(
         MODULE,
         &[
@@ -33,8 +33,8 @@ pub fn module(kind: &Described) -> Result<String> {
             ("since", about.since),
             ("fragment", if kind.reads { "info" } else { "changes" }),
             ("options", &options(&shown, 2, "")),
-            ("examples", about.examples),
-            ("returns", &format!("{returns}{}{RETURN_EXECUTABLE}", about.returns)),
+            ("examples", content(about.examples)),
+            ("returns", &returns),
             ("argument_spec", &python::literal(&spec(&shown), 0, 0)),
         ],
     )
@@ -57,6 +57,11 @@ fn render(template: &str, values: &[(&str, &str)]) -> Result<String> {
         context.insert((*name).to_owned(), value);
     }
     Tera::one_off(template, &context, false).context("template of the collection")
+}
+
+/// A YAML document without the mark of its start.
+pub fn content(document: &str) -> &str {
+    document.trim_start_matches("---\n")
 }
 
 /// `options:` or `suboptions:` of the documentation.

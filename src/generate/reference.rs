@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::Described;
+use super::module::content;
 use crate::door::exit;
 use crate::schema::{Field, Kind, fields};
 use crate::settings::{Settings, VARIABLE_PREFIX};
@@ -32,7 +33,7 @@ pub fn kind(kind: &Described, all: &[Described]) -> String {
     if !unsupported.is_empty() {
         let _ = write!(page, "\nKnown from pglift, and refused by name in this version: {}.\n", unsupported.join(", "));
     }
-    let _ = write!(page, "\n## Example\n\n```yaml\n{}```\n", about.examples);
+    let _ = write!(page, "\n## Example\n\n```yaml\n{}```\n", content(about.examples));
     page
 }
 
