@@ -125,6 +125,12 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("door", &["*"]),
+    (
+        "generate",
+        &[
+            "door", "facts", "fault", "nearest", "resource", "schema", "settings",
+        ],
+    ),
     ("cli", &["*"]),
     ("ansible", &["*"]),
     ("main", &["ansible", "cli"]),

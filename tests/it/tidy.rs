@@ -216,7 +216,10 @@ fn no_machine_is_named() {
 
 /// Files that are printed by the executable, each with the text that it should have.
 fn generated() -> BTreeMap<String, String> {
-    BTreeMap::new()
+    pgsocle::generate::all_generated()
+        .expect("generated files")
+        .into_iter()
+        .collect()
 }
 
 /// `UPDATE=1` (`make shims`) writes them.
