@@ -18,13 +18,10 @@ if [ "${1:-}" = clean ]; then
   python_environment 'ansible-core>=2.19,<2.22'
   collection_path
   play -e demo_state=absent
-  # What the first run found absent and left present. Base directories go only when empty: they may hold other instances.
+  # What the first run found absent. A directory in which there is a data directory is somebody's: it stays.
   while read -r path; do
-    if [ -d "$path" ]; then
-      as_root find "$path" -depth -type d -empty -delete
-    else
-      as_root rm -f "$path"
-    fi
+    [ -z "$(as_root find "$path" -name PG_VERSION -print -quit 2>/dev/null)" ] || continue
+    as_root rm -rf "$path"
   done <"$made/paths"
   rm -r "$made"
   printf '\nThe demonstration is gone. The PostgreSQL packages, .venv and target stay.\n'
@@ -39,8 +36,9 @@ release_executable
 
 if [ ! -d "$made" ]; then
   mkdir -p "$made.new"
-  for path in /usr/local/bin/pgsocle /etc/pgsocle/settings.yaml /etc/pgsocle /var/lib/pgsocle /srv/pgsocle; do
-    [ -e "$path" ] || echo "$path"
+  home=$(getent passwd postgres | cut -d: -f6)
+  for path in /usr/local/bin/pgsocle /etc/pgsocle /var/lib/pgsocle "$home/.local/share/pgsocle" /tmp/pgsocle; do
+    as_root test -e "$path" || echo "$path"
   done >"$made.new/paths"
   mv "$made.new" "$made"
 fi

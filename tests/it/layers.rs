@@ -85,6 +85,22 @@ const LAYERS: &[(&str, &[&str])] = &[
             "template",
         ],
     ),
+    (
+        "facts",
+        &[
+            "fault",
+            "host::types",
+            "host::Look",
+            "input",
+            "manifest",
+            "pg",
+            "plan",
+            "resource",
+            "secret",
+            "settings",
+            "stage",
+        ],
+    ),
     // What is done.
     ("host", &["fault", "pg", "plan", "secret", "settings"]),
     (
@@ -107,21 +123,6 @@ const LAYERS: &[(&str, &[&str])] = &[
         "schema",
         &[
             "fault", "input", "manifest", "resource", "secret", "settings",
-        ],
-    ),
-    (
-        "facts",
-        &[
-            "fault",
-            "host::types",
-            "host::Look",
-            "input",
-            "manifest",
-            "nearest",
-            "pg",
-            "resource",
-            "secret",
-            "settings",
         ],
     ),
     ("door", &["*"]),
@@ -161,7 +162,13 @@ const EFFECTS: &[&str] = &[
 ];
 
 /// Of these, what doors may name.
-const EFFECTS_OF_DOORS: &[&str] = &["std::env", "std::process::ExitCode", "std::process::exit"];
+const EFFECTS_OF_DOORS: &[&str] = &[
+    "fs_err::File",
+    "fs_err::OpenOptions",
+    "std::env",
+    "std::process::ExitCode",
+    "std::process::exit",
+];
 
 const PRINTING: &[&str] = &["print", "println", "eprint", "eprintln", "dbg"];
 
