@@ -18,11 +18,13 @@ if [ "${1:-}" = clean ]; then
   python_environment 'ansible-core>=2.19,<2.22'
   collection_path
   play -e demo_state=absent
-  # What the first run found absent. A directory in which there is a data directory is somebody's: it stays.
-  while read -r path; do
-    [ -z "$(as_root find "$path" -name PG_VERSION -print -quit 2>/dev/null)" ] || continue
-    as_root rm -rf "$path"
-  done <"$made/paths"
+  # What the first run found absent goes, unless it serves other instances by now: then it is somebody's.
+  others=$(as_root "libexec/$(uname -m)/pgsocle" instance list -o json | tr -d '[:space:]')
+  if [ "$others" = '[]' ]; then
+    while read -r path; do as_root rm -rf "$path"; done <"$made/paths"
+  else
+    printf 'There are other instances: left as they are, with\n%s\n' "$(cat "$made/paths")"
+  fi
   rm -r "$made"
   printf '\nThe demonstration is gone. The PostgreSQL packages, .venv and target stay.\n'
   exit 0
