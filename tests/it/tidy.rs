@@ -268,6 +268,8 @@ fn stale_files_are_seen_and_updated() {
 /// What observation queries may call: functions of `pg_catalog` that only read. A read-only transaction does not stop those
 /// with effects outside of tables (`pg_switch_wal`, `pg_reload_conf`, slots, `set_config`, advisory locks, large objects).
 const READING_FUNCTIONS: &[&str] = &[
+    "acldefault",
+    "aclexplode",
     "array_agg",
     "array_length",
     "array_to_json",
@@ -288,8 +290,6 @@ const READING_FUNCTIONS: &[&str] = &[
     "has_database_privilege",
     "has_schema_privilege",
     "has_table_privilege",
-    "aclexplode",
-    "acldefault",
     "json_agg",
     "json_array_elements",
     "json_array_elements_text",
@@ -330,6 +330,7 @@ const READING_FUNCTIONS: &[&str] = &[
     "pg_get_expr",
     "pg_get_userbyid",
     "pg_has_role",
+    "pg_identify_object",
     "pg_is_in_recovery",
     "pg_is_wal_replay_paused",
     "pg_last_wal_receive_lsn",
@@ -340,6 +341,7 @@ const READING_FUNCTIONS: &[&str] = &[
     "pg_size_pretty",
     "pg_table_is_visible",
     "pg_tablespace_location",
+    "pg_tablespace_size",
     "pg_wal_lsn_diff",
     "quote_ident",
     "quote_literal",
