@@ -58,11 +58,14 @@ pub struct DsnInfo {
     pub version: Option<Major>,
 }
 
+/// Looks, and gives the reply's own part.
+type Answer = fn(Value, &Site, &dyn Look) -> Result<Map<String, Value>>;
+
 /// A read-only kind.
 pub struct Fact {
     pub name: &'static str,
     pub schema: fn() -> Value,
-    pub answer: fn(Value, &Site, &dyn Look) -> Result<Map<String, Value>>,
+    pub answer: Answer,
 }
 
 pub const FACTS: &[Fact] = &[
@@ -167,7 +170,8 @@ fn database_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<Stri
     let Some(server) = or_none(server(site, look, params.instance.as_ref()))? else {
         return Ok(reply("databases", json!([])));
     };
-    let databases = crate::resource::database::facts::list(look, &server, params.name.as_deref())?;
+    let names: Vec<String> = params.name.into_iter().collect();
+    let databases = crate::resource::database::facts::list(look, &server, &names, &[])?;
     Ok(reply("databases", Value::Array(databases)))
 }
 

@@ -69,10 +69,26 @@ const ABOUT: &[About] = &[
         "Manages the files that pgsocle needs on a host",
         "Makes or removes the directories and units that all instances of the host share.",
     ),
-    about!("dsn_info", "0.1.0", "Tells how to connect to a PostgreSQL instance"),
-    about!("instance_info", "0.1.0", "Describes the PostgreSQL instances of a host"),
-    about!("role_info", "0.1.0", "Describes roles of a PostgreSQL instance"),
-    about!("database_info", "0.1.0", "Describes databases of a PostgreSQL instance"),
+    about!(
+        "dsn_info",
+        "0.1.0",
+        "Tells how to connect to a PostgreSQL instance"
+    ),
+    about!(
+        "instance_info",
+        "0.1.0",
+        "Describes the PostgreSQL instances of a host"
+    ),
+    about!(
+        "role_info",
+        "0.1.0",
+        "Describes roles of a PostgreSQL instance"
+    ),
+    about!(
+        "database_info",
+        "0.1.0",
+        "Describes databases of a PostgreSQL instance"
+    ),
 ];
 
 /// A kind with everything that is known of it.
@@ -103,13 +119,21 @@ impl Described {
             .iter()
             .find(|about| about.name == name)
             .ok_or_else(|| anyhow::anyhow!("kind `{name}` has no description"))?;
-        Ok(Self { about, reads, fields: fields(&schema), schema })
+        Ok(Self {
+            about,
+            reads,
+            fields: fields(&schema),
+            schema,
+        })
     }
 }
 
 /// The names of all kinds, those that converge first.
 pub fn kinds() -> impl Iterator<Item = &'static str> {
-    resource::REGISTRY.iter().map(|kind| kind.name).chain(facts::FACTS.iter().map(|fact| fact.name))
+    resource::REGISTRY
+        .iter()
+        .map(|kind| kind.name)
+        .chain(facts::FACTS.iter().map(|fact| fact.name))
 }
 
 /// The JSON schema of a kind. A kind that does not exist is a fault of kind `Input`.
@@ -130,11 +154,17 @@ pub fn all_generated() -> Result<Vec<(String, String)>> {
         let name = kind.about.name;
         files.push((format!("plugins/modules/{name}.py"), module::module(kind)?));
         files.push((format!("plugins/action/{name}.py"), module::action(kind)?));
-        files.push((format!("docs/reference/{name}.md"), reference::kind(kind, &all)));
+        files.push((
+            format!("docs/reference/{name}.md"),
+            reference::kind(kind, &all),
+        ));
     }
     files.push(("meta/runtime.yml".into(), module::runtime()?));
     files.push(("docs/reference/settings.md".into(), reference::settings()));
-    files.push(("docs/reference/exit-codes.md".into(), reference::exit_codes()));
+    files.push((
+        "docs/reference/exit-codes.md".into(),
+        reference::exit_codes(),
+    ));
     files.push(("docs/reference/README.md".into(), reference::index(&all)));
     Ok(files)
 }

@@ -103,10 +103,17 @@ impl<'s> Reader<'s> {
         let flag = |key: &str| node.get(key).and_then(Value::as_bool).unwrap_or_default();
         Field {
             name: name.to_owned(),
-            doc: paragraphs(own("description").and_then(Value::as_str).unwrap_or_default()),
+            doc: paragraphs(
+                own("description")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default(),
+            ),
             kind: self.kind(node, depth),
             required,
-            default: node.get("default").filter(|value| !value.is_null()).cloned(),
+            default: node
+                .get("default")
+                .filter(|value| !value.is_null())
+                .cloned(),
             create_only: flag("x-create-only"),
             hidden: words(node, "x-hidden"),
             alter: match words(node, "x-alter").as_slice() {
@@ -116,7 +123,9 @@ impl<'s> Reader<'s> {
             create: word("x-create"),
             short: word("x-short"),
             unsupported: flag("x-unsupported"),
-            relative_to: own("x-relative-to").and_then(Value::as_str).map(str::to_owned),
+            relative_to: own("x-relative-to")
+                .and_then(Value::as_str)
+                .map(str::to_owned),
             variables: words(node, "x-variables"),
         }
     }
@@ -140,10 +149,16 @@ impl<'s> Reader<'s> {
             return Kind::Secret;
         }
         if node.get("$ref").is_some() {
-            return self.target(node).map_or(Kind::Any, |target| self.kind(target, depth + 1));
+            return self
+                .target(node)
+                .map_or(Kind::Any, |target| self.kind(target, depth + 1));
         }
         if let Some(all) = alternatives(node) {
-            return either(all.into_iter().map(|one| self.kind(one, depth + 1)).collect());
+            return either(
+                all.into_iter()
+                    .map(|one| self.kind(one, depth + 1))
+                    .collect(),
+            );
         }
         if let Some(fixed) = node.get("const").and_then(Value::as_str) {
             return Kind::Choice(vec![fixed.to_owned()]);
@@ -160,14 +175,22 @@ impl<'s> Reader<'s> {
                     Some("uint32") => (Some(0), Some(u32::MAX.into())),
                     _ => (None, None),
                 };
-                Kind::Integer { min: bound("minimum").or(least), max: bound("maximum").or(most) }
+                Kind::Integer {
+                    min: bound("minimum").or(least),
+                    max: bound("maximum").or(most),
+                }
             }
             ["number"] => Kind::Number,
             ["string"] | ["string", "integer"] | ["integer", "string"] => Kind::String,
             ["array"] => match (node.get("items"), node.get("prefixItems")) {
-                (Some(item @ Value::Object(_)), _) => Kind::List(Box::new(self.kind(item, depth + 1))),
+                (Some(item @ Value::Object(_)), _) => {
+                    Kind::List(Box::new(self.kind(item, depth + 1)))
+                }
                 (_, Some(Value::Array(items))) => Kind::List(Box::new(either(
-                    items.iter().map(|item| self.kind(item, depth + 1)).collect(),
+                    items
+                        .iter()
+                        .map(|item| self.kind(item, depth + 1))
+                        .collect(),
                 ))),
                 _ => Kind::List(Box::new(Kind::Any)),
             },
@@ -188,8 +211,15 @@ impl<'s> Reader<'s> {
 
 /// The alternatives of a node without `null`, if it has any.
 fn alternatives(node: &Value) -> Option<Vec<&Value>> {
-    let all = ["anyOf", "oneOf"].iter().find_map(|key| node.get(*key))?.as_array()?;
-    Some(all.iter().filter(|one| one.get("type") != Some(&Value::String("null".into()))).collect())
+    let all = ["anyOf", "oneOf"]
+        .iter()
+        .find_map(|key| node.get(*key))?
+        .as_array()?;
+    Some(
+        all.iter()
+            .filter(|one| one.get("type") != Some(&Value::String("null".into())))
+            .collect(),
+    )
 }
 
 /// One kind out of several: choices are united, mappings merged.
@@ -201,7 +231,11 @@ fn either(kinds: Vec<Kind>) -> Kind {
         }
         match (merged.last_mut(), kind) {
             (Some(Kind::Choice(all)), Kind::Choice(more)) => {
-                all.extend(more.into_iter().filter(|one| !all.contains(one)).collect::<Vec<_>>());
+                all.extend(
+                    more.into_iter()
+                        .filter(|one| !all.contains(one))
+                        .collect::<Vec<_>>(),
+                );
             }
             (Some(Kind::Object(all)), Kind::Object(more)) => merge(all, more),
             (_, kind) => merged.push(kind),
@@ -237,14 +271,25 @@ fn merge(all: &mut Vec<Field>, more: Vec<Field>) {
 fn types(node: &Value) -> Vec<&str> {
     match node.get("type") {
         Some(Value::String(only)) => vec![only.as_str()],
-        Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).filter(|one| *one != "null").collect(),
+        Some(Value::Array(all)) => all
+            .iter()
+            .filter_map(Value::as_str)
+            .filter(|one| *one != "null")
+            .collect(),
         _ => Vec::new(),
     }
 }
 
 fn words(node: &Value, key: &str) -> Vec<String> {
-    let all = node.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    all.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+    let all = node
+        .get(key)
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    all.iter()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Lines joined to paragraphs.

@@ -79,7 +79,7 @@ options:
     type: str
   tablespace:
     description:
-      - 'Tablespace; changing it moves the database, with its sessions cut off.'
+      - 'Tablespace; changing it moves the database, which is refused while sessions use it.'
     type: str
   connection_limit:
     description:

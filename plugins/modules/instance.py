@@ -89,7 +89,7 @@ options:
     type: str
   auth:
     description:
-      - 'Authentication methods written to pg_hba.conf at creation.'
+      - 'Authentication methods written to C(pg_hba.conf) at creation.'
       - 'Chosen at creation; refused when it would change.'
     type: dict
     suboptions:
@@ -242,7 +242,7 @@ options:
         type: str
       hba_records:
         description:
-          - 'Entries of pg_hba.conf for the role; those not listed are kept.'
+          - 'Entries of C(pg_hba.conf) for the role; those not listed are kept.'
         type: list
         elements: dict
         suboptions:
@@ -336,7 +336,7 @@ options:
         type: str
       tablespace:
         description:
-          - 'Tablespace; changing it moves the database, with its sessions cut off.'
+          - 'Tablespace; changing it moves the database, which is refused while sessions use it.'
         type: str
       connection_limit:
         description:
@@ -461,7 +461,7 @@ options:
     type: raw
   prometheus:
     description:
-      - 'postgres_exporter; not supported in this version.'
+      - 'C(postgres_exporter); not supported in this version.'
     type: raw
   patroni:
     description:

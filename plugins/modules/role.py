@@ -143,7 +143,7 @@ options:
     type: str
   hba_records:
     description:
-      - 'Entries of pg_hba.conf for the role; those not listed are kept.'
+      - 'Entries of C(pg_hba.conf) for the role; those not listed are kept.'
     type: list
     elements: dict
     suboptions:

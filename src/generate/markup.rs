@@ -48,10 +48,14 @@ fn span(code: &str, beside: &[Field], path: &str) -> String {
         Some((name, value)) => (name, Some(value)),
         None => (code, None),
     };
-    let field = beside.iter().find(|field| field.name == name && !field.hidden_from("ansible"));
+    let field = beside
+        .iter()
+        .find(|field| field.name == name && !field.hidden_from("ansible"));
     match (field, value) {
         (Some(_), None) => format!("O({path}{name})"),
-        (Some(field), Some(value)) if takes(&field.kind, value) => format!("O({path}{name}={})", escaped(value)),
+        (Some(field), Some(value)) if takes(&field.kind, value) => {
+            format!("O({path}{name}={})", escaped(value))
+        }
         _ if code.contains(['(', ')']) => format!("V({})", escaped(code)),
         _ => format!("C({code})"),
     }
@@ -82,7 +86,10 @@ mod tests {
         for (text, expected) in [
             ("", vec![]),
             ("One.", vec!["One."]),
-            ("One. Two, i.e. two. `three` too", vec!["One.", "Two, i.e. two.", "`three` too"]),
+            (
+                "One. Two, i.e. two. `three` too",
+                vec!["One.", "Two, i.e. two.", "`three` too"],
+            ),
             ("One.\n\nTwo. Three", vec!["One.", "Two.", "Three"]),
         ] {
             assert_eq!(sentences(text), expected);
@@ -102,10 +109,16 @@ mod tests {
             ("with `state`", "with O(roles[].state)"),
             ("with `state: absent`", "with O(roles[].state=absent)"),
             ("with `state: gone`", "with C(state: gone)"),
-            ("with `cascade: true` and `cascade: 1`", "with O(roles[].cascade=true) and C(cascade: 1)"),
+            (
+                "with `cascade: true` and `cascade: 1`",
+                "with O(roles[].cascade=true) and C(cascade: 1)",
+            ),
             ("not `secret`", "not C(secret)"),
             ("calls `now()`", "calls V(now(\\))"),
-            ("as `name` or `version/name`, not `name`", "as V(name) or V(version/name), not O(roles[].name)"),
+            (
+                "as `name` or `version/name`, not `name`",
+                "as V(name) or V(version/name), not O(roles[].name)",
+            ),
         ] {
             assert_eq!(ansible(text, &beside, "roles[]."), expected);
         }

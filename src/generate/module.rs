@@ -16,14 +16,31 @@ const RETURN_EXECUTABLE: &str = include_str!("../templates/ansible/return/execut
 /// The module.
 pub fn module(kind: &Described) -> Result<String> {
     let about = kind.about;
-    let shown: Vec<Field> = kind.fields.iter().filter(|field| !field.hidden_from("ansible")).cloned().collect();
-    let does = if kind.reads { "which only reads." } else { "which plans, reports and applies." };
+    let shown: Vec<Field> = kind
+        .fields
+        .iter()
+        .filter(|field| !field.hidden_from("ansible"))
+        .cloned()
+        .collect();
+    let does = if kind.reads {
+        "which only reads."
+    } else {
+        "which plans, reports and applies."
+    };
     let description: Vec<String> = std::iter::once(format!("{}.", about.summary))
         .chain(about.description.iter().map(|&text| text.to_owned()))
-        .chain([format!("Runs the C(pgsocle) executable on the target, {does}")])
+        .chain([format!(
+            "Runs the C(pgsocle) executable on the target, {does}"
+        )])
         .map(|text| format!("  - {}\n", yaml::sentence(&text, 4, 0)))
         .collect();
-    let returns = [if kind.reads { "" } else { RETURN_CHANGES }, about.returns, RETURN_EXECUTABLE].map(content).concat();
+    let returns = [
+        if kind.reads { "" } else { RETURN_CHANGES },
+        about.returns,
+        RETURN_EXECUTABLE,
+    ]
+    .map(content)
+    .concat();
     render(
         MODULE,
         &[
@@ -47,7 +64,10 @@ pub fn action(kind: &Described) -> Result<String> {
 
 /// What ansible-core reads of the collection: its versions, and the group of all modules.
 pub fn runtime() -> Result<String> {
-    let names: Vec<String> = ABOUT.iter().map(|about| format!("    - {}\n", about.name)).collect();
+    let names: Vec<String> = ABOUT
+        .iter()
+        .map(|about| format!("    - {}\n", about.name))
+        .collect();
     render(RUNTIME, &[("modules", &names.concat())])
 }
 
@@ -110,7 +130,11 @@ fn options(fields: &[Field], indent: usize, path: &str) -> String {
         };
         if let Some(inner) = inner {
             line("  suboptions:".into());
-            out.push_str(&options(inner, indent + 4, &format!("{path}{}{mark}.", field.name)));
+            out.push_str(&options(
+                inner,
+                indent + 4,
+                &format!("{path}{}{mark}.", field.name),
+            ));
         }
     }
     out
@@ -119,7 +143,11 @@ fn options(fields: &[Field], indent: usize, path: &str) -> String {
 /// The argument spec.
 fn spec(fields: &[Field]) -> Value {
     let shown = fields.iter().filter(|field| !field.hidden_from("ansible"));
-    Value::Object(shown.map(|field| (field.name.clone(), argument(field))).collect())
+    Value::Object(
+        shown
+            .map(|field| (field.name.clone(), argument(field)))
+            .collect(),
+    )
 }
 
 fn argument(field: &Field) -> Value {
@@ -157,7 +185,9 @@ fn argument(field: &Field) -> Value {
 /// Whether the value is kept out of logs; said too of what only sounds secret, as Ansible warns otherwise.
 /// Of an option that is not supported yet nobody knows what it holds.
 fn no_log(field: &Field) -> Option<bool> {
-    let sounds = ["pass", "secret", "token", "key"].iter().any(|word| field.name.contains(word));
+    let sounds = ["pass", "secret", "token", "key"]
+        .iter()
+        .any(|word| field.name.contains(word));
     match field.kind {
         Kind::Secret => Some(true),
         _ if field.unsupported => Some(true),
@@ -174,10 +204,13 @@ fn types(kind: &Kind) -> (&'static str, Option<&'static str>) {
         Kind::Number => ("float", None),
         Kind::String | Kind::Secret | Kind::Choice(_) => ("str", None),
         Kind::Map | Kind::Object(_) => ("dict", None),
-        Kind::List(item) => ("list", Some(match item.as_ref() {
-            Kind::List(_) => "list",
-            item => types(item).0,
-        })),
+        Kind::List(item) => (
+            "list",
+            Some(match item.as_ref() {
+                Kind::List(_) => "list",
+                item => types(item).0,
+            }),
+        ),
         Kind::Either(_) | Kind::Any => ("raw", None),
     }
 }

@@ -8,7 +8,9 @@ const WIDTH: usize = 120;
 /// the line that it begins on, `before` what stands there already.
 pub fn literal(value: &Value, indent: usize, before: usize) -> String {
     let flat = inline(value);
-    let nested = value.as_object().is_some_and(|object| object.values().any(Value::is_object));
+    let nested = value
+        .as_object()
+        .is_some_and(|object| object.values().any(Value::is_object));
     if !nested && indent + before + flat.chars().count() < WIDTH {
         return flat;
     }
@@ -29,7 +31,10 @@ pub fn literal(value: &Value, indent: usize, before: usize) -> String {
         Value::Array(array) => (
             '[',
             ']',
-            array.iter().map(|value| format!("{inner}{},\n", literal(value, indent + 4, 1))).collect(),
+            array
+                .iter()
+                .map(|value| format!("{inner}{},\n", literal(value, indent + 4, 1)))
+                .collect(),
         ),
         _ => return flat,
     };
@@ -43,10 +48,15 @@ fn inline(value: &Value) -> String {
         Value::Bool(false) => "False".into(),
         Value::Number(number) => number.to_string(),
         Value::String(text) => quoted(text),
-        Value::Array(items) => format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", ")),
+        Value::Array(items) => format!(
+            "[{}]",
+            items.iter().map(inline).collect::<Vec<_>>().join(", ")
+        ),
         Value::Object(items) => {
-            let items: Vec<String> =
-                items.iter().map(|(key, value)| format!("{}: {}", quoted(key), inline(value))).collect();
+            let items: Vec<String> = items
+                .iter()
+                .map(|(key, value)| format!("{}: {}", quoted(key), inline(value)))
+                .collect();
             format!("{{{}}}", items.join(", "))
         }
     }
@@ -72,7 +82,10 @@ mod tests {
             (json!(-1), "-1".into()),
             (json!("a \"b\" \\ é\n"), r#""a \"b\" \\ é\n""#.into()),
             (json!({}), "{}".into()),
-            (json!({"type": "str", "no_log": false}), r#"{"type": "str", "no_log": False}"#.into()),
+            (
+                json!({"type": "str", "no_log": false}),
+                r#"{"type": "str", "no_log": False}"#.into(),
+            ),
             (
                 json!({"a": {"type": "str"}}),
                 "{\n    \"a\": {\"type\": \"str\"},\n}".into(),

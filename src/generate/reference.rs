@@ -10,7 +10,8 @@ use crate::door::exit;
 use crate::schema::{Field, Kind, fields};
 use crate::settings::{Settings, VARIABLE_PREFIX};
 
-const NOTE: &str = "<!-- Generated from the executable's own types: change these, then run `make shims`. -->\n";
+const NOTE: &str =
+    "<!-- Generated from the executable's own types: change these, then run `make shims`. -->\n";
 
 /// The page of a kind.
 pub fn kind(kind: &Described, all: &[Described]) -> String {
@@ -24,16 +25,30 @@ pub fn kind(kind: &Described, all: &[Described]) -> String {
     page.push_str("\n## Options\n\n");
     page.push_str(&table(&kind.fields, &|inner| {
         let like = all.iter().find(|other| {
-            other.about.name != about.name && !other.reads && inner.iter().all(|field| other.fields.contains(field))
+            other.about.name != about.name
+                && !other.reads
+                && inner.iter().all(|field| other.fields.contains(field))
         });
         like.map(|like| like.about.name)
     }));
-    let unsupported: Vec<String> =
-        kind.fields.iter().filter(|field| field.unsupported).map(|field| format!("`{}`", field.name)).collect();
+    let unsupported: Vec<String> = kind
+        .fields
+        .iter()
+        .filter(|field| field.unsupported)
+        .map(|field| format!("`{}`", field.name))
+        .collect();
     if !unsupported.is_empty() {
-        let _ = write!(page, "\nKnown from pglift, and refused by name in this version: {}.\n", unsupported.join(", "));
+        let _ = write!(
+            page,
+            "\nKnown from pglift, and refused by name in this version: {}.\n",
+            unsupported.join(", ")
+        );
     }
-    let _ = write!(page, "\n## Example\n\n```yaml\n{}```\n", content(about.examples));
+    let _ = write!(
+        page,
+        "\n## Example\n\n```yaml\n{}```\n",
+        content(about.examples)
+    );
     page
 }
 
@@ -46,12 +61,15 @@ pub fn settings() -> String {
         `/etc/pgsocle` only. A variable `{VARIABLE_PREFIX}SECTION__KEY` overrides a value: words as they are, lists and mappings as\n\
         JSON, `null` for none.\n\n## Top level\n\n"
     );
-    let (sections, top): (Vec<&Field>, Vec<&Field>) =
-        all.iter().partition(|field| matches!(field.kind, Kind::Object(_)));
+    let (sections, top): (Vec<&Field>, Vec<&Field>) = all
+        .iter()
+        .partition(|field| matches!(field.kind, Kind::Object(_)));
     let top: Vec<Field> = top.into_iter().cloned().collect();
     page.push_str(&table(&top, &|_| None));
     for section in sections {
-        let Kind::Object(inner) = &section.kind else { continue };
+        let Kind::Object(inner) = &section.kind else {
+            continue;
+        };
         let _ = write!(page, "\n## {}\n\n{}\n\n", section.name, section.doc);
         page.push_str(&table(inner, &|_| None));
     }
@@ -62,10 +80,22 @@ pub fn settings() -> String {
 pub fn exit_codes() -> String {
     let rows = [
         (exit::DONE, "Done, whether something changed or not."),
-        (exit::FAULT, "It failed: the message says what, and the hint what to do next."),
-        (exit::USAGE, "Wrong usage, bad input, an unknown or ambiguous instance."),
-        (exit::NOT_RUNNING, "`instance status`: something does not run."),
-        (exit::INTERNAL, "An internal error, which is a bug of pgsocle."),
+        (
+            exit::FAULT,
+            "It failed: the message says what, and the hint what to do next.",
+        ),
+        (
+            exit::USAGE,
+            "Wrong usage, bad input, an unknown or ambiguous instance.",
+        ),
+        (
+            exit::NOT_RUNNING,
+            "`instance status`: something does not run.",
+        ),
+        (
+            exit::INTERNAL,
+            "An internal error, which is a bug of pgsocle.",
+        ),
     ];
     let mut page = format!("{NOTE}\n# Exit codes\n\n| Code | Meaning |\n|---|---|\n");
     for (code, meaning) in rows {
@@ -79,7 +109,11 @@ pub fn exit_codes() -> String {
 pub fn index(all: &[Described]) -> String {
     let mut page = format!("{NOTE}\n# Reference\n\n| Page | What it is about |\n|---|---|\n");
     for kind in all {
-        let _ = writeln!(page, "| [{0}]({0}.md) | {1} |", kind.about.name, kind.about.summary);
+        let _ = writeln!(
+            page,
+            "| [{0}]({0}.md) | {1} |",
+            kind.about.name, kind.about.summary
+        );
     }
     page.push_str("| [settings](settings.md) | What holds for every instance of a host |\n");
     page.push_str("| [exit codes](exit-codes.md) | What the program's exit codes mean |\n");
@@ -93,7 +127,12 @@ fn table(fields: &[Field], like: &dyn Fn(&[Field]) -> Option<&'static str>) -> S
     out
 }
 
-fn rows(fields: &[Field], path: &str, like: &dyn Fn(&[Field]) -> Option<&'static str>, out: &mut String) {
+fn rows(
+    fields: &[Field],
+    path: &str,
+    like: &dyn Fn(&[Field]) -> Option<&'static str>,
+    out: &mut String,
+) {
     for field in fields.iter().filter(|field| !field.unsupported) {
         let (inner, mark) = nested(&field.kind);
         let page = inner.and_then(like);
@@ -102,21 +141,33 @@ fn rows(fields: &[Field], path: &str, like: &dyn Fn(&[Field]) -> Option<&'static
             let _ = write!(meaning, " Relative to `{base}`.");
         }
         if !field.variables.is_empty() {
-            let variables: Vec<String> = field.variables.iter().map(|name| format!("`{{{name}}}`")).collect();
+            let variables: Vec<String> = field
+                .variables
+                .iter()
+                .map(|name| format!("`{{{name}}}`"))
+                .collect();
             let _ = write!(meaning, " Variables: {}.", variables.join(", "));
         }
         if field.create_only {
             meaning.push_str(" *Chosen at creation.*");
         }
         if let Some(short) = &field.short {
-            let _ = write!(meaning, " A bare string stands for an item with this `{short}`.");
+            let _ = write!(
+                meaning,
+                " A bare string stands for an item with this `{short}`."
+            );
         }
         if let Some(page) = page {
-            let _ = write!(meaning, " Items as in [{page}]({page}.md), without the options that say where.");
+            let _ = write!(
+                meaning,
+                " Items as in [{page}]({page}.md), without the options that say where."
+            );
         }
         let default = match &field.default {
             _ if field.required => "**required**".into(),
-            Some(Value::String(default)) if !default.is_empty() => format!("`{default}`").replace('|', "\\|"),
+            Some(Value::String(default)) if !default.is_empty() => {
+                format!("`{default}`").replace('|', "\\|")
+            }
             Some(default) if inner.is_none() => format!("`{default}`").replace('|', "\\|"),
             _ => String::new(),
         };
@@ -148,15 +199,22 @@ fn nested(kind: &Kind) -> (Option<&[Field]>, &'static str) {
 fn name(kind: &Kind) -> String {
     match kind {
         Kind::Bool => "boolean".into(),
-        Kind::Integer { min: Some(min), max: Some(max) } if *max < i64::from(i32::MAX) => format!("integer from {min} to {max}"),
-        Kind::Integer { min: Some(min), .. } if *min > i64::from(i32::MIN) => format!("integer from {min}"),
+        Kind::Integer {
+            min: Some(min),
+            max: Some(max),
+        } if *max < i64::from(i32::MAX) => format!("integer from {min} to {max}"),
+        Kind::Integer { min: Some(min), .. } if *min > i64::from(i32::MIN) => {
+            format!("integer from {min}")
+        }
         Kind::Integer { .. } => "integer".into(),
         Kind::Number => "number".into(),
         Kind::String => "string".into(),
         Kind::Secret => "secret string".into(),
-        Kind::Choice(choices) => {
-            choices.iter().map(|choice| format!("`{choice}`")).collect::<Vec<_>>().join(", ")
-        }
+        Kind::Choice(choices) => choices
+            .iter()
+            .map(|choice| format!("`{choice}`"))
+            .collect::<Vec<_>>()
+            .join(", "),
         Kind::Map | Kind::Object(_) => "mapping".into(),
         Kind::List(item) => match item.as_ref() {
             Kind::Object(_) => "list of mappings".into(),

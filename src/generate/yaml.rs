@@ -8,7 +8,10 @@ const WIDTH: usize = 140;
 pub fn inline(value: &Value) -> String {
     match value {
         Value::String(text) => word(text),
-        Value::Array(items) => format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", ")),
+        Value::Array(items) => format!(
+            "[{}]",
+            items.iter().map(inline).collect::<Vec<_>>().join(", ")
+        ),
         other => other.to_string(),
     }
 }
@@ -16,7 +19,9 @@ pub fn inline(value: &Value) -> String {
 /// Plain where no reader could take it for something else, quoted otherwise.
 fn word(text: &str) -> String {
     let plain = text.starts_with(|first: char| first.is_ascii_lowercase())
-        && text.chars().all(|each| each.is_ascii_lowercase() || each.is_ascii_digit() || "_-".contains(each));
+        && text
+            .chars()
+            .all(|each| each.is_ascii_lowercase() || each.is_ascii_digit() || "_-".contains(each));
     // Words that YAML 1.1 takes for booleans and null.
     if plain && !["y", "n", "yes", "no", "on", "off", "true", "false", "null"].contains(&text) {
         text.to_owned()
@@ -60,7 +65,10 @@ mod tests {
     fn scalars() {
         for (value, expected) in [
             (json!(["present", "absent"]), "[present, absent]"),
-            (json!(["scram-sha-256", "no", "15", "-x", ""]), r#"[scram-sha-256, "no", "15", "-x", ""]"#),
+            (
+                json!(["scram-sha-256", "no", "15", "-x", ""]),
+                r#"[scram-sha-256, "no", "15", "-x", ""]"#,
+            ),
             (json!(true), "true"),
             (json!(5432), "5432"),
         ] {
@@ -72,6 +80,9 @@ mod tests {
     fn sentences() {
         assert_eq!(sentence("it's", 0, 0), "'it''s'");
         let long = format!("{} {}", "a".repeat(100), "b".repeat(60));
-        assert_eq!(sentence(&long, 2, 0), format!("'{}\n  {}'", "a".repeat(100), "b".repeat(60)));
+        assert_eq!(
+            sentence(&long, 2, 0),
+            format!("'{}\n  {}'", "a".repeat(100), "b".repeat(60))
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! What a role has outside the catalogs: entries of pg_hba.conf, and of the site's password file.
+//! What a role has outside the catalogs: entries of `pg_hba.conf`, and of the site's password file.
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -134,7 +134,7 @@ fn passfile(
     for spec in specs {
         match (spec.state, spec.pgpass, &spec.password) {
             (Presence::Present, Some(true), Some(password)) => {
-                _ = after.set("*", port, "*", &spec.name, password)
+                _ = after.set("*", port, "*", &spec.name, password);
             }
             (Presence::Present, Some(false), _) | (Presence::Absent, ..) => {
                 after.remove("*", port, "*", &spec.name);

@@ -185,6 +185,7 @@ fn check(spec: &RoleSpec, paths: &InstancePaths) -> Result<()> {
             "role `{name}`: `pgpass` needs the password in clear, as `password`"
         );
     }
+    catalog::check_settings(&format!("role `{name}`"), spec.settings.as_ref())?;
     if let Some(memberships) = &spec.memberships {
         check_unique(
             "membership in role",
@@ -474,8 +475,8 @@ impl Wanted<'_> {
         Ok((grant, revoke))
     }
 
-    /// The change of the role itself, and that of its memberships.
-    fn change(&self, seen: &Seen) -> Result<(Option<Change>, Option<Change>)> {
+    /// CREATE ROLE or ALTER ROLE with what differs, its parameters and its comment; and whether the password is set.
+    fn statements(&self, facts: &ServerFacts) -> (Vec<Text>, bool) {
         let spec = self.spec;
         let name = ident(&spec.name);
         let mut options = Text::default();
@@ -498,7 +499,7 @@ impl Wanted<'_> {
         {
             options.push(format!(" VALID UNTIL {}", literal(until)));
         }
-        let password = self.password(&seen.facts);
+        let password = self.password(facts);
         if let Some(password) = &password {
             // A verifier holds neither quotes nor backslashes.
             options = options
@@ -538,8 +539,16 @@ impl Wanted<'_> {
                 .into(),
             );
         }
+        (statements, password.is_some())
+    }
+
+    /// The change of the role itself, and that of its memberships.
+    fn change(&self, seen: &Seen) -> Result<(Option<Change>, Option<Change>)> {
+        let spec = self.spec;
+        let name = ident(&spec.name);
+        let (statements, password_changes) = self.statements(&seen.facts);
         let (grant, revoke) = self.memberships()?;
-        let diff = self.diff(password.is_some(), &grant, &revoke);
+        let diff = self.diff(password_changes);
 
         let grants: Vec<Text> = grant
             .iter()
@@ -608,29 +617,15 @@ impl Wanted<'_> {
     }
 
     /// Managed attributes only, in a fixed order, before and after.
-    fn diff(&self, password_changes: bool, grant: &[String], revoke: &[String]) -> Diff {
+    fn diff(&self, password_changes: bool) -> Diff {
         let (spec, row) = (self.spec, self.row);
-        let _ = (grant, revoke);
         let managed_password = spec.password.is_some() || spec.encrypted_password.is_some();
         let had_password = row.is_some_and(|row| row.password.is_some());
         let settings = |values: &BTreeMap<String, String>| {
-            spec.settings.as_ref().map(|wanted| {
-                values
-                    .iter()
-                    .filter(|(name, _)| spec.settings_purge || wanted.contains_key(*name))
-                    .map(|(name, value)| format!("{name}={value}"))
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            })
+            catalog::settings_line(values, spec.settings.as_ref(), spec.settings_purge)
         };
         let present = row.map(Row::settings).unwrap_or_default();
-        let mut wanted = present.clone();
-        for (name, value) in self.settings() {
-            match value {
-                Some(value) => _ = wanted.insert(name, value),
-                None => _ = wanted.remove(&name),
-            }
-        }
+        let wanted = catalog::settings_after(&present, &self.settings());
         let mut before = Vec::new();
         let mut after = vec![("name", Some(spec.name.clone()))];
         for (name, want, have, _) in self.flags() {
@@ -719,13 +714,7 @@ impl Wanted<'_> {
         if let Some(comment) = &spec.comment {
             row.comment = (!comment.is_empty()).then(|| comment.clone());
         }
-        let mut settings = row.settings();
-        for (name, value) in self.settings() {
-            match value {
-                Some(value) => _ = settings.insert(name, value),
-                None => _ = settings.remove(&name),
-            }
-        }
+        let settings = catalog::settings_after(&row.settings(), &self.settings());
         row.settings = Some(
             settings
                 .into_iter()

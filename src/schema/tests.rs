@@ -18,24 +18,43 @@ fn only(property: &Value) -> Field {
 
 #[test]
 fn kinds() {
-    let choice = |words: &[&str]| Kind::Choice(words.iter().map(|word| (*word).to_owned()).collect());
+    let choice =
+        |words: &[&str]| Kind::Choice(words.iter().map(|word| (*word).to_owned()).collect());
     for (property, kind) in [
         (json!({"type": "boolean"}), Kind::Bool),
         (json!({"type": ["boolean", "null"]}), Kind::Bool),
-        (json!({"type": "integer"}), Kind::Integer { min: None, max: None }),
+        (
+            json!({"type": "integer"}),
+            Kind::Integer {
+                min: None,
+                max: None,
+            },
+        ),
         (
             json!({"type": ["integer", "null"], "format": "int32", "minimum": -1}),
-            Kind::Integer { min: Some(-1), max: Some(2_147_483_647) },
+            Kind::Integer {
+                min: Some(-1),
+                max: Some(2_147_483_647),
+            },
         ),
         (
             json!({"type": "integer", "format": "uint16", "minimum": 0, "maximum": 65535}),
-            Kind::Integer { min: Some(0), max: Some(65535) },
+            Kind::Integer {
+                min: Some(0),
+                max: Some(65535),
+            },
         ),
         (json!({"type": "number"}), Kind::Number),
         (json!({"type": "string"}), Kind::String),
         (json!({"type": ["string", "integer"]}), Kind::String),
-        (json!({"type": ["string", "null"], "writeOnly": true}), Kind::Secret),
-        (json!({"type": ["string", "null"], "enum": ["a", "b", null]}), choice(&["a", "b"])),
+        (
+            json!({"type": ["string", "null"], "writeOnly": true}),
+            Kind::Secret,
+        ),
+        (
+            json!({"type": ["string", "null"], "enum": ["a", "b", null]}),
+            choice(&["a", "b"]),
+        ),
         (
             json!({"oneOf": [{"type": "string", "enum": ["a"]}, {"const": "b", "description": "B."}]}),
             choice(&["a", "b"]),
@@ -44,14 +63,23 @@ fn kinds() {
             json!({"anyOf": [{"oneOf": [{"const": "a"}, {"const": "b"}]}, {"type": "null"}]}),
             choice(&["a", "b"]),
         ),
-        (json!({"anyOf": [{"$ref": "#/$defs/Word"}, {"type": "null"}]}), choice(&["a", "b"])),
+        (
+            json!({"anyOf": [{"$ref": "#/$defs/Word"}, {"type": "null"}]}),
+            choice(&["a", "b"]),
+        ),
         (json!({"$ref": "#/$defs/Unknown"}), Kind::Any),
-        (json!({"type": "object", "additionalProperties": {"type": "string"}}), Kind::Map),
+        (
+            json!({"type": "object", "additionalProperties": {"type": "string"}}),
+            Kind::Map,
+        ),
         (
             json!({"type": ["array", "null"], "items": {"type": "string"}}),
             Kind::List(Box::new(Kind::String)),
         ),
-        (json!({"type": "array", "items": true}), Kind::List(Box::new(Kind::Any))),
+        (
+            json!({"type": "array", "items": true}),
+            Kind::List(Box::new(Kind::Any)),
+        ),
         (
             json!({"type": "array", "prefixItems": [{"type": "string"}, {"type": "string"}]}),
             Kind::List(Box::new(Kind::String)),
@@ -62,7 +90,10 @@ fn kinds() {
         ),
         (json!(true), Kind::Any),
         (json!({}), Kind::Any),
-        (json!({"type": ["string", "number", "boolean", "array", "null"]}), Kind::Any),
+        (
+            json!({"type": ["string", "number", "boolean", "array", "null"]}),
+            Kind::Any,
+        ),
     ] {
         assert_eq!(only(&property).kind, kind, "{property}");
     }
@@ -106,7 +137,10 @@ fn what_is_said_of_a_field() {
     );
     assert_eq!(only(&json!({"default": false})).default, Some(json!(false)));
     assert_eq!(only(&json!({"$ref": "#/$defs/Word"})).doc, "Of the type.");
-    assert_eq!(only(&json!({"$ref": "#/$defs/Word", "description": "Own."})).doc, "Own.");
+    assert_eq!(
+        only(&json!({"$ref": "#/$defs/Word", "description": "Own."})).doc,
+        "Own."
+    );
 }
 
 #[test]
@@ -123,18 +157,30 @@ fn mappings_that_are_alternatives_are_one() {
             "properties": {"mode": {"const": "host"}, "host": {"type": "string"}},
         },
     ]}));
-    let Kind::Object(inner) = field.kind else { panic!("{:?}", field.kind) };
-    let seen: Vec<_> = inner.iter().map(|field| (field.name.as_str(), field.required, &field.kind)).collect();
+    let Kind::Object(inner) = field.kind else {
+        panic!("{:?}", field.kind)
+    };
+    let seen: Vec<_> = inner
+        .iter()
+        .map(|field| (field.name.as_str(), field.required, &field.kind))
+        .collect();
     let modes = Kind::Choice(vec!["path".into(), "host".into()]);
     assert_eq!(
         seen,
-        [("mode", true, &modes), ("path", false, &Kind::String), ("host", false, &Kind::String)]
+        [
+            ("mode", true, &modes),
+            ("path", false, &Kind::String),
+            ("host", false, &Kind::String)
+        ]
     );
 }
 
 #[test]
 fn a_definition_in_itself_ends() {
-    assert!(matches!(only(&json!({"$ref": "#/$defs/Loop"})).kind, Kind::Object(_)));
+    assert!(matches!(
+        only(&json!({"$ref": "#/$defs/Loop"})).kind,
+        Kind::Object(_)
+    ));
 }
 
 #[test]
@@ -145,7 +191,23 @@ fn no_options_without_a_mapping() {
 
 #[test]
 fn the_order_is_that_of_the_type() {
-    let role = crate::resource::kind("role").map(|kind| fields(&(kind.schema)())).unwrap_or_default();
-    let names: Vec<&str> = role.iter().take(6).map(|field| field.name.as_str()).collect();
-    assert_eq!(names, ["instance", "start_temporarily", "max_impact", "name", "state", "password"]);
+    let role = crate::resource::kind("role")
+        .map(|kind| fields(&(kind.schema)()))
+        .unwrap_or_default();
+    let names: Vec<&str> = role
+        .iter()
+        .take(6)
+        .map(|field| field.name.as_str())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "instance",
+            "start_temporarily",
+            "max_impact",
+            "name",
+            "state",
+            "password"
+        ]
+    );
 }
