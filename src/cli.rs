@@ -1,6 +1,7 @@
 //! The human door: arguments, confirmations, tables. It decides nothing.
 
 pub mod log;
+pub mod options;
 
 use std::ffi::OsString;
 use std::io::Write as _;

@@ -1,12 +1,12 @@
 //! Messages on stderr (or in a file), one line each; nothing fancy.
 
-use std::io::Write as _;
+use std::io::Write;
 use std::sync::Mutex;
 
 use log::{LevelFilter, Log, Metadata, Record};
 
 struct Logger {
-    file: Option<Mutex<fs_err::File>>,
+    file: Option<Mutex<Box<dyn Write + Send>>>,
 }
 
 impl Log for Logger {
@@ -39,7 +39,7 @@ impl Log for Logger {
 }
 
 /// Sets the log up; a second call changes nothing.
-pub fn start(level: LevelFilter, file: Option<fs_err::File>) {
+pub fn start(level: LevelFilter, file: Option<Box<dyn Write + Send>>) {
     let logger = Logger {
         file: file.map(Mutex::new),
     };

@@ -3,6 +3,8 @@
 //! Called as root, the program becomes the system user for good. Before that it starts this child, which
 //! can do one thing only: make a base directory for that user (docs/decisions/0007-root-helper.md).
 
+#![expect(clippy::disallowed_methods, reason = "host/ is where effects live")]
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
 

@@ -95,7 +95,7 @@ pub fn refuse_standby(facts: &ServerFacts, paths: &InstancePaths) -> Result<()> 
     Ok(())
 }
 
-/// `name=value` items of pg_db_role_setting as a map.
+/// `name=value` items of `pg_db_role_setting` as a map.
 pub fn settings_map(items: &[String]) -> BTreeMap<String, String> {
     items
         .iter()

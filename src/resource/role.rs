@@ -489,17 +489,10 @@ impl Wanted<'_> {
         Ok((grant, revoke))
     }
 
-    /// The change of the role itself, and that of its memberships.
-    fn change(&self, seen: &Seen) -> Result<(Option<Change>, Option<Change>)> {
+    /// CREATE ROLE or ALTER ROLE with what differs, its parameters and its comment; and whether the password is set.
+    fn statements(&self, facts: &ServerFacts) -> (Vec<Text>, bool) {
         let spec = self.spec;
         let name = ident(&spec.name);
-        if self.row.is_none() && spec.name.starts_with("pg_") {
-            bail_fault!(
-                Input,
-                "role `{}` is none of the predefined roles, and no other may begin with `pg_`", spec.name;
-                "correct the name"
-            );
-        }
         let mut options = Text::default();
         for (_, wanted, present, [yes, no]) in self.flags() {
             if let Some(wanted) = wanted
@@ -520,7 +513,7 @@ impl Wanted<'_> {
         {
             options.push(format!(" VALID UNTIL {}", literal(until)));
         }
-        let password = self.password(&seen.facts);
+        let password = self.password(facts);
         if let Some(password) = &password {
             // A verifier holds neither quotes nor backslashes.
             options = options
@@ -560,8 +553,23 @@ impl Wanted<'_> {
                 .into(),
             );
         }
+        (statements, password.is_some())
+    }
+
+    /// The change of the role itself, and that of its memberships.
+    fn change(&self, seen: &Seen) -> Result<(Option<Change>, Option<Change>)> {
+        let spec = self.spec;
+        let name = ident(&spec.name);
+        if self.row.is_none() && spec.name.starts_with("pg_") {
+            bail_fault!(
+                Input,
+                "role `{}` is none of the predefined roles, and no other may begin with `pg_`", spec.name;
+                "correct the name"
+            );
+        }
+        let (statements, password_changes) = self.statements(&seen.facts);
         let (grant, revoke) = self.memberships()?;
-        let diff = self.diff(password.is_some());
+        let diff = self.diff(password_changes);
 
         let grants: Vec<Text> = grant
             .iter()

@@ -144,6 +144,7 @@ fn unchanged() {
         settings: Some(vec![
             "TimeZone=UTC".into(),
             "search_path=app, public".into(),
+            "temp_tablespaces=\"\"".into(),
         ]),
         comment: Some("old".into()),
         ..bob()
