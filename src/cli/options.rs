@@ -33,7 +33,10 @@ pub enum Verb {
 
 /// The arguments for the fields of a resource, the positional one first.
 pub fn arguments(fields: &[Field], verb: Verb) -> Vec<Arg> {
-    leaves(fields, verb).iter().flat_map(|leaf| leaf.arguments(verb)).collect()
+    leaves(fields, verb)
+        .iter()
+        .flat_map(|leaf| leaf.arguments(verb))
+        .collect()
 }
 
 /// The object that was asked for: what was not given is not in it. `ask` reads a secret from the terminal, given
@@ -51,7 +54,11 @@ pub fn collect(
         if leaf.is_reference(verb) {
             if let Some(text) = matches.get_one::<String>(&leaf.option) {
                 let reference = InstanceRef::parse(text);
-                put(&mut object, &["version"], reference.version.map(Value::from));
+                put(
+                    &mut object,
+                    &["version"],
+                    reference.version.map(Value::from),
+                );
                 put(&mut object, &["name"], reference.name.map(Value::from));
             }
         } else {
@@ -63,10 +70,14 @@ pub fn collect(
 }
 
 fn put(object: &mut Map<String, Value>, path: &[&str], value: Option<Value>) {
-    let (Some(value), Some((last, parents))) = (value, path.split_last()) else { return };
+    let (Some(value), Some((last, parents))) = (value, path.split_last()) else {
+        return;
+    };
     let mut place = object;
     for key in parents {
-        let inner = place.entry(*key).or_insert_with(|| Value::Object(Map::new()));
+        let inner = place
+            .entry(*key)
+            .or_insert_with(|| Value::Object(Map::new()));
         let Value::Object(inner) = inner else { return };
         place = inner;
     }
@@ -111,14 +122,22 @@ fn descend<'f>(fields: &'f [Field], verb: Verb, above: &[&'f str], all: &mut Vec
                     _ => path.join("-").replace('_', "-"),
                 };
                 let versioned = positional && fields.iter().any(|other| other.name == "version");
-                all.push(Leaf { field, path, option, versioned });
+                all.push(Leaf {
+                    field,
+                    path,
+                    option,
+                    versioned,
+                });
             }
         }
     }
 }
 
 fn is_scalar(kind: &Kind) -> bool {
-    !matches!(kind, Kind::Map | Kind::List(_) | Kind::Object(_) | Kind::Either(_) | Kind::Any)
+    !matches!(
+        kind,
+        Kind::Map | Kind::List(_) | Kind::Object(_) | Kind::Either(_) | Kind::Any
+    )
 }
 
 impl Leaf<'_> {
@@ -140,7 +159,10 @@ impl Leaf<'_> {
             let argument = Arg::new(self.option.clone());
             let argument = if self.is_reference(verb) {
                 let help = "The instance; may be left out when there is only one";
-                argument.value_name("[VERSION/]NAME").value_parser(reference).help(help)
+                argument
+                    .value_name("[VERSION/]NAME")
+                    .value_parser(reference)
+                    .help(help)
             } else {
                 argument.value_name("NAME").help(help)
             };
@@ -152,7 +174,11 @@ impl Leaf<'_> {
             Kind::List(item) => self.lists(item, &help, verb),
             kind => {
                 let argument = typed(option(&self.option).help(help), kind, &self.field.name);
-                vec![if self.field.required && verb == Verb::Create { argument.required(true) } else { argument }]
+                vec![if self.field.required && verb == Verb::Create {
+                    argument.required(true)
+                } else {
+                    argument
+                }]
             }
         }
     }
@@ -163,8 +189,16 @@ impl Leaf<'_> {
         let default = self.field.default.as_ref().and_then(Value::as_bool);
         let contrary = format!("The contrary of `--{yes}`");
         vec![
-            option(&yes).action(ArgAction::SetTrue).overrides_with(no.clone()).hide(default == Some(true)).help(help),
-            option(&no).action(ArgAction::SetTrue).overrides_with(yes).hide(default == Some(false)).help(contrary),
+            option(&yes)
+                .action(ArgAction::SetTrue)
+                .overrides_with(no.clone())
+                .hide(default == Some(true))
+                .help(help),
+            option(&no)
+                .action(ArgAction::SetTrue)
+                .overrides_with(yes)
+                .hide(default == Some(false))
+                .help(contrary),
         ]
     }
 
@@ -173,7 +207,11 @@ impl Leaf<'_> {
         let help = help.split(';').next().unwrap_or_default();
         let one = |name: &str, help: String| {
             let argument = option(name).help(help).value_name("NAME");
-            let argument = if is_scalar(item) { typed(argument, item, &self.field.name) } else { argument };
+            let argument = if is_scalar(item) {
+                typed(argument, item, &self.field.name)
+            } else {
+                argument
+            };
             argument.action(ArgAction::Append)
         };
         match (&self.field.alter, verb) {
@@ -203,7 +241,9 @@ impl Leaf<'_> {
                 None => None,
             },
             Kind::List(item) => self.items(matches, item, verb),
-            _ => matches.get_one::<String>(id).map(|text| text.as_str().into()),
+            _ => matches
+                .get_one::<String>(id)
+                .map(|text| text.as_str().into()),
         })
     }
 
@@ -213,7 +253,10 @@ impl Leaf<'_> {
             (Some((add, remove)), Verb::Alter) => {
                 all.extend(given(matches, add, item));
                 let gone = given(matches, remove, item);
-                all.extend(gone.into_iter().map(|name| json!({ key.unwrap_or("name"): name, "state": "absent" })));
+                all.extend(
+                    gone.into_iter()
+                        .map(|name| json!({ key.unwrap_or("name"): name, "state": "absent" })),
+                );
             }
             _ => all.extend(given(matches, &self.option, item)),
         }
@@ -224,9 +267,24 @@ impl Leaf<'_> {
 /// The values of a repeatable option.
 fn given(matches: &ArgMatches, id: &str, item: &Kind) -> Vec<Value> {
     match item {
-        Kind::Integer { .. } => matches.get_many::<i64>(id).into_iter().flatten().map(|&value| value.into()).collect(),
-        Kind::Number => matches.get_many::<f64>(id).into_iter().flatten().map(|&value| value.into()).collect(),
-        _ => matches.get_many::<String>(id).into_iter().flatten().map(|value| value.as_str().into()).collect(),
+        Kind::Integer { .. } => matches
+            .get_many::<i64>(id)
+            .into_iter()
+            .flatten()
+            .map(|&value| value.into())
+            .collect(),
+        Kind::Number => matches
+            .get_many::<f64>(id)
+            .into_iter()
+            .flatten()
+            .map(|&value| value.into())
+            .collect(),
+        _ => matches
+            .get_many::<String>(id)
+            .into_iter()
+            .flatten()
+            .map(|value| value.as_str().into())
+            .collect(),
     }
 }
 
@@ -237,14 +295,22 @@ fn option(name: &str) -> Arg {
 /// What an option takes, by kind. `name` is the field's: `state` has commands of its own for some of its values.
 fn typed(argument: Arg, kind: &Kind, name: &str) -> Arg {
     match kind {
-        Kind::Integer { min, max } => {
-            argument.value_name("NUMBER").allow_negative_numbers(true).value_parser(integer(*min, *max))
-        }
-        Kind::Number => argument.value_name("NUMBER").allow_negative_numbers(true).value_parser(number),
+        Kind::Integer { min, max } => argument
+            .value_name("NUMBER")
+            .allow_negative_numbers(true)
+            .value_parser(integer(*min, *max)),
+        Kind::Number => argument
+            .value_name("NUMBER")
+            .allow_negative_numbers(true)
+            .value_parser(number),
         Kind::Choice(choices) => {
             let elsewhere = ["absent", "restarted", "reloaded"];
-            let shown = choices.iter().filter(|choice| name != "state" || !elsewhere.contains(&choice.as_str()));
-            argument.value_name(name.to_uppercase()).value_parser(PossibleValuesParser::new(shown.cloned()))
+            let shown = choices
+                .iter()
+                .filter(|choice| name != "state" || !elsewhere.contains(&choice.as_str()));
+            argument
+                .value_name(name.to_uppercase())
+                .value_parser(PossibleValuesParser::new(shown.cloned()))
         }
         Kind::Secret => argument.value_name("VALUE").num_args(0..=1),
         _ => argument.value_name(name.to_uppercase()),
@@ -253,9 +319,13 @@ fn typed(argument: Arg, kind: &Kind, name: &str) -> Arg {
 
 fn integer(min: Option<i64>, max: Option<i64>) -> ValueParser {
     ValueParser::from(move |text: &str| -> Result<i64, String> {
-        let number: i64 = text.parse().map_err(|_| format!("`{text}` is not a whole number"))?;
+        let number: i64 = text
+            .parse()
+            .map_err(|_| format!("`{text}` is not a whole number"))?;
         match (min, max) {
-            (Some(min), Some(max)) if !(min..=max).contains(&number) => Err(format!("{number} is not from {min} to {max}")),
+            (Some(min), Some(max)) if !(min..=max).contains(&number) => {
+                Err(format!("{number} is not from {min} to {max}"))
+            }
             (Some(min), _) if number < min => Err(format!("{number} is less than {min}")),
             (_, Some(max)) if number > max => Err(format!("{number} is more than {max}")),
             _ => Ok(number),
@@ -270,7 +340,9 @@ fn number(text: &str) -> Result<f64, String> {
 
 fn reference(text: &str) -> Result<String, String> {
     if text.is_empty() || text.matches('/').count() > 1 || text.split('/').any(str::is_empty) {
-        return Err(format!("`{text}` is no instance: give NAME or VERSION/NAME"));
+        return Err(format!(
+            "`{text}` is no instance: give NAME or VERSION/NAME"
+        ));
     }
     Ok(text.to_owned())
 }
