@@ -9,6 +9,8 @@ pub mod catalog;
 pub mod database;
 pub mod instance;
 pub mod role;
+#[cfg(test)]
+mod samples;
 
 use std::time::Duration;
 

@@ -480,3 +480,6 @@ impl Row {
         .collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

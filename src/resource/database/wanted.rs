@@ -116,7 +116,7 @@ impl Wanted<'_> {
     }
 
     /// Clauses of CREATE DATABASE for encoding and locale, where template1 has others; each of them needs template0.
-    fn traits(&self) -> Result<Vec<String>> {
+    pub fn traits(&self) -> Result<Vec<String>> {
         let (spec, template) = (self.spec, self.template);
         let mut clauses = Vec::new();
         if let Some(encoding) = &spec.encoding
