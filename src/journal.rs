@@ -122,12 +122,18 @@ mod tests {
     #[test]
     fn runs_and_how_they_ended() {
         let text = concat!(
-            r#"{"run":"1-1","time":"2026-11-01T10:00:00Z","caller":"root","sudo_user":"eve","subject":"instance 15/main","event":"begin","plan":[{"summary":"a"}]}"#, "\n",
-            r#"{"run":"1-1","time":"2026-11-01T10:00:00Z","caller":"root","sudo_user":"eve","subject":"instance 15/main","event":"begin","plan":[{"summary":"b"}]}"#, "\n",
-            r#"{"run":"1-1","event":"done"}"#, "\n",
-            r#"{"run":"2-1","time":"t","caller":"postgres","sudo_user":null,"subject":"role bob of instance 15/main","event":"begin","plan":[{"summary":"c"}]}"#, "\n",
-            r#"{"run":"3-1","time":"u","caller":"postgres","sudo_user":null,"subject":"s","event":"begin","plan":[]}"#, "\n",
-            r#"{"run":"3-1","event":"failed","failure":{"error":"no","applied":[],"reverted":[]}}"#, "\n",
+            r#"{"run":"1-1","time":"2026-11-01T10:00:00Z","caller":"root","sudo_user":"eve","subject":"instance 15/main","event":"begin","plan":[{"summary":"a"}]}"#,
+            "\n",
+            r#"{"run":"1-1","time":"2026-11-01T10:00:00Z","caller":"root","sudo_user":"eve","subject":"instance 15/main","event":"begin","plan":[{"summary":"b"}]}"#,
+            "\n",
+            r#"{"run":"1-1","event":"done"}"#,
+            "\n",
+            r#"{"run":"2-1","time":"t","caller":"postgres","sudo_user":null,"subject":"role bob of instance 15/main","event":"begin","plan":[{"summary":"c"}]}"#,
+            "\n",
+            r#"{"run":"3-1","time":"u","caller":"postgres","sudo_user":null,"subject":"s","event":"begin","plan":[]}"#,
+            "\n",
+            r#"{"run":"3-1","event":"failed","failure":{"error":"no","applied":[],"reverted":[]}}"#,
+            "\n",
             r#"{"run":"4-1","time":"2026-"#,
         );
         let runs = runs(text);

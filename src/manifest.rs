@@ -524,7 +524,7 @@ pub struct DatabaseSpec {
     #[serde(default)]
     #[schemars(extend("x-create-only" = true))]
     pub icu_locale: Option<String>,
-    /// Tablespace; changing it moves the database, with its sessions cut off.
+    /// Tablespace; changing it moves the database, which is refused while sessions use it.
     #[serde(default)]
     pub tablespace: Option<String>,
     /// How many sessions the database may have; -1 for no limit.

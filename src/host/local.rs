@@ -59,9 +59,19 @@ fn absent<T>(result: std::io::Result<T>) -> Result<Option<T>> {
     }
 }
 
+/// The content of a file; none when it does not exist.
+pub fn read(path: &Utf8Path) -> Result<Option<Vec<u8>>> {
+    absent(fs::read(path))
+}
+
+/// Whether there is a directory.
+pub fn is_directory(path: &Utf8Path) -> bool {
+    path.is_dir()
+}
+
 impl Look for Local {
     fn read(&self, path: &Utf8Path) -> Result<Option<Vec<u8>>> {
-        absent(fs::read(path))
+        read(path)
     }
 
     fn stat(&self, path: &Utf8Path) -> Result<Option<Stat>> {
@@ -414,4 +424,9 @@ fn sync_parent(path: &Utf8Path) -> Result<()> {
         fs::File::open(parent)?.sync_all()?;
     }
     Ok(())
+}
+
+/// The number of this process.
+pub fn process_id() -> u32 {
+    std::process::id()
 }

@@ -28,7 +28,7 @@ use crate::bail_fault;
 use crate::host::Look;
 use crate::manifest::{Membership, Presence, RoleSpec, UpdatePassword};
 use crate::pg::version::Major;
-use crate::resource::database::Databases;
+use crate::resource::database;
 use crate::resource::expect::NewInstance;
 use crate::resource::role::Roles;
 use crate::resource::{Job, Site, subject};
@@ -113,7 +113,7 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         Roles::new(roles.wanted, target.paths.clone())?.on_stopped(roles.own_only),
     ));
     job.stages
-        .push(Box::new(Databases::new(databases, target.paths.clone())?));
+        .extend(database::stages(databases, target.paths.clone(), false)?);
     job.stages.push(Box::new(Settle {
         target: target.clone(),
         state: spec.state,

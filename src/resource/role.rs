@@ -185,6 +185,7 @@ fn check(spec: &RoleSpec, paths: &InstancePaths) -> Result<()> {
             "role `{name}`: `pgpass` needs the password in clear, as `password`"
         );
     }
+    catalog::check_settings(&format!("role `{name}`"), spec.settings.as_ref())?;
     if let Some(memberships) = &spec.memberships {
         check_unique(
             "membership in role",
@@ -621,23 +622,10 @@ impl Wanted<'_> {
         let managed_password = spec.password.is_some() || spec.encrypted_password.is_some();
         let had_password = row.is_some_and(|row| row.password.is_some());
         let settings = |values: &BTreeMap<String, String>| {
-            spec.settings.as_ref().map(|wanted| {
-                values
-                    .iter()
-                    .filter(|(name, _)| spec.settings_purge || wanted.contains_key(*name))
-                    .map(|(name, value)| format!("{name}={value}"))
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            })
+            catalog::settings_line(values, spec.settings.as_ref(), spec.settings_purge)
         };
         let present = row.map(Row::settings).unwrap_or_default();
-        let mut wanted = present.clone();
-        for (name, value) in self.settings() {
-            match value {
-                Some(value) => _ = wanted.insert(name, value),
-                None => _ = wanted.remove(&name),
-            }
-        }
+        let wanted = catalog::settings_after(&present, &self.settings());
         let mut before = Vec::new();
         let mut after = vec![("name", Some(spec.name.clone()))];
         for (name, want, have, _) in self.flags() {
@@ -726,13 +714,7 @@ impl Wanted<'_> {
         if let Some(comment) = &spec.comment {
             row.comment = (!comment.is_empty()).then(|| comment.clone());
         }
-        let mut settings = row.settings();
-        for (name, value) in self.settings() {
-            match value {
-                Some(value) => _ = settings.insert(name, value),
-                None => _ = settings.remove(&name),
-            }
-        }
+        let settings = catalog::settings_after(&row.settings(), &self.settings());
         row.settings = Some(
             settings
                 .into_iter()

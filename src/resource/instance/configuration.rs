@@ -10,11 +10,12 @@ use serde_json::{Map, Value};
 use crate::bail_fault;
 use crate::host::{Look, Probe};
 use crate::manifest::Settings as Parameters;
-use crate::pg::conf::Conf;
+use crate::pg::conf::{self, Conf};
 use crate::pg::guc::{self, Context, Guc};
 use crate::plan::{Action, Change, Content, Diff, Fact, Impact, Plan, Scope, Step};
 use crate::resource::instance::target::Target;
 use crate::resource::instance::templates::Templates;
+use crate::secret::MASK;
 use crate::stage::{Sight, Stage, World};
 
 /// The configuration that is wanted of an instance.
@@ -65,14 +66,6 @@ const INITDB: &[&str] = &[
     "shared_buffers",
     "timezone",
     "unix_socket_directories",
-];
-
-/// Parameters whose values may hold a password or a command with one: masked in diffs.
-const SECRET_PARAMETERS: &[&str] = &[
-    "primary_conninfo",
-    "archive_command",
-    "restore_command",
-    "ssl_passphrase_command",
 ];
 
 impl Stage for Configuration {
@@ -275,8 +268,8 @@ impl Configuration {
                 || find(&seen.gucs, &name).is_some_and(|guc| guc::same_value(guc, &shadow, &value));
             if !same {
                 let shown = |value: &str| {
-                    if SECRET_PARAMETERS.contains(&name.as_str()) {
-                        crate::secret::MASK.to_owned()
+                    if conf::is_secret(&name) {
+                        MASK.to_owned()
                     } else {
                         value.to_owned()
                     }
@@ -303,7 +296,12 @@ impl Configuration {
         let mut after: String = self
             .wanted(seen)
             .iter()
-            .filter_map(|(name, value)| value.as_ref().map(|value| format!("{name} = {value}\n")))
+            .filter_map(|(name, value)| {
+                let shown = value
+                    .as_ref()
+                    .map(|value| if conf::is_secret(name) { MASK } else { value });
+                shown.map(|value| format!("{name} = {value}\n"))
+            })
             .collect();
         after.push_str(&hba);
         let file = |name: &str, content: Vec<u8>| {
@@ -367,7 +365,7 @@ impl Configuration {
             Action::Create,
             format!("configuration {paths}"),
             format!("write the configuration of instance `{paths}`"),
-            Diff::new(paths.datadir.as_str(), "", masked(after.as_bytes())),
+            Diff::new(paths.datadir.as_str(), "", after),
             Impact::None,
             steps,
         )
@@ -384,7 +382,7 @@ impl Configuration {
             Action::Alter,
             format!("configuration {}", self.target.paths),
             format!("set `{}` in postgresql.conf", changed.join("`, `")),
-            Diff::new(path.as_str(), masked(&before), masked(&conf.render())),
+            Diff::new(path.as_str(), seen.conf.masked(), conf.masked()),
             if reload.is_empty() {
                 Impact::None
             } else {
@@ -423,8 +421,8 @@ pub fn settings_view(conf: &Conf, auto: &Conf) -> Map<String, Value> {
         if name == "port" {
             port = value;
         } else {
-            let shown = if SECRET_PARAMETERS.contains(&name.as_str()) {
-                crate::secret::MASK.to_owned()
+            let shown = if conf::is_secret(&name) {
+                MASK.to_owned()
             } else {
                 value
             };
@@ -437,23 +435,4 @@ pub fn settings_view(conf: &Conf, auto: &Conf) -> Map<String, Value> {
         ("port".to_owned(), port),
         ("settings".to_owned(), Value::Object(settings)),
     ])
-}
-
-/// The text of a configuration file for a diff: what may hold a secret is masked.
-pub fn masked(content: &[u8]) -> String {
-    String::from_utf8_lossy(content)
-        .split_inclusive('\n')
-        .map(|line| {
-            let name = line
-                .trim_start()
-                .split(|c: char| c == '=' || c.is_whitespace())
-                .next()
-                .unwrap_or_default();
-            if SECRET_PARAMETERS.contains(&name.to_lowercase().as_str()) {
-                format!("{name} = '{}'\n", crate::secret::MASK)
-            } else {
-                line.to_owned()
-            }
-        })
-        .collect()
 }
