@@ -285,3 +285,46 @@ pub fn history(
     runs.sort_by(|a, b| a["time"].as_str().cmp(&b["time"].as_str()));
     Ok(runs)
 }
+
+/// What `exec` runs, and in which environment: a bare program name is looked up among the programs of the
+/// instance's major first; variables of the caller win over the instance's, but for PATH. Called as root,
+/// the program runs as the system user, and finds that user's home.
+pub fn execution(
+    target: &Target,
+    look: &dyn Look,
+    command: &[String],
+    own: &[(String, String)],
+    callers: &[(String, String)],
+) -> Result<(String, Vec<(String, String)>)> {
+    let name = command.first().map(String::as_str).unwrap_or_default();
+    let own_program = target.bindir.join(name);
+    let program = if !name.contains('/') && look.stat(&own_program)?.is_some() {
+        own_program.into_string()
+    } else {
+        name.to_owned()
+    };
+    let caller = look.caller();
+    let who = [
+        ("HOME", caller.home.as_str()),
+        ("USER", caller.user.as_str()),
+        ("LOGNAME", caller.user.as_str()),
+    ];
+    let mut environment: Vec<(String, String)> = callers.to_vec();
+    let mut set = |name: &str, value: &str, wins: bool| match environment
+        .iter_mut()
+        .find(|(known, _)| known == name)
+    {
+        Some((_, present)) if wins => value.clone_into(present),
+        Some(_) => {}
+        None => environment.push((name.to_owned(), value.to_owned())),
+    };
+    for (name, value) in own {
+        set(name, value, name == "PATH");
+    }
+    if caller.root {
+        for (name, value) in who {
+            set(name, value, true);
+        }
+    }
+    Ok((program, environment))
+}

@@ -111,7 +111,10 @@ impl Run {
         let mut code = exit::DONE;
         let mut replies = Vec::new();
         for job in jobs {
-            match job.map_err(Ended::from).and_then(|job| self.one(session, job)) {
+            match job
+                .map_err(Ended::from)
+                .and_then(|job| self.one(session, job))
+            {
                 Ok(reply) => replies.push(reply),
                 Err(ended) if several => {
                     ended.tell();

@@ -1,6 +1,6 @@
 //! Messages on stderr (or in a file), one line each; nothing fancy.
 
-use std::io::Write as _;
+use std::io::Write;
 use std::sync::Mutex;
 
 use clap::ValueEnum;
@@ -42,7 +42,7 @@ impl From<LogLevel> for Level {
 }
 
 struct Logger {
-    file: Option<Mutex<fs_err::File>>,
+    file: Option<Mutex<Box<dyn Write + Send>>>,
 }
 
 impl Log for Logger {
@@ -73,7 +73,7 @@ impl Log for Logger {
 }
 
 /// Sets the log up; a second call changes nothing.
-pub fn start(file: Option<fs_err::File>) {
+pub fn start(file: Option<Box<dyn Write + Send>>) {
     let logger = Logger {
         file: file.map(Mutex::new),
     };

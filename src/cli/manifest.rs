@@ -40,14 +40,20 @@ fn parse(name: &str, text: &str) -> Result<Value> {
     let parsed: Result<Value, _> = serde_saphyr::from_str_with_options(text, options);
     match parsed {
         Ok(value @ Value::Object(_)) => Ok(value),
-        Ok(_) => bail_fault!(Input, "`{name}` is no mapping"; "a manifest is a YAML mapping of options, as `name: main`"),
+        Ok(_) => {
+            bail_fault!(Input, "`{name}` is no mapping"; "a manifest is a YAML mapping of options, as `name: main`")
+        }
         Err(error) => {
             let line = error.location().map(|location| location.line());
             let line = line.map_or_else(String::new, |line| format!(", line {line}"));
             let said = error.render_with_formatter(&serde_saphyr::UserMessageFormatter);
             let said = said.split(" at line ").next().unwrap_or_default();
             let said = said.strip_prefix("error: ").unwrap_or(said);
-            Err(fault!(Input, "invalid YAML in `{name}`{line}: {}", said.trim_end_matches(':')))
+            Err(fault!(
+                Input,
+                "invalid YAML in `{name}`{line}: {}",
+                said.trim_end_matches(':')
+            ))
         }
     }
 }

@@ -28,10 +28,7 @@ pub fn confirm(question: &str, interactive: bool) -> Result<()> {
 
 /// No answer is the default answer, yes; anything else that is not clearly a yes is a no.
 fn is_yes(answer: &str) -> bool {
-    matches!(
-        answer.trim().to_lowercase().as_str(),
-        "" | "y" | "yes"
-    )
+    matches!(answer.trim().to_lowercase().as_str(), "" | "y" | "yes")
 }
 
 /// Asks for a secret that an option without a value stands for.

@@ -238,7 +238,11 @@ more
     }
 
     fn some_outcome() -> Outcome {
-        let diff = Diff::new("role bob", "login: no\nname: bob\n", "login: yes\nname: bob\n");
+        let diff = Diff::new(
+            "role bob",
+            "login: no\nname: bob\n",
+            "login: yes\nname: bob\n",
+        );
         let change = Change::new(
             Action::Alter,
             "role bob",

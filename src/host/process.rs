@@ -1,6 +1,8 @@
 //! What the caller hands to this process, and its replacement by another program.
 
-use std::io::Read as _;
+#![expect(clippy::disallowed_methods, reason = "host/ is where effects live")]
+
+use std::io::{Read as _, Write};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
@@ -25,12 +27,15 @@ pub fn read_document(path: &Utf8Path) -> Result<String> {
 }
 
 /// Opens a log file for appending.
-pub fn append(path: &Utf8Path) -> Result<fs_err::File> {
-    fs_err::OpenOptions::new()
+pub fn append(path: &Utf8Path) -> Result<Box<dyn Write + Send>> {
+    let opened = fs_err::OpenOptions::new()
         .create(true)
         .append(true)
-        .open(path)
-        .map_err(|error| fault!(Input, "the log file cannot be written: {error}"))
+        .open(path);
+    match opened {
+        Ok(file) => Ok(Box::new(file)),
+        Err(error) => Err(fault!(Input, "the log file cannot be written: {error}")),
+    }
 }
 
 /// Becomes another program; returns only when that fails.

@@ -5,12 +5,12 @@ use serde_json::Value;
 
 use crate::bail_fault;
 use crate::fault::{Fault, Kind as FaultKind};
-use crate::host::Look;
+use crate::host::{Look, Server};
 use crate::nearest;
 use crate::plan::Plan;
 use crate::resource::instance::cluster::{Directory, directory};
 use crate::resource::instance::target::Target;
-use crate::resource::{Job, Kind, Site, database, role};
+use crate::resource::{Job, Kind, Site, database, is_missing, role};
 use crate::stage::{Catalogs, Sight, Stage, World};
 
 /// What must be true of an object before the run.
@@ -81,21 +81,14 @@ impl Stage for Expectation {
                 others: Vec::new(),
             });
         };
-        let list = |name: Option<&str>| match self.kind {
-            "role" => role::list(look, server, name),
-            _ => {
-                let names: Vec<String> = name.into_iter().map(str::to_owned).collect();
-                database::facts::list(look, server, &names, &[])
-            }
-        };
-        let exists = !list(Some(&self.name))?.is_empty();
-        let others = if exists { Vec::new() } else { list(None)? };
+        let exists = view(self.kind, look, server, &self.name)?.is_some();
         Ok(Seen {
             exists,
-            others: others
-                .iter()
-                .filter_map(|view| view["name"].as_str().map(str::to_owned))
-                .collect(),
+            others: if exists {
+                Vec::new()
+            } else {
+                names(&views(self.kind, look, server)?)
+            },
         })
     }
 
@@ -111,6 +104,35 @@ impl Stage for Expectation {
             _ => Ok(Plan::default()),
         }
     }
+}
+
+/// The public view of an object in an instance; none when there is no such object.
+pub fn view(kind: &str, look: &dyn Look, server: &Server, name: &str) -> Result<Option<Value>> {
+    if kind == "role" {
+        return Ok(role::list(look, server, Some(name))?.pop());
+    }
+    match database::facts::get(look, server, name) {
+        Ok(view) => Ok(Some(view)),
+        Err(error) if is_missing(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The views of all objects of a kind in an instance, as lists show them.
+pub fn views(kind: &str, look: &dyn Look, server: &Server) -> Result<Vec<Value>> {
+    if kind == "role" {
+        role::list(look, server, None)
+    } else {
+        database::facts::list(look, server, &[], &[])
+    }
+}
+
+/// The names of objects.
+pub fn names(views: &[Value]) -> Vec<String> {
+    views
+        .iter()
+        .filter_map(|view| view["name"].as_str().map(str::to_owned))
+        .collect()
 }
 
 /// There is no such object, but perhaps one of a similar name.
