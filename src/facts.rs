@@ -215,3 +215,73 @@ pub fn environment(target: &Target, look: &dyn Look) -> Result<Vec<(String, Stri
     }
     Ok(variables)
 }
+
+/// Every instance, or those of one major, in short: what `instance list` shows.
+pub fn instances(site: &Site, look: &dyn Look, version: Option<Major>) -> Result<Vec<Value>> {
+    let mut items = Vec::new();
+    for (major, name) in lookup::list(look, &site.settings)? {
+        if version.is_some_and(|version| version != major) {
+            continue;
+        }
+        let target = Target::new(&site.settings, look, major, &name)?;
+        let running = target.running(look)?;
+        let status = status(running.is_some());
+        let server = match running {
+            Some(running) => running.server,
+            None => target.configured_on_disk(look)?,
+        };
+        items.push(json!({
+            "name": name,
+            "version": major,
+            "port": server.port,
+            "datadir": target.paths.datadir,
+            "status": status,
+        }));
+    }
+    Ok(items)
+}
+
+/// What belongs to an instance and should run, with whether it does.
+pub fn components(target: &Target, look: &dyn Look) -> Result<Vec<(&'static str, bool)>> {
+    Ok(vec![("PostgreSQL", target.running(look)?.is_some())])
+}
+
+/// pglift's word for it.
+fn status(running: bool) -> &'static str {
+    if running { "running" } else { "not_running" }
+}
+
+/// The runs that changed something, oldest first: of one instance (which may be dropped by now), or of all.
+pub fn history(
+    site: &Site,
+    look: &dyn Look,
+    reference: Option<&InstanceRef>,
+) -> Result<Vec<Value>> {
+    let directory = site.settings.state_directory();
+    let mut runs = Vec::new();
+    for qualified in look.list(&directory)?.unwrap_or_default() {
+        let Some((version, name)) = qualified.split_once('-') else {
+            continue;
+        };
+        let Some(text) = look.read(&directory.join(&qualified).join("history"))? else {
+            continue;
+        };
+        let meant = reference.is_none_or(|reference| {
+            reference.name.as_deref().is_none_or(|own| own == name)
+                && reference
+                    .version
+                    .as_deref()
+                    .is_none_or(|own| own == version)
+        });
+        if meant {
+            runs.extend(crate::journal::runs(&String::from_utf8_lossy(&text)));
+        }
+    }
+    if let Some(reference) = reference
+        && runs.is_empty()
+    {
+        lookup::find(look, &site.settings, Some(reference))?;
+    }
+    runs.sort_by(|a, b| a["time"].as_str().cmp(&b["time"].as_str()));
+    Ok(runs)
+}

@@ -126,7 +126,9 @@ impl Roles {
             look,
             &self.paths,
             &facts,
-            self.specs.iter().any(|spec| spec.hba_records.is_some()),
+            self.specs
+                .iter()
+                .any(|spec| spec.hba_records.is_some() || spec.state == Presence::Absent),
         )?;
         Ok(Seen {
             server,
@@ -141,6 +143,10 @@ impl Roles {
 fn check(spec: &RoleSpec, paths: &InstancePaths) -> Result<()> {
     let name = &spec.name;
     check_identifier("role", name)?;
+    // IsReservedName and the grammar of role names.
+    if ["public", "none"].contains(&name.as_str()) {
+        bail_fault!(Input, "role `{name}`: PostgreSQL reserves this name");
+    }
     if spec.password.is_some() && spec.encrypted_password.is_some() {
         bail_fault!(
             Input,
@@ -267,7 +273,8 @@ impl Stage for Roles {
         }
         let matches = compare_passwords(&self.specs, &seen.rows);
         // Roles first, then memberships in them: a role may be a member of one that comes later in the list.
-        let mut grants = Vec::new();
+        // Removals come last: a role may be told to leave one that is dropped, or inherit from it.
+        let (mut grants, mut drops) = (Vec::new(), Vec::new());
         for spec in &self.specs {
             let row = seen.rows.get(&spec.name);
             match (spec.state, row) {
@@ -287,18 +294,25 @@ impl Stage for Roles {
                     }
                 }
                 (Presence::Absent, Some(row)) => {
-                    plan.changes.push(drop(spec, row, seen)?);
+                    drops.push(drop(spec, row, seen, &known)?);
                     plan.facts.push(Fact::NoRole(spec.name.clone()));
+                    let databases = row.owned_databases.iter().flatten();
+                    plan.facts.extend(
+                        databases
+                            .filter(|_| spec.drop_owned)
+                            .map(|database| Fact::NoDatabase(database.clone())),
+                    );
                 }
                 (Presence::Absent, None) => {}
             }
         }
         plan.changes.extend(grants);
+        plan.changes.extend(drops);
         access::plan(
             &self.specs,
             &seen.files,
             &seen.server,
-            &self.paths,
+            &|name| seen.rows.contains_key(name),
             &mut plan,
         )?;
         Ok(plan)
@@ -546,6 +560,13 @@ impl Wanted<'_> {
     fn change(&self, seen: &Seen) -> Result<(Option<Change>, Option<Change>)> {
         let spec = self.spec;
         let name = ident(&spec.name);
+        if self.row.is_none() && spec.name.starts_with("pg_") {
+            bail_fault!(
+                Input,
+                "role `{}` is none of the predefined roles, and no other may begin with `pg_`", spec.name;
+                "correct the name"
+            );
+        }
         let (statements, password_changes) = self.statements(&seen.facts);
         let (grant, revoke) = self.memberships()?;
         let diff = self.diff(password_changes);
@@ -736,7 +757,7 @@ impl Wanted<'_> {
     }
 }
 
-fn drop(spec: &RoleSpec, row: &Row, seen: &Seen) -> Result<Change> {
+fn drop(spec: &RoleSpec, row: &Row, seen: &Seen, known: &BTreeSet<String>) -> Result<Change> {
     let name = ident(&spec.name);
     let dependents = row.dependents.clone().unwrap_or_default();
     let owned = row.owned_databases.clone().unwrap_or_default();
@@ -765,7 +786,7 @@ fn drop(spec: &RoleSpec, row: &Row, seen: &Seen) -> Result<Change> {
         ));
     }
     if let Some(heir) = &spec.reassign_owned
-        && !seen.known.contains(heir)
+        && !known.contains(heir)
     {
         bail_fault!(
             NotFound,
@@ -774,7 +795,18 @@ fn drop(spec: &RoleSpec, row: &Row, seen: &Seen) -> Result<Change> {
         );
     }
     let mut steps = Vec::new();
-    if spec.drop_owned {
+    if spec.drop_owned && !owned.is_empty() {
+        if owned
+            .iter()
+            .any(|database| database == catalog::MAINTENANCE)
+        {
+            bail_fault!(
+                Conflict,
+                "role `{}` owns database `{}`, which is not dropped", spec.name, catalog::MAINTENANCE;
+                "give what it owns to another role with `reassign_owned`"
+            );
+        }
+        steps.push(Step::Disconnect);
         for database in &owned {
             steps.push(Step::sql_alone(
                 &seen.server,
@@ -899,3 +931,6 @@ pub fn list(look: &dyn Look, server: &Server, name: Option<&str>) -> Result<Vec<
         catalog::rows(look.query(&[query])?.into_iter().next().unwrap_or_default())?;
     Ok(rows.iter().map(Row::view).collect())
 }
+
+#[cfg(test)]
+mod tests;

@@ -461,3 +461,6 @@ fn settle(name: &str, changes: &mut Vec<Change>) {
     });
     changes.push(last.settles(Scope::Database(name.to_owned())));
 }
+
+#[cfg(test)]
+mod tests;

@@ -72,6 +72,14 @@ impl Wanted<'_> {
                 .as_ref()
                 .is_some_and(|have| folded_encoding(want) != folded_encoding(have))
         });
+        // Where the two differ, the first alone would not tell why.
+        let own_locale = match (&row.collate, &row.ctype) {
+            _ if row.locale_provider.as_deref() == Some("builtin") => row.provider_locale.clone(),
+            (Some(collate), Some(ctype)) if collate != ctype => {
+                Some(format!("{collate}` with LC_CTYPE `{ctype}"))
+            }
+            (collate, _) => collate.clone(),
+        };
         let differences = [
             (
                 "encoding",
@@ -88,11 +96,7 @@ impl Wanted<'_> {
                 spec.locale
                     .as_deref()
                     .filter(|want| row.collate.is_some() && !has_locale(row, want)),
-                if row.locale_provider.as_deref() == Some("builtin") {
-                    row.provider_locale.as_ref()
-                } else {
-                    row.collate.as_ref()
-                },
+                own_locale.as_ref(),
             ),
             (
                 "icu_locale",

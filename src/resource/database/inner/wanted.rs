@@ -169,6 +169,16 @@ impl Wanted<'_> {
                 "drop or move them first, or set `cascade: true` to drop them too"
             );
         }
+        let mut kept = contents
+            .iter()
+            .filter_map(|objects| objects.extension.as_ref());
+        if let Some(extension) = kept.find(|extension| self.keeps(extension)) {
+            bail_fault!(
+                Conflict,
+                "schema `{name}` of database `{database}` is not dropped: it holds extension `{extension}`, which is to be present";
+                "give the extension another `schema`"
+            );
+        }
         let mut before = vec![("owner", Some(present.owner.clone()))];
         before.push(("contents", (!contents.is_empty()).then(|| list(&contents))));
         let (impact, how) = if contents.is_empty() {
@@ -185,6 +195,13 @@ impl Wanted<'_> {
             impact,
             &[statement],
         )))
+    }
+
+    /// Whether the extension is to be present.
+    fn keeps(&self, extension: &str) -> bool {
+        extensions(self.spec)
+            .iter()
+            .any(|other| other.name == extension && other.state == Presence::Present)
     }
 
     /// Whether this run drops the extension.
@@ -315,7 +332,7 @@ impl Wanted<'_> {
         let after = vec![
             ("schema", schema.or(only).map(str::to_owned)),
             ("version", want.version.clone()),
-            ("brings", (!brings.is_empty()).then(|| brings.join(", "))),
+            ("requires", (!brings.is_empty()).then(|| brings.join(", "))),
         ];
         Ok(self.change(
             Action::Create,
@@ -447,6 +464,10 @@ impl Wanted<'_> {
             .inside
             .schemas
             .values()
+            .filter(|schema| {
+                let extension = schema.extension.as_deref();
+                !extension.is_some_and(|extension| self.drops(extension))
+            })
             .map(|schema| (schema.name.as_str(), Some(schema.owner.as_str())))
             .collect();
         for want in super::schemas(self.spec) {
@@ -519,7 +540,7 @@ impl Wanted<'_> {
 type Lines = Vec<(&'static str, Option<String>)>;
 
 /// The extensions of a list, each after those of the list that it requires.
-fn in_order<'a>(
+pub fn in_order<'a>(
     list: &[&'a ExtensionSpec],
     requires: &dyn Fn(&str) -> Vec<String>,
 ) -> Vec<&'a ExtensionSpec> {
