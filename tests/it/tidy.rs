@@ -504,7 +504,7 @@ fn sql_faults(text: &str) -> Vec<String> {
         } else {
             before
         };
-        if matches!(before_name, "as" | "with" | "::")
+        if matches!(before_name, "as" | "with" | "recursive" | "::")
             || (!qualified && SQL_GRAMMAR.contains(&name))
         {
             continue;
