@@ -1,29 +1,22 @@
 //! Roles: what is wanted, what is there, what must change. Whole lists are seen and decided at once.
 
-mod drop;
-mod row;
-#[cfg(test)]
-mod tests;
-mod wanted;
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use self::drop::drop;
-pub use self::row::{Row, list};
-use self::wanted::Wanted;
-use crate::bail_fault;
 use crate::host::{Look, Query, Server};
 use crate::manifest::{Presence, RoleSpec, UpdatePassword, check_identifier, check_unique};
+use crate::pg::ident::{ident, literal};
 use crate::pg::scram;
-use crate::plan::{Fact, Plan};
+use crate::plan::{Action, Change, Diff, Fact, Impact, Plan, Step, attributes};
 use crate::resource::access::{self, Files};
 use crate::resource::catalog::{self, ServerFacts};
-use crate::secret::Secret;
+use crate::secret::{MASK, Secret, Text};
 use crate::settings::InstancePaths;
 use crate::stage::{Catalogs, Sight, Stage, World};
+use crate::{bail_fault, fault};
 
 /// The roles of one instance.
 pub struct Roles {
@@ -33,6 +26,32 @@ pub struct Roles {
     pub view: bool,
     /// These come with the instance by themselves: on a stopped server they are left for later, not an error.
     own_only: bool,
+}
+
+/// A role as the server has it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Row {
+    pub name: String,
+    pub superuser: bool,
+    pub inherit: bool,
+    pub createrole: bool,
+    pub createdb: bool,
+    pub login: bool,
+    pub replication: bool,
+    pub bypassrls: bool,
+    pub connection_limit: i32,
+    /// The verifier.
+    pub password: Option<Secret>,
+    pub valid_until: Option<String>,
+    /// Whether it equals the wanted one, as the server reads dates.
+    pub valid_until_same: Option<bool>,
+    pub memberships: Option<Vec<String>>,
+    /// `name=value` items.
+    pub settings: Option<Vec<String>>,
+    pub comment: Option<String>,
+    /// Databases in which objects depend on it (empty string: objects that belong to no database).
+    pub dependents: Option<Vec<String>>,
+    pub owned_databases: Option<Vec<String>>,
 }
 
 pub struct Seen {
@@ -338,3 +357,580 @@ fn compare_passwords<'a>(
             .collect()
     })
 }
+
+/// A role that is to be there, beside what is there.
+struct Wanted<'a> {
+    spec: &'a RoleSpec,
+    row: Option<&'a Row>,
+    known: &'a BTreeSet<String>,
+    /// None: there was nothing to compare.
+    password_matches: Option<bool>,
+}
+
+/// A boolean attribute: its name as an option and in a diff, what is wanted, what is there, and its two spellings in SQL.
+type Flag = (&'static str, Option<bool>, Option<bool>, [&'static str; 2]);
+
+impl Wanted<'_> {
+    fn flags(&self) -> [Flag; 7] {
+        let (spec, row) = (self.spec, self.row);
+        [
+            (
+                "inherit",
+                spec.inherit,
+                row.map(|row| row.inherit),
+                ["INHERIT", "NOINHERIT"],
+            ),
+            (
+                "login",
+                spec.login,
+                row.map(|row| row.login),
+                ["LOGIN", "NOLOGIN"],
+            ),
+            (
+                "superuser",
+                spec.superuser,
+                row.map(|row| row.superuser),
+                ["SUPERUSER", "NOSUPERUSER"],
+            ),
+            (
+                "createdb",
+                spec.createdb,
+                row.map(|row| row.createdb),
+                ["CREATEDB", "NOCREATEDB"],
+            ),
+            (
+                "createrole",
+                spec.createrole,
+                row.map(|row| row.createrole),
+                ["CREATEROLE", "NOCREATEROLE"],
+            ),
+            (
+                "replication",
+                spec.replication,
+                row.map(|row| row.replication),
+                ["REPLICATION", "NOREPLICATION"],
+            ),
+            (
+                "bypassrls",
+                spec.bypassrls,
+                row.map(|row| row.bypassrls),
+                ["BYPASSRLS", "NOBYPASSRLS"],
+            ),
+        ]
+    }
+
+    /// The password to send, if it is to be set.
+    fn password(&self, facts: &ServerFacts) -> Option<Secret> {
+        if self.row.is_some() && self.spec.update_password == UpdatePassword::OnCreate {
+            return None;
+        }
+        if let Some(hashed) = &self.spec.encrypted_password {
+            let same = self.row.and_then(|row| row.password.as_ref()) == Some(hashed);
+            return (!same).then(|| hashed.clone());
+        }
+        let password = self.spec.password.as_ref()?;
+        if self.password_matches == Some(true) {
+            return None;
+        }
+        Some(if facts.password_encryption == "md5" {
+            scram::md5_verifier(password, &self.spec.name)
+        } else {
+            scram::scram_verifier(password)
+        })
+    }
+
+    /// Parameters to set (some value) or to take away (none).
+    fn settings(&self) -> Vec<(String, Option<String>)> {
+        let present = self.row.map(Row::settings).unwrap_or_default();
+        catalog::settings_changes(
+            &present,
+            self.spec.settings.as_ref(),
+            self.spec.settings_purge,
+        )
+    }
+
+    /// Memberships to grant and to revoke.
+    fn memberships(&self) -> Result<(Vec<String>, Vec<String>)> {
+        let present: BTreeSet<&str> = self
+            .row
+            .iter()
+            .flat_map(|row| row.memberships.iter().flatten())
+            .map(String::as_str)
+            .collect();
+        let (mut grant, mut revoke) = (Vec::new(), Vec::new());
+        for membership in self.spec.memberships.iter().flatten() {
+            let there = present.contains(membership.role.as_str());
+            match membership.state {
+                Presence::Present if !self.known.contains(&membership.role) => bail_fault!(
+                    NotFound,
+                    "role `{}` is to be a member of role `{}`, which does not exist", self.spec.name, membership.role;
+                    "create it before, or correct the name"
+                ),
+                Presence::Present if !there => grant.push(membership.role.clone()),
+                Presence::Absent if there => revoke.push(membership.role.clone()),
+                _ => {}
+            }
+        }
+        if self.spec.memberships_purge {
+            let listed: BTreeSet<&str> = self
+                .spec
+                .memberships
+                .iter()
+                .flatten()
+                .map(|membership| membership.role.as_str())
+                .collect();
+            revoke.extend(
+                present
+                    .iter()
+                    .filter(|role| !listed.contains(**role))
+                    .map(|role| (*role).to_owned()),
+            );
+        }
+        Ok((grant, revoke))
+    }
+
+    /// CREATE ROLE or ALTER ROLE with what differs, its parameters and its comment; and whether the password is set.
+    fn statements(&self, facts: &ServerFacts) -> (Vec<Text>, bool) {
+        let spec = self.spec;
+        let name = ident(&spec.name);
+        let mut options = Text::default();
+        for (_, wanted, present, [yes, no]) in self.flags() {
+            if let Some(wanted) = wanted
+                && present != Some(wanted)
+            {
+                options.push(format!(" {}", if wanted { yes } else { no }));
+            }
+        }
+        if let Some(limit) = spec.connection_limit
+            && self.row.map(|row| row.connection_limit) != Some(limit)
+        {
+            options.push(format!(" CONNECTION LIMIT {limit}"));
+        }
+        if let Some(until) = &spec.valid_until
+            && self
+                .row
+                .is_none_or(|row| row.valid_until_same != Some(true))
+        {
+            options.push(format!(" VALID UNTIL {}", literal(until)));
+        }
+        let password = self.password(facts);
+        if let Some(password) = &password {
+            // A verifier holds neither quotes nor backslashes.
+            options = options
+                .and(" PASSWORD '")
+                .and_secret(password.clone())
+                .and("'");
+        }
+
+        let mut statements = Vec::new();
+        if self.row.is_none() {
+            let mut create = Text::plain(format!("CREATE ROLE {name}"));
+            create.append(options);
+            statements.push(create);
+        } else if options != Text::default() {
+            let mut alter = Text::plain(format!("ALTER ROLE {name}"));
+            alter.append(options);
+            statements.push(alter);
+        }
+        for (parameter, value) in self.settings() {
+            statements.push(
+                catalog::set_parameter(&format!("ROLE {name}"), &parameter, value.as_deref())
+                    .into(),
+            );
+        }
+        if let Some(comment) = &spec.comment
+            && self
+                .row
+                .and_then(|row| row.comment.as_deref())
+                .unwrap_or_default()
+                != comment
+        {
+            statements.push(
+                format!(
+                    "COMMENT ON ROLE {name} IS {}",
+                    catalog::comment_literal(comment)
+                )
+                .into(),
+            );
+        }
+        (statements, password.is_some())
+    }
+
+    /// The change of the role itself, and that of its memberships.
+    fn change(&self, seen: &Seen) -> Result<(Option<Change>, Option<Change>)> {
+        let spec = self.spec;
+        let name = ident(&spec.name);
+        if self.row.is_none() && spec.name.starts_with("pg_") {
+            bail_fault!(
+                Input,
+                "role `{}` is none of the predefined roles, and no other may begin with `pg_`", spec.name;
+                "correct the name"
+            );
+        }
+        let (statements, password_changes) = self.statements(&seen.facts);
+        let (grant, revoke) = self.memberships()?;
+        let diff = self.diff(password_changes);
+
+        let grants: Vec<Text> = grant
+            .iter()
+            .map(|group| format!("GRANT {} TO {name}", ident(group)).into())
+            .chain(
+                revoke
+                    .iter()
+                    .map(|group| format!("REVOKE {} FROM {name}", ident(group)).into()),
+            )
+            .collect();
+        let object = format!("role {}", spec.name);
+        let (action, verb) = if self.row.is_none() {
+            (Action::Create, "create")
+        } else {
+            (Action::Alter, "alter")
+        };
+        let step = |statements| vec![Step::sql(&seen.server, catalog::MAINTENANCE, statements)];
+        let role = (!statements.is_empty()).then(|| {
+            let summary = format!("{verb} role `{}`", spec.name);
+            Change::new(
+                action,
+                object.clone(),
+                summary,
+                diff.clone(),
+                Impact::None,
+                step(statements),
+            )
+        });
+        let memberships = (!grants.is_empty()).then(|| {
+            let mut words = Vec::new();
+            if !grant.is_empty() {
+                words.push(format!("grant `{}` to", grant.join("`, `")));
+            }
+            if !revoke.is_empty() {
+                words.push(format!("revoke `{}` from", revoke.join("`, `")));
+            }
+            let summary = format!("{} role `{}`", words.join(" and "), spec.name);
+            let header = format!("memberships of role {}", spec.name);
+            let before = self.memberships_line(&[], &[]);
+            let after = self.memberships_line(&grant, &revoke);
+            Change::new(
+                Action::Alter,
+                object,
+                summary,
+                Diff::new(header, before, after),
+                Impact::None,
+                step(grants),
+            )
+        });
+        Ok((role, memberships))
+    }
+
+    fn memberships_line(&self, grant: &[String], revoke: &[String]) -> String {
+        let mut roles: BTreeSet<&str> = self
+            .row
+            .iter()
+            .flat_map(|row| row.memberships.iter().flatten())
+            .map(String::as_str)
+            .collect();
+        roles.extend(grant.iter().map(String::as_str));
+        roles.retain(|role| !revoke.iter().any(|revoked| revoked == role));
+        format!(
+            "memberships: {}\n",
+            roles.into_iter().collect::<Vec<_>>().join(", ")
+        )
+    }
+
+    /// Managed attributes only, in a fixed order, before and after.
+    fn diff(&self, password_changes: bool) -> Diff {
+        let (spec, row) = (self.spec, self.row);
+        let managed_password = spec.password.is_some() || spec.encrypted_password.is_some();
+        let had_password = row.is_some_and(|row| row.password.is_some());
+        let settings = |values: &BTreeMap<String, String>| {
+            catalog::settings_line(values, spec.settings.as_ref(), spec.settings_purge)
+        };
+        let present = row.map(Row::settings).unwrap_or_default();
+        let wanted = catalog::settings_after(&present, &self.settings());
+        let mut before = Vec::new();
+        let mut after = vec![("name", Some(spec.name.clone()))];
+        for (name, want, have, _) in self.flags() {
+            before.push((name, want.and(have).map(|value| value.to_string())));
+            after.push((name, want.map(|value| value.to_string())));
+        }
+        after.push((
+            "connection_limit",
+            spec.connection_limit.map(|limit| limit.to_string()),
+        ));
+        before.push((
+            "connection_limit",
+            spec.connection_limit
+                .and(row)
+                .map(|row| row.connection_limit.to_string()),
+        ));
+        let until = row.map(|row| row.valid_until.clone().unwrap_or_else(|| "infinity".into()));
+        let same = row.is_some_and(|row| row.valid_until_same == Some(true));
+        after.push((
+            "valid_until",
+            if same {
+                spec.valid_until.as_ref().and(until.clone())
+            } else {
+                spec.valid_until.clone()
+            },
+        ));
+        before.push(("valid_until", spec.valid_until.as_ref().and(until)));
+        let password_line = |there: bool, changed: bool| {
+            managed_password.then(|| match (there, changed) {
+                (true, true) => format!("{MASK} (changed)"),
+                (true, false) => MASK.to_owned(),
+                (false, _) => "none".to_owned(),
+            })
+        };
+        before.push(("password", row.and(password_line(had_password, false))));
+        after.push((
+            "password",
+            password_line(
+                had_password || password_changes,
+                password_changes && had_password,
+            ),
+        ));
+        before.push(("settings", row.and(settings(&present))));
+        after.push(("settings", settings(&wanted)));
+        before.push((
+            "comment",
+            spec.comment
+                .as_ref()
+                .and(row)
+                .map(|row| row.comment.clone().unwrap_or_default()),
+        ));
+        after.push(("comment", spec.comment.clone()));
+        if row.is_some() {
+            before.insert(0, ("name", Some(spec.name.clone())));
+        }
+        Diff::new(
+            format!("role {}", spec.name),
+            attributes(&before),
+            attributes(&after),
+        )
+    }
+
+    /// The role as `get` will show it once the plan is carried out.
+    fn view(&self) -> Value {
+        let spec = self.spec;
+        let default = Row::predefined(&spec.name);
+        let mut row = self.row.cloned().unwrap_or(Row {
+            inherit: true,
+            login: false,
+            ..default
+        });
+        row.superuser = spec.superuser.unwrap_or(row.superuser);
+        row.inherit = spec.inherit.unwrap_or(row.inherit);
+        row.login = spec.login.unwrap_or(row.login);
+        row.createdb = spec.createdb.unwrap_or(row.createdb);
+        row.createrole = spec.createrole.unwrap_or(row.createrole);
+        row.replication = spec.replication.unwrap_or(row.replication);
+        row.bypassrls = spec.bypassrls.unwrap_or(row.bypassrls);
+        row.connection_limit = spec.connection_limit.unwrap_or(row.connection_limit);
+        if row.valid_until_same != Some(true) && spec.valid_until.is_some() {
+            row.valid_until.clone_from(&spec.valid_until);
+        }
+        if spec.password.is_some() || spec.encrypted_password.is_some() {
+            row.password = Some(Secret::new(""));
+        }
+        if let Some(comment) = &spec.comment {
+            row.comment = (!comment.is_empty()).then(|| comment.clone());
+        }
+        let settings = catalog::settings_after(&row.settings(), &self.settings());
+        row.settings = Some(
+            settings
+                .into_iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect(),
+        );
+        if let Ok((grant, revoke)) = self.memberships() {
+            let mut roles: BTreeSet<String> = row
+                .memberships
+                .take()
+                .unwrap_or_default()
+                .into_iter()
+                .collect();
+            roles.extend(grant);
+            roles.retain(|role| !revoke.contains(role));
+            row.memberships = Some(roles.into_iter().collect());
+        }
+        row.view()
+    }
+}
+
+fn drop(spec: &RoleSpec, row: &Row, seen: &Seen, known: &BTreeSet<String>) -> Result<Change> {
+    let name = ident(&spec.name);
+    let dependents = row.dependents.clone().unwrap_or_default();
+    let owned = row.owned_databases.clone().unwrap_or_default();
+    if spec.name == seen.server.user {
+        bail_fault!(
+            Conflict,
+            "role `{}` is the superuser role of the instance: it is not dropped",
+            spec.name
+        );
+    }
+    if !dependents.is_empty() && !spec.drop_owned && spec.reassign_owned.is_none() {
+        let places: Vec<String> = dependents
+            .iter()
+            .map(|database| {
+                if database.is_empty() {
+                    "shared objects".to_owned()
+                } else {
+                    format!("database `{database}`")
+                }
+            })
+            .collect();
+        return Err(fault!(
+            Conflict,
+            "role `{}` cannot be dropped: objects depend on it in {}", spec.name, places.join(", ");
+            "set `drop_owned: true` to drop them, or `reassign_owned` to give them to another role"
+        ));
+    }
+    if let Some(heir) = &spec.reassign_owned
+        && !known.contains(heir)
+    {
+        bail_fault!(
+            NotFound,
+            "role `{}`: `reassign_owned` names role `{heir}`, which does not exist",
+            spec.name
+        );
+    }
+    let mut steps = Vec::new();
+    if spec.drop_owned && !owned.is_empty() {
+        if owned
+            .iter()
+            .any(|database| database == catalog::MAINTENANCE)
+        {
+            bail_fault!(
+                Conflict,
+                "role `{}` owns database `{}`, which is not dropped", spec.name, catalog::MAINTENANCE;
+                "give what it owns to another role with `reassign_owned`"
+            );
+        }
+        steps.push(Step::Disconnect);
+        for database in &owned {
+            steps.push(Step::sql_alone(
+                &seen.server,
+                catalog::MAINTENANCE,
+                format!("DROP DATABASE {}", ident(database)),
+            ));
+        }
+    }
+    if spec.drop_owned || spec.reassign_owned.is_some() {
+        let mut databases: Vec<&str> = dependents
+            .iter()
+            .map(String::as_str)
+            .filter(|database| !database.is_empty())
+            .collect();
+        if spec.drop_owned {
+            databases.retain(|database| !owned.iter().any(|name| name == database));
+        }
+        if dependents.iter().any(String::is_empty) && !databases.contains(&catalog::MAINTENANCE) {
+            databases.push(catalog::MAINTENANCE);
+        }
+        for database in databases {
+            let mut statements = Vec::new();
+            if let Some(heir) = &spec.reassign_owned {
+                statements.push(Text::plain(format!(
+                    "REASSIGN OWNED BY {name} TO {}",
+                    ident(heir)
+                )));
+            }
+            // Privileges granted to the role are not reassigned: DROP OWNED takes them away (documentation, 22.4).
+            statements.push(format!("DROP OWNED BY {name}").into());
+            steps.push(Step::sql(&seen.server, database, statements));
+        }
+    }
+    steps.push(Step::sql(
+        &seen.server,
+        catalog::MAINTENANCE,
+        vec![format!("DROP ROLE {name}").into()],
+    ));
+    let mut lines = vec![("name", Some(spec.name.clone()))];
+    if spec.drop_owned && !owned.is_empty() {
+        lines.push(("databases", Some(owned.join(", "))));
+    }
+    Ok(Change::new(
+        Action::Drop,
+        format!("role {}", spec.name),
+        format!("drop role `{}`", spec.name),
+        Diff::new(format!("role {}", spec.name), attributes(&lines), ""),
+        Impact::Destructive,
+        steps,
+    ))
+}
+
+impl Row {
+    fn predefined(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            superuser: false,
+            inherit: true,
+            createrole: false,
+            createdb: false,
+            login: false,
+            replication: false,
+            bypassrls: false,
+            connection_limit: -1,
+            password: None,
+            valid_until: None,
+            valid_until_same: None,
+            memberships: None,
+            settings: None,
+            comment: None,
+            dependents: None,
+            owned_databases: None,
+        }
+    }
+
+    fn superuser(name: &str) -> Self {
+        Self {
+            superuser: true,
+            createrole: true,
+            createdb: true,
+            login: true,
+            replication: true,
+            bypassrls: true,
+            ..Self::predefined(name)
+        }
+    }
+
+    fn settings(&self) -> BTreeMap<String, String> {
+        catalog::settings_map(self.settings.as_deref().unwrap_or_default())
+    }
+
+    /// What `get` and `list` show; no secret is in it.
+    pub fn view(&self) -> Value {
+        json!({
+            "name": self.name,
+            "has_password": self.password.is_some(),
+            "inherit": self.inherit,
+            "login": self.login,
+            "superuser": self.superuser,
+            "createdb": self.createdb,
+            "createrole": self.createrole,
+            "replication": self.replication,
+            "bypassrls": self.bypassrls,
+            "connection_limit": self.connection_limit,
+            "valid_until": self.valid_until,
+            "memberships": self.memberships.clone().unwrap_or_default(),
+            "settings": self.settings(),
+            "comment": self.comment,
+        })
+    }
+}
+
+/// The views of one role, or of all that are not predefined.
+pub fn list(look: &dyn Look, server: &Server, name: Option<&str>) -> Result<Vec<Value>> {
+    let query = Query {
+        server: server.clone(),
+        database: catalog::MAINTENANCE.into(),
+        sql: include_str!("../sql/role_list.sql"),
+        parameter: json!({ "name": name }),
+    };
+    let rows: Vec<Row> =
+        catalog::rows(look.query(&[query])?.into_iter().next().unwrap_or_default())?;
+    Ok(rows.iter().map(Row::view).collect())
+}
+
+#[cfg(test)]
+mod tests;
