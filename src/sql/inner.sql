@@ -1,5 +1,5 @@
 -- Schemas and extensions of a database.
--- $1: {"schemas": [names] or null for all, "absent_schemas": […], "absent_extensions": […]}
+-- $1: {"schemas": [names] or null for all, "absent_schemas": [...], "absent_extensions": [...]}
 SELECT (SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
                  'name', n.nspname,
                  'owner', pg_catalog.pg_get_userbyid(n.nspowner),

@@ -441,7 +441,14 @@ impl Wanted<'_> {
         set(&mut row.tablespace, &spec.tablespace);
         row.connection_limit = spec.connection_limit.unwrap_or(row.connection_limit);
         if self.row.is_none() {
-            row.encoding = spec.encoding.clone().or(row.encoding);
+            let same = |have: &String| {
+                spec.encoding
+                    .as_deref()
+                    .is_none_or(|want| folded_encoding(want) == folded_encoding(have))
+            };
+            if !row.encoding.as_ref().is_some_and(same) {
+                row.encoding.clone_from(&spec.encoding);
+            }
             if let Some(provider) = spec.locale_provider {
                 row.locale_provider = Some(provider.name().to_owned());
             }
