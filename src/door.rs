@@ -41,6 +41,8 @@ pub struct Session {
     pub local: Local,
     pub stamp: Stamp,
     pub warnings: Vec<String>,
+    /// The settings file and its text.
+    pub source: Option<(Utf8PathBuf, String)>,
 }
 
 /// What the process was given.
@@ -59,7 +61,7 @@ impl Process {
         }
     }
 
-    fn get(&self, name: &str) -> Option<&str> {
+    pub fn get(&self, name: &str) -> Option<&str> {
         self.environment
             .iter()
             .find(|(known, _)| known == name)
@@ -152,6 +154,7 @@ impl Session {
             local,
             stamp,
             warnings,
+            source: file.zip(text),
         })
     }
 

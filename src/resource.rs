@@ -7,6 +7,7 @@
 pub mod access;
 pub mod catalog;
 pub mod database;
+pub mod expect;
 pub mod instance;
 pub mod role;
 #[cfg(test)]

@@ -12,7 +12,8 @@ use crate::host::{Look, Probe};
 use crate::manifest::Settings as Parameters;
 use crate::pg::conf::{self, Conf};
 use crate::pg::guc::{self, Context, Guc};
-use crate::plan::{Action, Change, Content, Diff, Fact, Impact, Plan, Scope, Step};
+use crate::plan::{Action, Change, Content, Diff, Fact, Impact, Pending, Plan, Scope, Step};
+use crate::resource::instance::service;
 use crate::resource::instance::target::Target;
 use crate::resource::instance::templates::Templates;
 use crate::secret::MASK;
@@ -38,6 +39,8 @@ pub struct Seen {
     /// Parameters as the server programs describe them; asked for only when something differs.
     gucs: Vec<Guc>,
     memory: u64,
+    /// Values with which the server runs, of the parameters that are to change.
+    running: Vec<Pending>,
 }
 
 struct New {
@@ -93,13 +96,19 @@ impl Stage for Configuration {
             auto,
             gucs: Vec::new(),
             memory: look.memory()?,
+            running: Vec::new(),
         };
-        if self
+        let differing: Vec<String> = self
             .wanted(&seen)
-            .iter()
-            .any(|(name, value)| seen.conf.get(name) != *value)
-        {
+            .into_iter()
+            .filter(|(name, value)| seen.conf.get(name) != *value)
+            .map(|(name, _)| name)
+            .collect();
+        if !differing.is_empty() {
             seen.gucs = self.gucs(look)?;
+            if let Some(running) = self.target.running(look)? {
+                seen.running = service::values(look, &running.server, &differing)?;
+            }
         }
         Ok(seen)
     }
@@ -118,6 +127,7 @@ impl Stage for Configuration {
             auto: Conf::parse(b"")?,
             gucs: self.gucs(look)?,
             memory: look.memory()?,
+            running: Vec::new(),
         })
     }
 
@@ -398,14 +408,40 @@ impl Configuration {
         plan.facts.push(Fact::Previous(path, seen.conf.render()));
         plan.facts.push(Fact::ReloadNeeded);
         if !restart.is_empty() {
-            let pending = restart.into_iter().map(|name| {
-                let configured = conf
-                    .get(name)
-                    .or_else(|| find(&seen.gucs, name).and_then(|guc| guc.boot.clone()));
-                (name.clone(), configured.unwrap_or_default())
+            let pending = restart
+                .iter()
+                .filter_map(|name| self.waits(seen, conf, name))
+                .collect();
+            plan.facts.push(Fact::RestartNeeded {
+                changed: restart.into_iter().cloned().collect(),
+                pending,
             });
-            plan.facts.push(Fact::RestartNeeded(pending.collect()));
         }
+    }
+
+    /// The parameter, if the server runs with another value than it will after a restart.
+    fn waits(&self, seen: &Seen, conf: &Conf, name: &str) -> Option<Pending> {
+        let guc = find(&seen.gucs, name);
+        let configured = seen
+            .auto
+            .get(name)
+            .or_else(|| conf.get(name))
+            .or_else(|| guc.and_then(|guc| guc.boot.clone()));
+        let running = seen
+            .running
+            .iter()
+            .find(|running| running.name.eq_ignore_ascii_case(name))?;
+        let same = match (&running.running, &configured) {
+            (Some(running), Some(configured)) => {
+                running == configured
+                    || guc.is_some_and(|guc| guc::same_value(guc, running, configured))
+            }
+            _ => false,
+        };
+        (!same).then(|| Pending {
+            configured,
+            ..running.clone()
+        })
     }
 }
 
