@@ -244,19 +244,3 @@ pub fn comment_literal(comment: &str) -> String {
         literal(comment)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    /// A session in a database of another encoding could not send anything else.
-    #[test]
-    fn observations_are_ascii() {
-        for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/sql")).unwrap() {
-            let path = entry.unwrap().path();
-            assert!(
-                std::fs::read(&path).unwrap().is_ascii(),
-                "{}",
-                path.display()
-            );
-        }
-    }
-}
