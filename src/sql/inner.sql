@@ -38,7 +38,7 @@ SELECT (SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
                                  AND p.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND p.deptype = 'n'),
                  'dependents', CASE WHEN w.j -> 'absent_extensions' ? e.extname THEN
                    -- What the extension is made of (its members, and what goes with them by itself), and what else depends on that.
-                   (WITH RECURSIVE own(classid, objid) AS (
+                   (WITH RECURSIVE own AS (
                       SELECT 'pg_catalog.pg_extension'::pg_catalog.regclass::pg_catalog.oid AS classid, e.oid AS objid
                       UNION
                       SELECT p.classid, p.objid
