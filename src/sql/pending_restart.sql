@@ -1,4 +1,4 @@
--- Settings that wait for a restart, with the value that runs and the one that is configured. $1: […], names of others
+-- Settings that wait for a restart, with the value that runs and the one that is configured. $1: [...], names of others
 -- that are asked for.
 SELECT s.name,
        pg_catalog.current_setting(s.name) AS running,

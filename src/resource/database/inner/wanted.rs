@@ -310,10 +310,10 @@ impl Wanted<'_> {
             .or_else(|| only.is_none().then_some("public"));
         if let Some(schema) = schema {
             self.check_schema(name, schema)?;
-            statement.push_str(&format!(" SCHEMA {}", ident(schema)));
+            statement.extend([" SCHEMA ", &ident(schema)]);
         }
         if let Some(version) = &want.version {
-            statement.push_str(&format!(" VERSION {}", literal(version)));
+            statement.extend([" VERSION ", &literal(version)]);
         }
         statement.push_str(" CASCADE");
         let brings: Vec<String> = self
