@@ -8,13 +8,16 @@ use crate::manifest::{Presence, RoleHba, RoleSpec};
 use crate::pg::hba::{self, ConnectionType, Hba, Position, Record};
 use crate::pg::pgpass::Pgpass;
 use crate::plan::{Action, Change, Content, Diff, Impact, Plan, Step};
-use crate::resource::catalog::ServerFacts;
+use crate::resource::catalog::{self, ServerFacts};
 use crate::settings::InstancePaths;
+use crate::stage::World;
 
 /// The two files as they are.
 pub struct Files {
     hba: Option<(Utf8PathBuf, Vec<u8>)>,
-    passfile: Option<(Utf8PathBuf, Vec<u8>)>,
+    passfile: Option<(Utf8PathBuf, Pgpass)>,
+    /// The port of the instance at the end of the run.
+    port: u16,
 }
 
 impl Files {
@@ -22,8 +25,10 @@ impl Files {
         look: &dyn Look,
         paths: &InstancePaths,
         facts: &ServerFacts,
+        world: &World,
         hba: bool,
     ) -> Result<Self> {
+        let server = catalog::server(world)?;
         let hba_path = Utf8Path::new(&facts.hba_file);
         Ok(Self {
             hba: if hba {
@@ -32,28 +37,29 @@ impl Files {
                 None
             },
             passfile: match &paths.passfile {
-                Some(path) => Some((path.clone(), look.read(path)?.unwrap_or_default())),
+                Some(path) => {
+                    let mut passfile = Pgpass::parse(&look.read(path)?.unwrap_or_default())?;
+                    if let Some((from, to)) = world.moved {
+                        passfile.rename_port(&paths.own_hosts(), from, to);
+                    }
+                    Some((path.clone(), passfile))
+                }
                 None => None,
             },
+            port: world.moved.map_or(server.port, |(_, to)| to),
         })
     }
 }
 
 /// Adds the changes of both files to the plan.
-pub fn plan(
-    specs: &[RoleSpec],
-    files: &Files,
-    server: &Server,
-    paths: &InstancePaths,
-    plan: &mut Plan,
-) -> Result<()> {
+pub fn plan(specs: &[RoleSpec], files: &Files, server: &Server, plan: &mut Plan) -> Result<()> {
     if let Some((path, content)) = &files.hba {
         plan.changes
             .extend(hba_change(specs, path, content, server)?);
     }
-    if let Some((path, content)) = &files.passfile {
+    if let Some((path, before)) = &files.passfile {
         plan.changes
-            .extend(passfile(specs, path, content, server.port, paths)?);
+            .extend(passfile(specs, path, before, files.port));
     }
     Ok(())
 }
@@ -122,14 +128,7 @@ fn entry(role: &str, record: &RoleHba) -> Result<Record> {
 }
 
 /// pglift's form of an entry: `*:port:*:role:password`.
-fn passfile(
-    specs: &[RoleSpec],
-    path: &Utf8Path,
-    content: &[u8],
-    port: u16,
-    _: &InstancePaths,
-) -> Result<Option<Change>> {
-    let before = Pgpass::parse(content)?;
+fn passfile(specs: &[RoleSpec], path: &Utf8Path, before: &Pgpass, port: u16) -> Option<Change> {
     let mut after = before.clone();
     for spec in specs {
         match (spec.state, spec.pgpass, &spec.password) {
@@ -142,7 +141,7 @@ fn passfile(
             (Presence::Present, ..) => {}
         }
     }
-    Ok((before != after).then(|| {
+    (*before != after).then(|| {
         let step = if after.is_empty() {
             Step::Remove { path: path.into() }
         } else {
@@ -156,5 +155,5 @@ fn passfile(
             Impact::None,
             vec![step],
         )
-    }))
+    })
 }

@@ -126,6 +126,7 @@ impl Roles {
             look,
             &self.paths,
             &facts,
+            world,
             self.specs.iter().any(|spec| spec.hba_records.is_some()),
         )?;
         Ok(Seen {
@@ -293,13 +294,7 @@ impl Stage for Roles {
             }
         }
         plan.changes.extend(grants);
-        access::plan(
-            &self.specs,
-            &seen.files,
-            &seen.server,
-            &self.paths,
-            &mut plan,
-        )?;
+        access::plan(&self.specs, &seen.files, &seen.server, &mut plan)?;
         Ok(plan)
     }
 }

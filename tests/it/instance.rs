@@ -34,7 +34,9 @@ impl Site {
     }
 
     pub fn is_running(&self) -> bool {
-        self.servers().iter().any(|(_, datadir)| *datadir == self.datadir())
+        self.servers()
+            .iter()
+            .any(|(_, datadir)| *datadir == self.datadir())
     }
 }
 
@@ -50,7 +52,10 @@ fn summaries(reply: &Value) -> Vec<&str> {
 #[test]
 fn an_instance_of_every_major_comes_lives_and_goes() {
     for major in Major::all() {
-        let site = Site::with_settings(&major, &json!({ "postgresql": { "replrole": "replication" } }));
+        let site = Site::with_settings(
+            &major,
+            &json!({ "postgresql": { "replrole": "replication" } }),
+        );
         let version = major.number;
         let wanted = |state: &str| {
             json!({
@@ -91,7 +96,9 @@ fn an_instance_of_every_major_comes_lives_and_goes() {
             ("127.0.0.1", "postgres", "s3kret word", 0),
         ] {
             site.postgresql("psql")
-                .args(["-XAtqw", "-h", host, "-U", user, "-d", "postgres", "-c", "SELECT 1"])
+                .args([
+                    "-XAtqw", "-h", host, "-U", user, "-d", "postgres", "-c", "SELECT 1",
+                ])
                 .args(["-p", &site.port().to_string()])
                 .env("PGPASSWORD", password)
                 .code(code)
@@ -100,7 +107,10 @@ fn an_instance_of_every_major_comes_lives_and_goes() {
 
         let stopped = json!({ "name": "main", "state": "stopped" });
         let reply = site.converges("instance", &stopped);
-        assert_eq!(summaries(&reply), [format!("stop instance `{version}/main`")]);
+        assert_eq!(
+            summaries(&reply),
+            [format!("stop instance `{version}/main`")]
+        );
         assert!(!site.is_running());
         // The fourth law: nothing that is said of a stopped instance makes it run.
         for params in [
@@ -111,18 +121,43 @@ fn an_instance_of_every_major_comes_lives_and_goes() {
             assert!(!site.is_running());
         }
         let reply = site.converges("instance", &json!({ "name": "main" }));
-        assert_eq!(summaries(&reply), [format!("start instance `{version}/main`")]);
+        assert_eq!(
+            summaries(&reply),
+            [format!("start instance `{version}/main`")]
+        );
         assert_eq!(site.ask("SHOW work_mem"), "10MB");
         let reply = site.converges("instance", &json!({ "name": "main", "state": "restarted" }));
-        assert_eq!(summaries(&reply), [format!("restart instance `{version}/main`")]);
+        assert_eq!(
+            summaries(&reply),
+            [format!("restart instance `{version}/main`")]
+        );
         let reply = site.converges("instance", &json!({ "name": "main", "state": "reloaded" }));
-        assert_eq!(summaries(&reply), [format!("reload instance `{version}/main`")]);
+        assert_eq!(
+            summaries(&reply),
+            [format!("reload instance `{version}/main`")]
+        );
 
         let reply = site.converges("instance", &json!({ "name": "main", "state": "absent" }));
-        assert_eq!(summaries(&reply), [format!("drop instance `{version}/main`")]);
+        assert_eq!(
+            summaries(&reply),
+            [format!("drop instance `{version}/main`")]
+        );
         assert_eq!(reply["change_state"], "dropped");
         assert_eq!(site.servers(), []);
-        assert_eq!(remains(&site, &bare), [format!("srv/pgsql")]);
+        // What other instances share, and the journal.
+        assert_eq!(
+            remains(&site, &bare),
+            [
+                "run/postgresql",
+                "srv/log",
+                "srv/log/postgresql",
+                "srv/srv",
+                "srv/srv/pgsql",
+                "srv/var",
+                "srv/var/pgsocle",
+                &format!("srv/var/pgsocle/{version}-main"),
+            ]
+        );
 
         let reply = site.converges("instance", &wanted("started"));
         assert_eq!(reply["change_state"], "created");
@@ -153,7 +188,10 @@ fn a_new_instance_is_left_as_its_state_says() {
         });
         let reply = site.runs_as_checked("instance", &params);
         assert_eq!(site.is_running(), runs, "{state}");
-        assert_eq!(reply["instance"]["state"], if runs { "started" } else { "stopped" });
+        assert_eq!(
+            reply["instance"]["state"],
+            if runs { "started" } else { "stopped" }
+        );
         let started = summaries(&reply)
             .iter()
             .any(|summary| summary.starts_with("start, for the time of this run"));
@@ -186,14 +224,19 @@ fn a_drop_keeps_what_is_not_its_own() {
     );
     let (port, other) = (site.port(), crate::support::pg::free_port());
     let passfile = site.path("home/.pgpass");
-    let foreign = format!("db.example.org:{port}:*:postgres:theirs\n*:{other}:*:postgres:another\n# a remark\n");
+    let foreign = format!(
+        "db.example.org:{port}:*:postgres:theirs\n*:{other}:*:postgres:another\n# a remark\n"
+    );
     site.write_owned(&passfile, foreign.as_bytes(), 0o600);
     site.converges(
         "instance",
         &json!({ "name": "main", "port": port, "surole_password": "own" }),
     );
     let text = std::fs::read_to_string(&passfile).unwrap();
-    assert!(text.contains(&format!("*:{port}:*:postgres:own\n")), "{text}");
+    assert!(
+        text.contains(&format!("*:{port}:*:postgres:own\n")),
+        "{text}"
+    );
     site.converges("instance", &json!({ "name": "other", "port": other }));
     site.converges("instance", &json!({ "name": "main", "state": "absent" }));
     let mut lines: Vec<_> = foreign.lines().collect();
@@ -220,37 +263,51 @@ fn wal_directory_apart() {
     site.converges("instance", &json!({ "name": "main", "state": "absent" }));
     assert!(!wal.exists());
     let remains = remains(&site, &bare);
-    assert!(remains.iter().all(|path| ["srv/pgsql", "srv/wal"].contains(&path.as_str())), "{remains:?}");
+    let own: Vec<_> = remains
+        .iter()
+        .filter(|path| path.starts_with("srv/srv"))
+        .collect();
+    assert_eq!(own, ["srv/srv", "srv/srv/pgsql", "srv/srv/wal"]);
 }
 
 #[test]
 fn not_mounted() {
     let site = with_main(&json!({ "state": "stopped" }));
     let number = site.major().number;
+    let own = site.datadir().parent().unwrap().to_owned();
     let away = site.path("home/away");
-    std::fs::rename(site.datadir(), &away).unwrap();
+    std::fs::rename(&own, &away).unwrap();
     let params = json!({ "name": "main", "port": site.port() });
     for empty in [false, true] {
         if empty {
-            std::fs::create_dir(site.datadir()).unwrap();
+            std::fs::create_dir_all(site.datadir()).unwrap();
         }
         let [msg, hint] = site.refusal("instance", &params);
         let (head, tail) = msg.split_once("created at ").unwrap_or((&msg, ""));
-        assert_eq!(head, format!("instance {number}/main: instance `{number}/main` existed ("));
+        assert_eq!(
+            head,
+            format!("instance {number}/main: instance `{number}/main` existed (")
+        );
         assert_eq!(
             tail.split_once(", says").unwrap_or_default().1,
-            format!(" its journal), but its data directory `SITE/srv/srv/pgsql/{number}/main/data` is missing or empty: not mounted?")
+            format!(
+                " its journal), but its data directory `SITE/srv/srv/pgsql/{number}/main/data` is missing or empty: not mounted?"
+            )
         );
         assert_eq!(
             hint,
             "mount it; or set `recreate: true` to make a new, empty instance in its place"
         );
     }
-    std::fs::remove_dir(site.datadir()).unwrap();
-    std::fs::rename(&away, site.datadir()).unwrap();
+    std::fs::remove_dir_all(&own).unwrap();
+    std::fs::rename(&away, &own).unwrap();
     site.converges("instance", &params);
-    site.ansible("instance", false, &json!({ "name": "main", "state": "stopped" }));
-    std::fs::rename(site.datadir(), &away).unwrap();
+    site.ansible(
+        "instance",
+        false,
+        &json!({ "name": "main", "state": "stopped" }),
+    );
+    std::fs::rename(&own, &away).unwrap();
     let mut again = params.clone();
     again["recreate"] = json!(true);
     let reply = site.converges("instance", &again);
@@ -285,7 +342,10 @@ fn port_of_a_running_instance() {
     let reply = site.converges("instance", &restart);
     assert_eq!(reply["pending_restart"], false);
     assert_eq!(site.socket().port, new.to_string());
-    assert_eq!(site.ask("SELECT count(*) FROM pg_roles WHERE rolname = 'ann'"), "1");
+    assert_eq!(
+        site.ask("SELECT count(*) FROM pg_roles WHERE rolname = 'ann'"),
+        "1"
+    );
     let passfile = std::fs::read_to_string(site.path("home/.pgpass")).unwrap();
     assert_eq!(passfile, format!("*:{new}:*:postgres:own\n"));
 }
@@ -295,7 +355,10 @@ fn several_instances() {
     let majors = Major::side_by_side();
     let site = Site::new(majors.last().unwrap());
     let mut ports = Vec::new();
-    for (major, name) in majors.iter().flat_map(|major| [(major, "one"), (major, "two")]) {
+    for (major, name) in majors
+        .iter()
+        .flat_map(|major| [(major, "one"), (major, "two")])
+    {
         let port = crate::support::pg::free_port();
         ports.push(port);
         site.converges(
@@ -305,7 +368,10 @@ fn several_instances() {
     }
     assert_eq!(site.servers().len(), ports.len());
     let number = site.major().number;
-    site.converges("role", &json!({ "instance": format!("{number}/two"), "name": "ann" }));
+    site.converges(
+        "role",
+        &json!({ "instance": format!("{number}/two"), "name": "ann" }),
+    );
     if majors.len() == 1 {
         site.converges("role", &json!({ "instance": "one", "name": "bob" }));
         assert_eq!(
@@ -316,7 +382,10 @@ fn several_instances() {
             ]
         );
     } else {
-        let all: Vec<_> = majors.iter().map(|major| format!("{}/one", major.number)).collect();
+        let all: Vec<_> = majors
+            .iter()
+            .map(|major| format!("{}/one", major.number))
+            .collect();
         assert_eq!(
             site.refusal("role", &json!({ "instance": "one", "name": "bob" })),
             [
@@ -325,9 +394,17 @@ fn several_instances() {
             ]
         );
     }
+    let role = json!({ "instance": "tow", "name": "bob" });
+    let reply = site.ansible_run("role", false, &role).any_code().json();
+    assert_eq!(reply["msg"], "instance `tow` does not exist");
     assert_eq!(
-        site.refusal("role", &json!({ "instance": "tow", "name": "bob" })),
-        ["instance `tow` does not exist".to_owned(), format!("did you mean `{}/two`?", majors[0].number)]
+        reply["hint"],
+        format!("did you mean `{}/two`?", majors[0].number)
+    );
+    // An earlier task of the playbook may be the one that makes it.
+    assert_eq!(
+        site.ansible("role", true, &role)["warnings"],
+        json!(["instance `tow` does not exist: the plan assumes that it is made before"])
     );
     site.converges(
         "instance",

@@ -38,7 +38,9 @@ pub struct Seen {
     /// Parameters as the server programs describe them; asked for only when something differs.
     gucs: Vec<Guc>,
     memory: u64,
-    /// Values with which the server runs, of the parameters that are to change.
+    /// The server runs.
+    up: bool,
+    /// Values with which it runs, of the parameters that are to change.
     running: Vec<Pending>,
 }
 
@@ -103,6 +105,7 @@ impl Stage for Configuration {
             auto,
             gucs: Vec::new(),
             memory: look.memory()?,
+            up: false,
             running: Vec::new(),
         };
         let differing: Vec<String> = self
@@ -114,6 +117,7 @@ impl Stage for Configuration {
         if !differing.is_empty() {
             seen.gucs = self.gucs(look)?;
             if let Some(running) = self.target.running(look)? {
+                seen.up = true;
                 seen.running = service::values(look, &running.server, &differing)?;
             }
         }
@@ -134,6 +138,7 @@ impl Stage for Configuration {
             auto: Conf::parse(b"")?,
             gucs: self.gucs(look)?,
             memory: look.memory()?,
+            up: false,
             running: Vec::new(),
         })
     }
@@ -410,6 +415,11 @@ impl Configuration {
         plan.changes.push(change);
         plan.facts.push(Fact::Previous(path, seen.conf.render()));
         plan.facts.push(Fact::ReloadNeeded);
+        // A running one moves when it is restarted.
+        let [from, to] = [&seen.conf, conf].map(|conf| self.target.configured(conf).port);
+        if from != to && !seen.up {
+            plan.facts.push(Fact::Moves(from, to));
+        }
         if !restart.is_empty() {
             let pending = restart
                 .iter()

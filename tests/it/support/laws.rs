@@ -79,7 +79,16 @@ impl Site {
             .postgresql("psql")
             .args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-h"])
             .arg(&socket.directory)
-            .args(["-p", &socket.port, "-d", database, "-U", "postgres", "-c", query])
+            .args([
+                "-p",
+                &socket.port,
+                "-d",
+                database,
+                "-U",
+                "postgres",
+                "-c",
+                query,
+            ])
             .go();
         output.stdout.trim_end().to_owned()
     }
@@ -197,11 +206,24 @@ impl Picture {
     pub fn assert_same(&self, after: &Self, what: &str) {
         let mut lines = tree::differences(&self.files, &after.files);
         for (name, was, is) in [
-            ("servers", format!("{:#?}", self.servers), format!("{:#?}", after.servers)),
+            (
+                "servers",
+                format!("{:#?}", self.servers),
+                format!("{:#?}", after.servers),
+            ),
             (
                 "catalogs",
-                self.catalogs.values().cloned().collect::<Vec<_>>().join("\n"),
-                after.catalogs.values().cloned().collect::<Vec<_>>().join("\n"),
+                self.catalogs
+                    .values()
+                    .cloned()
+                    .collect::<Vec<_>>()
+                    .join("\n"),
+                after
+                    .catalogs
+                    .values()
+                    .cloned()
+                    .collect::<Vec<_>>()
+                    .join("\n"),
             ),
         ] {
             for line in was.lines().filter(|line| !is.contains(line)) {
@@ -232,13 +254,19 @@ impl Picture {
             match after.servers.get(datadir) {
                 Some(now) if now == server => {}
                 Some(_) => assert!(named(&["restart"]), "restarted without a word: {reply:#}"),
-                None => assert!(named(&["stop", "drop"]), "stopped without a word: {reply:#}"),
+                None => assert!(
+                    named(&["stop", "drop"]),
+                    "stopped without a word: {reply:#}"
+                ),
             }
         }
         for datadir in after.servers.keys() {
             if !self.servers.contains_key(datadir) {
                 assert!(
-                    actions.iter().rfind(|action| ["start", "stop"].contains(action)) == Some(&"start"),
+                    actions
+                        .iter()
+                        .rfind(|action| ["start", "stop"].contains(action))
+                        == Some(&"start"),
                     "started without a word: {reply:#}"
                 );
             }
@@ -250,8 +278,18 @@ impl Picture {
 /// When check mode did not say what the run then did. What could not be known is said to be so.
 fn assert_foreseen(checked: &Value, done: &Value, what: &str) {
     if checked["undetermined"] == Value::Array(Vec::new()) {
-        for key in ["changed", "change_state", "changes", "plan", "diff", "pending_restart"] {
-            assert_eq!(checked[key], done[key], "`{key}` of {what}: check mode and run");
+        for key in [
+            "changed",
+            "change_state",
+            "changes",
+            "plan",
+            "diff",
+            "pending_restart",
+        ] {
+            assert_eq!(
+                checked[key], done[key],
+                "`{key}` of {what}: check mode and run"
+            );
         }
         for key in ["warnings", "pending_restart_settings", "instance", "role"] {
             assert_part_of(&checked[key], &done[key], &format!("`{key}` of {what}"));
