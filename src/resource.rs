@@ -9,6 +9,7 @@ pub mod catalog;
 pub mod database;
 pub mod instance;
 pub mod role;
+pub mod site;
 
 use std::time::Duration;
 
@@ -87,6 +88,11 @@ pub const REGISTRY: &[Kind] = &[
         name: "database",
         schema: schema_within::<DatabaseSpec>,
         job: database_job,
+    },
+    Kind {
+        name: "site",
+        schema: schema::<site::SiteSpec>,
+        job: |value, site, look| site::job(&crate::input::from_json(value, "site")?, site, look),
     },
 ];
 
