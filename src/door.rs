@@ -113,11 +113,8 @@ impl Session {
         let mut helper = None;
         if root && user.uid != 0 {
             if !check {
-                let mut privileges = site::privileges(&settings)?;
-                privileges.directories.retain(|path| !path.exists());
-                if !privileges.is_empty() {
-                    helper = Some(RefCell::new(Helper::start(privileges, user.uid, user.gid)?));
-                }
+                let privileges = site::privileges(&settings)?;
+                helper = Some(RefCell::new(Helper::start(privileges, user.uid, user.gid)?));
             }
             users::drop_to(&user)?;
         }

@@ -203,12 +203,6 @@ pub struct Privileges {
     pub unit_path: Option<Utf8PathBuf>,
 }
 
-impl Privileges {
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
 /// The names of all units of ours begin so.
 pub const UNIT_PREFIX: &str = "pgsocle-";
 

@@ -272,8 +272,6 @@ fn pg_ctl_start(start: &Start, options: &str) -> Command {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn words_of_a_unit_file() {
         for (path, word) in [

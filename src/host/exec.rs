@@ -136,20 +136,22 @@ pub fn tail(text: &str, limit: usize) -> &str {
     rest.split_once('\n').map_or(rest, |(_, lines)| lines)
 }
 
+/// The files themselves, each once: a file may be named beside its directory.
 fn files(logs: &[Utf8PathBuf]) -> Vec<Utf8PathBuf> {
-    logs.iter()
-        .flat_map(|path| match path.read_dir_utf8() {
-            Ok(entries) => {
-                let mut paths: Vec<_> = entries
-                    .flatten()
-                    .map(|entry| entry.path().to_owned())
-                    .collect();
-                paths.sort();
-                paths
-            }
+    let mut files: Vec<Utf8PathBuf> = Vec::new();
+    for path in logs {
+        let mut found = match path.read_dir_utf8() {
+            Ok(entries) => entries
+                .flatten()
+                .map(|entry| entry.path().to_owned())
+                .collect(),
             Err(_) => vec![path.clone()],
-        })
-        .collect()
+        };
+        found.sort();
+        found.retain(|path| !files.contains(path));
+        files.extend(found);
+    }
+    files
 }
 
 fn size(path: &Utf8Path) -> u64 {

@@ -10,7 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 use serde_json::Value;
 
-use crate::host::root::{Helper, Request};
+use crate::host::root::{Helper, Request, remove_empty_dir};
 use crate::host::sql::Sessions;
 use crate::host::{
     Act, Command, FileKind, Look, Output, Probe, Query, Stat, Unit, Verb, exec, lock,
@@ -218,17 +218,7 @@ impl Act for Local {
                 }
                 Ok(())
             }
-            Step::RemoveEmptyDir { path } => match fs::remove_dir(path) {
-                Err(error)
-                    if !matches!(
-                        error.kind(),
-                        std::io::ErrorKind::NotFound | std::io::ErrorKind::DirectoryNotEmpty
-                    ) =>
-                {
-                    Err(error.into())
-                }
-                _ => Ok(()),
-            },
+            Step::RemoveEmptyDir { path } => remove_empty_dir(path),
             Step::Run(command) => exec::run(&self.caller, command),
             Step::RunIfExists { path, command } => {
                 if path.exists() {
@@ -338,6 +328,7 @@ fn by_root(root: &mut Helper, step: &Step) -> Result<()> {
             mode: *mode,
         },
         Step::Remove { path } => Request::Remove { path: path.clone() },
+        Step::RemoveEmptyDir { path } => Request::RemoveEmptyDir { path: path.clone() },
         other => bail_fault!(Unsupported, "root does not do this: {other}"),
     };
     root.ask(&request)?;

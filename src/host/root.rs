@@ -42,6 +42,10 @@ pub enum Request {
     Remove {
         path: Utf8PathBuf,
     },
+    /// One of the directories, when nothing is in it.
+    RemoveEmptyDir {
+        path: Utf8PathBuf,
+    },
     Service {
         name: String,
         verb: Verb,
@@ -161,6 +165,10 @@ impl Charter {
                 mode,
             } => self.write(path, content, *mode)?,
             Request::Remove { path } => self.remove(path)?,
+            Request::RemoveEmptyDir { path } => {
+                self.is_directory(path)?;
+                remove_empty_dir(path)?;
+            }
             Request::Service { name, verb } => {
                 self.is_unit(name)?;
                 let unit = Unit {
@@ -188,12 +196,7 @@ impl Charter {
     }
 
     fn make_dir(&self, path: &Utf8Path, mode: u32) -> Result<()> {
-        if !self.privileges.directories.iter().any(|own| own == path) {
-            bail_fault!(
-                Denied,
-                "`{path}` is not one of the directories of the site settings"
-            );
-        }
+        self.is_directory(path)?;
         if path.exists() {
             return Ok(());
         }
@@ -258,6 +261,16 @@ impl Charter {
         Ok(())
     }
 
+    fn is_directory(&self, path: &Utf8Path) -> Result<()> {
+        if self.privileges.directories.iter().any(|own| own == path) {
+            return Ok(());
+        }
+        bail_fault!(
+            Denied,
+            "`{path}` is not one of the directories of the site settings"
+        )
+    }
+
     /// A file that is named, or a unit of ours, or what lies in the directory of one.
     fn is_ours(&self, path: &Utf8Path) -> Result<()> {
         let plain = path
@@ -288,6 +301,21 @@ impl Charter {
             return Ok(());
         }
         bail_fault!(Denied, "`{name}` is not one of our units")
+    }
+}
+
+/// Removes a directory if it is empty.
+pub fn remove_empty_dir(path: &Utf8Path) -> Result<()> {
+    match fs::remove_dir(path) {
+        Err(error)
+            if !matches!(
+                error.kind(),
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::DirectoryNotEmpty
+            ) =>
+        {
+            Err(error.into())
+        }
+        _ => Ok(()),
     }
 }
 

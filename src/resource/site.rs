@@ -100,12 +100,13 @@ pub fn job(spec: &SiteSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         job.stages.push(Box::new(Removal::new(items, site)));
         return Ok(job);
     }
+    let view = files::view(&site.settings, &items, "present");
     let (bases, rest) = items
         .into_iter()
         .partition(|item| item.purpose == Purpose::Base);
     job.stages.push(Box::new(Files::bases(bases, site)));
     job.stages.push(Box::new(Files {
-        view: true,
+        view: Some(view),
         overwrite: spec.force.unwrap_or(true),
         ..Files::new(rest, site)
     }));

@@ -22,8 +22,8 @@ pub struct Files {
     pub overwrite: bool,
     /// The lock lies in what this makes.
     pub first: bool,
-    /// Gives the public view of the site.
-    pub view: bool,
+    /// The public view of the site, where that is asked for.
+    pub view: Option<Value>,
     pub settings: Settings,
 }
 
@@ -33,7 +33,7 @@ impl Files {
             items,
             overwrite: false,
             first: false,
-            view: false,
+            view: None,
             settings: site.settings.clone(),
         }
     }
@@ -154,9 +154,7 @@ impl Stage for Files {
                 }
             }
         }
-        if self.view {
-            plan.view = Some(("site", view(&self.settings, &self.items, "present")));
-        }
+        plan.view = self.view.clone().map(|view| ("site", view));
         Ok(plan)
     }
 }
@@ -253,7 +251,8 @@ fn reload(settings: &Settings) -> Option<Step> {
     })
 }
 
-fn view(settings: &Settings, items: &[Item], state: &str) -> Value {
+/// What users are told of the site.
+pub fn view(settings: &Settings, items: &[Item], state: &str) -> Value {
     let paths = |directory: bool| -> Vec<&Utf8PathBuf> {
         items
             .iter()
@@ -289,7 +288,7 @@ pub struct Remains {
     instances: Vec<Identity>,
     /// In the order in which they go.
     files: Vec<(Item, Vec<u8>)>,
-    directories: Vec<Utf8PathBuf>,
+    directories: Vec<(Utf8PathBuf, bool)>,
     kept: Vec<(Utf8PathBuf, usize)>,
     systemd: Option<Systemd>,
 }
@@ -309,7 +308,7 @@ impl Stage for Removal {
             kept: Vec::new(),
             systemd: Systemd::observe(look, &self.settings)?,
         };
-        let mut directories = vec![self.settings.postgresql.socket_directory.clone()];
+        let mut directories = vec![(self.settings.postgresql.socket_directory.clone(), false)];
         for item in self.items.iter().rev() {
             match (&item.what, item.purpose) {
                 (What::File { .. }, _) => {
@@ -320,19 +319,22 @@ impl Stage for Removal {
                 // The journal of this very run stays in `prefix`; a home is nobody's to remove.
                 (_, Purpose::Passwords) => {}
                 (_, Purpose::Base) if item.path == self.settings.prefix => {}
-                _ => directories.push(item.path.clone()),
+                _ => directories.push((item.path.clone(), item.root)),
             }
         }
-        for path in directories {
+        for (path, root) in directories {
             let Some(names) = look.list(&path)? else {
                 continue;
             };
             let left = names
                 .iter()
-                .filter(|name| !is_in(&remains.directories, &path.join(name)))
+                .filter(|name| {
+                    let inside = path.join(name);
+                    !remains.directories.iter().any(|(gone, _)| *gone == inside)
+                })
                 .count();
             if left == 0 {
-                remains.directories.push(path);
+                remains.directories.push((path, root));
             } else {
                 remains.kept.push((path, left));
             }
@@ -367,14 +369,14 @@ impl Stage for Removal {
                 steps,
             ));
         }
-        for path in &seen.directories {
+        for (path, root) in &seen.directories {
             plan.changes.push(Change::new(
                 Action::Drop,
                 format!("directory {path}"),
                 format!("remove the empty directory `{path}`"),
                 Diff::new(path.as_str(), "state: present\n", "state: absent\n"),
                 Impact::None,
-                vec![Step::RemoveEmptyDir { path: path.clone() }],
+                vec![Step::RemoveEmptyDir { path: path.clone() }.as_root(*root)],
             ));
         }
         plan.warnings.extend(

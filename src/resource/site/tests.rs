@@ -193,6 +193,8 @@ fn items_with_user_units() {
     [Unit]
     Description=PostgreSQL instance %i
     Documentation=man:postgres(1)
+    # An operator's start is never refused for being one too many.
+    StartLimitIntervalSec=0
 
     [Service]
     # A server says by itself when it accepts connections; for one built without systemd put `Type=exec`.
@@ -207,7 +209,7 @@ fn items_with_user_units() {
     TimeoutSec=infinity
     # A postmaster that was killed comes back; one that refuses its configuration (exit status 1) is not tried again.
     Restart=on-abnormal
-    RestartSec=2
+    RestartSec=5
     # When the kernel kills one backend, the postmaster sees to the others.
     OOMPolicy=continue
     LockPersonality=yes
@@ -237,6 +239,8 @@ fn items_with_system_units() {
     Documentation=man:postgres(1)
     After=network-online.target
     Wants=network-online.target
+    # An operator's start is never refused for being one too many.
+    StartLimitIntervalSec=0
 
     [Service]
     # A server says by itself when it accepts connections; for one built without systemd put `Type=exec`.
@@ -253,7 +257,7 @@ fn items_with_system_units() {
     TimeoutSec=infinity
     # A postmaster that was killed comes back; one that refuses its configuration (exit status 1) is not tried again.
     Restart=on-abnormal
-    RestartSec=2
+    RestartSec=5
     # When memory runs out the kernel spares the postmaster, and the backends are like everybody else
     # (PostgreSQL documentation, "Linux Memory Overcommit"); when it kills one, the postmaster sees to the others.
     OOMScoreAdjust=-900
@@ -399,6 +403,7 @@ fn plan(machine: &Machine, settings: &str, spec: &Value) -> Result<Plan> {
     let mut whole = Plan::default();
     for stage in job(&spec, &site, machine)?.stages {
         let plan = stage.decide(machine, &World::default())?;
+        whole.view = plan.view.or(whole.view);
         whole.changes.extend(plan.changes);
         whole.warnings.extend(plan.warnings);
         whole.missing.extend(plan.missing);
@@ -485,6 +490,19 @@ fn what_differs_is_told_or_overwritten() {
     let mut machine = complete(USER);
     machine.put(UNIT, "[Service]\nType=simple\n");
     let plan_of = |spec| plan(&machine, USER, &spec).unwrap();
+    assert_eq!(
+        plan_of(json!({})).view,
+        Some((
+            "site",
+            json!({
+                "state": "present",
+                "prefix": "/p",
+                "run_prefix": "/r",
+                "directories": ["/p", "/r", "/home/postgres", "/p/log/postgresql"],
+                "files": ["/home/postgres/.config/user-tmpfiles.d/pgsocle-postgresql.conf", UNIT],
+            })
+        ))
+    );
     insta::assert_snapshot!(plan_of(json!({})), @r"
     change `/home/postgres/.local/share/systemd/user/pgsocle-postgresql@.service` [none]
       write /home/postgres/.local/share/systemd/user/pgsocle-postgresql@.service
@@ -549,7 +567,7 @@ fn removal() {
     remove the empty directory `/r/postgresql` [none]
       remove /r/postgresql if empty
     remove the empty directory `/r` [none]
-      remove /r if empty
+      as root: remove /r if empty
     warning: directory `/var/log/pg` is kept: 1 entries are in it
     ");
     let machine = Machine::with_systemd(true);
