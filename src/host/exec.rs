@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn tail_starts_at_a_line() {
         assert_eq!(tail("short", 10), "short");
-        assert_eq!(tail("first line\nsecond\nthird", 14), "third");
+        assert_eq!(tail("first line\nsecond\nthird", 14), "second\nthird");
         assert_eq!(tail("ééééé", 3), "é");
     }
 }

@@ -53,6 +53,8 @@ pub enum Request {
     /// The last lines that a unit of ours wrote.
     Journal {
         name: String,
+        /// Seconds since 1970.
+        since: u64,
     },
     /// `systemd-tmpfiles --create`
     Tmpfiles {
@@ -180,12 +182,11 @@ impl Charter {
                 let arguments: Vec<&str> = command.arguments.iter().map(String::as_str).collect();
                 return run(command.program.as_str(), &arguments);
             }
-            Request::Journal { name } => {
+            Request::Journal { name, since } => {
                 self.is_unit(name)?;
-                return run(
-                    "journalctl",
-                    &["-u", name, "-n", "20", "--no-pager", "-o", "cat"],
-                );
+                let command = journal(name, *since);
+                let arguments: Vec<&str> = command.iter().map(String::as_str).collect();
+                return run("journalctl", &arguments);
             }
             Request::Tmpfiles { file } => {
                 self.is_ours(file)?;
@@ -302,6 +303,14 @@ impl Charter {
         }
         bail_fault!(Denied, "`{name}` is not one of our units")
     }
+}
+
+/// Arguments of journalctl: what a unit has said since then, its last lines.
+pub fn journal(name: &str, since: u64) -> Vec<String> {
+    let since = format!("--since=@{since}");
+    ["-u", name, &since, "-n", "20", "--no-pager", "-o", "cat"]
+        .map(str::to_owned)
+        .into()
 }
 
 /// Removes a directory if it is empty.
@@ -421,7 +430,7 @@ mod tests {
         assert_eq!(
             String::from_utf8(output).unwrap(),
             "{\"Refused\":\"`/etc/passwd` is not one of the files of the site settings\"}\n\
-             {\"Refused\":\"expected ident at line 1 column 2\"}\n"
+             {\"Refused\":\"expected value at line 1 column 1\"}\n"
         );
     }
 }

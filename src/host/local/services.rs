@@ -1,12 +1,12 @@
 //! Units: whether their manager can be reached, and how a server comes up under it.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Local;
-use crate::host::root::Request;
+use crate::host::root::{self, Request};
 use crate::host::{Command, Look as _, Probe, Unit, Verb, exec};
 use crate::pg::postmaster_pid::PostmasterPid;
 use crate::{bail_fault, fault};
@@ -37,6 +37,9 @@ pub(super) fn start(
     logs: &[Utf8PathBuf],
 ) -> Result<()> {
     let before = exec::sizes(logs);
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |time| time.as_secs());
     local.service(unit, Verb::Start)?;
     let deadline = Instant::now() + timeout;
     for turn in 1_u32.. {
@@ -46,7 +49,7 @@ pub(super) fn start(
         if turn.is_multiple_of(10) && ended(local, unit)? {
             let mut words = exec::gained(logs, &before);
             if words.is_empty() {
-                words = journal(local, unit);
+                words = journal(local, unit, since);
             }
             let journal = if unit.user {
                 "journalctl --user"
@@ -98,14 +101,14 @@ fn ended(local: &Local, unit: &Unit) -> Result<bool> {
 }
 
 /// The last lines of the unit in the journal, if we may read them.
-fn journal(local: &Local, unit: &Unit) -> String {
+fn journal(local: &Local, unit: &Unit, since: u64) -> String {
     if !unit.user
         && let Some(root) = &local.root
     {
         let name = unit.name.clone();
         return root
             .borrow_mut()
-            .ask(&Request::Journal { name })
+            .ask(&Request::Journal { name, since })
             .unwrap_or_default();
     }
     let command = match (unit.user, unit.sudo) {
@@ -113,7 +116,7 @@ fn journal(local: &Local, unit: &Unit) -> String {
         (false, true) => Command::new("sudo").args(["-n", "journalctl"]),
         (false, false) => Command::new("journalctl"),
     };
-    let command = command.args(["-u", &unit.name, "-n", "20", "--no-pager", "-o", "cat"]);
+    let command = command.args(root::journal(&unit.name, since));
     exec::output(&local.caller, &command)
         .map_or_else(|_| String::new(), |output| output.text().trim().to_owned())
 }
