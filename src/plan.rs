@@ -149,13 +149,21 @@ pub enum Step {
     Reload {
         server: Server,
     },
-    /// Waits until the server answers on its socket.
-    AwaitReady {
-        server: Server,
+    /// Starts a unit and waits until its server accepts connections; what the logs gained meanwhile is in the error.
+    StartUnit {
+        unit: Unit,
         datadir: Utf8PathBuf,
         timeout: Duration,
         logs: Vec<Utf8PathBuf>,
     },
+    /// Has systemd-tmpfiles make what a file of rules says.
+    Tmpfiles {
+        file: Utf8PathBuf,
+        user: bool,
+        sudo: bool,
+    },
+    /// A step on files that are root's (system units, `/etc`): done by root when the program was called as root.
+    AsRoot(Box<Step>),
     /// Ends the step list's view of a server: sessions that the host keeps open are closed first.
     Disconnect,
 }
@@ -185,6 +193,16 @@ impl Step {
             path: path.into(),
             mode,
             run_as: RunAs::Sysuser,
+        }
+    }
+
+    /// The same by root, or plainly.
+    #[must_use]
+    pub fn as_root(self, root: bool) -> Self {
+        if root {
+            Self::AsRoot(Box::new(self))
+        } else {
+            self
         }
     }
 
@@ -225,7 +243,11 @@ impl fmt::Display for Step {
             Self::Reload { .. } => {
                 f.write_str("reload and wait until the server has read its files")
             }
-            Self::AwaitReady { .. } => f.write_str("wait until the server answers"),
+            Self::StartUnit { unit, .. } => {
+                write!(f, "start {unit} and wait until the server answers")
+            }
+            Self::Tmpfiles { file, .. } => write!(f, "make the directories of {file}"),
+            Self::AsRoot(step) => write!(f, "as root: {step}"),
             Self::Disconnect => f.write_str("close our own sessions"),
         }
     }
