@@ -26,7 +26,7 @@ impl Machine {
                 group: "postgres".to_owned(),
                 uid: 26,
                 gid: 26,
-                home: "/home/postgres".into(),
+                home: "/var/home/postgres".into(),
                 config_home: None,
                 data_home: None,
                 runtime_dir: Some("/run/user/26".into()),
@@ -175,7 +175,7 @@ fn items_without_systemd() {
     insta::assert_snapshot!(shown(PLAIN), @r"
     /p/ 0755 (root)
     /r/ 0755 (root)
-    /home/postgres/ 0700 (root)
+    /var/home/postgres/ 0700 (root)
     /p/log/postgresql/ 0750
     ");
 }
@@ -185,11 +185,11 @@ fn items_with_user_units() {
     insta::assert_snapshot!(shown(USER), @r"
     /p/ 0755 (root)
     /r/ 0755 (root)
-    /home/postgres/.config/user-tmpfiles.d/pgsocle-postgresql.conf 0644
+    /var/home/postgres/.config/user-tmpfiles.d/pgsocle-postgresql.conf 0644
     d /r 0755 - -
     d /r/postgresql 0755 - -
     --
-    /home/postgres/.local/share/systemd/user/pgsocle-postgresql@.service 0644
+    /var/home/postgres/.local/share/systemd/user/pgsocle-postgresql@.service 0644
     [Unit]
     Description=PostgreSQL instance %i
     Documentation=man:postgres(1)
@@ -219,7 +219,7 @@ fn items_with_user_units() {
     [Install]
     WantedBy=default.target
     --
-    /home/postgres/ 0700 (root)
+    /var/home/postgres/ 0700 (root)
     /p/log/postgresql/ 0750
     ");
 }
@@ -294,7 +294,7 @@ fn items_with_system_units() {
       missingok
     }
     --
-    /home/postgres/ 0700 (root)
+    /var/home/postgres/ 0700 (root)
     /var/log/pg/ 0750 (root)
     "#);
 }
@@ -374,7 +374,7 @@ fn what_root_may_do() {
     assert_eq!(
         of(USER),
         Privileges {
-            directories: vec!["/p".into(), "/r".into(), "/home/postgres".into()],
+            directories: vec!["/p".into(), "/r".into(), "/var/home/postgres".into()],
             ..Privileges::default()
         }
     );
@@ -384,7 +384,7 @@ fn what_root_may_do() {
             directories: vec![
                 "/p".into(),
                 "/r".into(),
-                "/home/postgres".into(),
+                "/var/home/postgres".into(),
                 "/var/log/pg".into()
             ],
             files: vec![
@@ -424,7 +424,7 @@ fn complete(settings: &str) -> Machine {
     machine
 }
 
-const UNIT: &str = "/home/postgres/.local/share/systemd/user/pgsocle-postgresql@.service";
+const UNIT: &str = "/var/home/postgres/.local/share/systemd/user/pgsocle-postgresql@.service";
 
 #[test]
 fn a_bare_host() {
@@ -434,16 +434,16 @@ fn a_bare_host() {
       make directory /p
     make base directory `/r` [none]
       make directory /r
-    write `/home/postgres/.config/user-tmpfiles.d/pgsocle-postgresql.conf` [none]
-      make directory /home/postgres/.config/user-tmpfiles.d
-      write /home/postgres/.config/user-tmpfiles.d/pgsocle-postgresql.conf
-      make the directories of /home/postgres/.config/user-tmpfiles.d/pgsocle-postgresql.conf
-    write `/home/postgres/.local/share/systemd/user/pgsocle-postgresql@.service` [none]
-      make directory /home/postgres/.local/share/systemd/user
-      write /home/postgres/.local/share/systemd/user/pgsocle-postgresql@.service
+    write `/var/home/postgres/.config/user-tmpfiles.d/pgsocle-postgresql.conf` [none]
+      make directory /var/home/postgres/.config/user-tmpfiles.d
+      write /var/home/postgres/.config/user-tmpfiles.d/pgsocle-postgresql.conf
+      make the directories of /var/home/postgres/.config/user-tmpfiles.d/pgsocle-postgresql.conf
+    write `/var/home/postgres/.local/share/systemd/user/pgsocle-postgresql@.service` [none]
+      make directory /var/home/postgres/.local/share/systemd/user
+      write /var/home/postgres/.local/share/systemd/user/pgsocle-postgresql@.service
       daemon-reload pgsocle-postgresql@.service
-    make directory `/home/postgres` [none]
-      make directory /home/postgres
+    make directory `/var/home/postgres` [none]
+      make directory /var/home/postgres
     make directory `/p/log/postgresql` [none]
       make directory /p/log/postgresql
     ");
@@ -466,8 +466,8 @@ fn a_bare_host() {
     write `/etc/logrotate.d/logrotate.conf` [none]
       as root: make directory /etc/logrotate.d
       as root: write /etc/logrotate.d/logrotate.conf
-    make directory `/home/postgres` [none]
-      make directory /home/postgres
+    make directory `/var/home/postgres` [none]
+      make directory /var/home/postgres
     make directory `/var/log/pg` [none]
       make directory /var/log/pg
     ");
@@ -498,17 +498,17 @@ fn what_differs_is_told_or_overwritten() {
                 "state": "present",
                 "prefix": "/p",
                 "run_prefix": "/r",
-                "directories": ["/p", "/r", "/home/postgres", "/p/log/postgresql"],
-                "files": ["/home/postgres/.config/user-tmpfiles.d/pgsocle-postgresql.conf", UNIT],
+                "directories": ["/p", "/r", "/var/home/postgres", "/p/log/postgresql"],
+                "files": ["/var/home/postgres/.config/user-tmpfiles.d/pgsocle-postgresql.conf", UNIT],
             })
         ))
     );
     insta::assert_snapshot!(plan_of(json!({})), @r"
-    change `/home/postgres/.local/share/systemd/user/pgsocle-postgresql@.service` [none]
-      write /home/postgres/.local/share/systemd/user/pgsocle-postgresql@.service
+    change `/var/home/postgres/.local/share/systemd/user/pgsocle-postgresql@.service` [none]
+      write /var/home/postgres/.local/share/systemd/user/pgsocle-postgresql@.service
       daemon-reload pgsocle-postgresql@.service
     ");
-    insta::assert_snapshot!(plan_of(json!({"force": false})), @"warning: `/home/postgres/.local/share/systemd/user/pgsocle-postgresql@.service` differs from what the site settings give and is left as it is; `pgsocle site-configure install --force` or the module `site` overwrites it");
+    insta::assert_snapshot!(plan_of(json!({"force": false})), @"warning: `/var/home/postgres/.local/share/systemd/user/pgsocle-postgresql@.service` differs from what the site settings give and is left as it is; `pgsocle site-configure install --force` or the module `site` overwrites it");
     let before = &plan_of(json!({})).changes[0].diff.before;
     assert_eq!(before, "[Service]\nType=simple\n");
     machine.take("/r/");
@@ -599,13 +599,13 @@ fn the_first_instance_makes_its_ground() {
       make directory /p
     make base directory `/r` [none]
       make directory /r
-    write `/home/postgres/.config/user-tmpfiles.d/pgsocle-postgresql.conf` [none]
-      make directory /home/postgres/.config/user-tmpfiles.d
-      write /home/postgres/.config/user-tmpfiles.d/pgsocle-postgresql.conf
-      make the directories of /home/postgres/.config/user-tmpfiles.d/pgsocle-postgresql.conf
-    write `/home/postgres/.local/share/systemd/user/pgsocle-postgresql@.service` [none]
-      make directory /home/postgres/.local/share/systemd/user
-      write /home/postgres/.local/share/systemd/user/pgsocle-postgresql@.service
+    write `/var/home/postgres/.config/user-tmpfiles.d/pgsocle-postgresql.conf` [none]
+      make directory /var/home/postgres/.config/user-tmpfiles.d
+      write /var/home/postgres/.config/user-tmpfiles.d/pgsocle-postgresql.conf
+      make the directories of /var/home/postgres/.config/user-tmpfiles.d/pgsocle-postgresql.conf
+    write `/var/home/postgres/.local/share/systemd/user/pgsocle-postgresql@.service` [none]
+      make directory /var/home/postgres/.local/share/systemd/user
+      write /var/home/postgres/.local/share/systemd/user/pgsocle-postgresql@.service
       daemon-reload pgsocle-postgresql@.service
     ");
 }
