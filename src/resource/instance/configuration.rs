@@ -308,7 +308,7 @@ impl Configuration {
         };
         let hba = self.templates.hba(paths)?;
         let ident = self.templates.ident()?;
-        let mut after: String = self
+        let parameters: String = self
             .wanted(seen)
             .iter()
             .filter_map(|(name, value)| {
@@ -318,7 +318,7 @@ impl Configuration {
                 shown.map(|value| format!("{name} = {value}\n"))
             })
             .collect();
-        after.push_str(&hba);
+        let after = format!("# postgresql.conf\n{parameters}# pg_hba.conf\n{hba}");
         let file = |name: &str, content: Vec<u8>| {
             Step::write(&new.data.join(name), Content::Bytes(content), mode)
         };
