@@ -18,14 +18,13 @@ if [ "${1:-}" = clean ]; then
   python_environment 'ansible-core>=2.19,<2.22'
   collection_path
   play -e demo_state=absent
-  # What the first run found absent and left present. Base directories go only when empty: they may hold other instances.
-  while read -r path; do
-    if [ -d "$path" ]; then
-      as_root find "$path" -depth -type d -empty -delete
-    else
-      as_root rm -f "$path"
-    fi
-  done <"$made/paths"
+  # What the first run found absent goes, unless it serves other instances by now: then it is somebody's.
+  others=$(as_root "libexec/$(uname -m)/pgsocle" instance list -o json | tr -d '[:space:]')
+  if [ "$others" = '[]' ]; then
+    while read -r path; do as_root rm -rf "$path"; done <"$made/paths"
+  else
+    printf 'There are other instances: left as they are, with\n%s\n' "$(cat "$made/paths")"
+  fi
   rm -r "$made"
   printf '\nThe demonstration is gone. The PostgreSQL packages, .venv and target stay.\n'
   exit 0
@@ -39,8 +38,9 @@ release_executable
 
 if [ ! -d "$made" ]; then
   mkdir -p "$made.new"
-  for path in /usr/local/bin/pgsocle /etc/pgsocle/settings.yaml /etc/pgsocle /var/lib/pgsocle /srv/pgsocle; do
-    [ -e "$path" ] || echo "$path"
+  home=$(getent passwd postgres | cut -d: -f6)
+  for path in /usr/local/bin/pgsocle /etc/pgsocle /var/lib/pgsocle "$home/.local/share/pgsocle" /tmp/pgsocle; do
+    as_root test -e "$path" || echo "$path"
   done >"$made.new/paths"
   mv "$made.new" "$made"
 fi

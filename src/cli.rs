@@ -1,20 +1,58 @@
 //! The human door: arguments, confirmations, tables. It decides nothing.
 
+mod change;
+mod database;
+mod develop;
+mod ended;
+mod given;
+mod history;
+mod instance;
 pub mod log;
+mod manifest;
+mod object;
+pub mod options;
+mod prompt;
+mod role;
+mod show;
+mod site;
 
 use std::ffi::OsString;
-use std::io::Write as _;
 
-use clap::{Parser, Subcommand};
+use anyhow::Result;
+use camino::Utf8PathBuf;
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser, Subcommand};
 
+use self::ended::Ended;
 use crate::ansible;
-use crate::door::{Process, exit};
-use crate::host::root;
+use crate::door::{Process, Session, exit};
+use crate::host::{process, root};
 
 /// Creates, configures, runs and watches PostgreSQL instances, their roles and databases.
 #[derive(Parser)]
 #[command(name = "pgsocle", disable_version_flag = true)]
 struct Arguments {
+    /// How much is logged; warnings unless given here or in the site settings.
+    #[arg(
+        short = 'L',
+        long,
+        global = true,
+        value_name = "LEVEL",
+        ignore_case = true
+    )]
+    log_level: Option<log::Level>,
+    /// Append the log to this file instead of writing it to stderr.
+    #[arg(short = 'l', long, global = true, value_name = "FILE")]
+    log_file: Option<Utf8PathBuf>,
+    /// Log everything: `--log-level debug`.
+    #[arg(long, global = true, hide = true)]
+    debug: bool,
+    /// Ask for confirmations (the default).
+    #[arg(long, global = true, overrides_with = "non_interactive")]
+    interactive: bool,
+    /// Ask nothing: every question has its default answer.
+    #[arg(long, global = true, overrides_with = "interactive")]
+    non_interactive: bool,
     /// Print the version and the protocol that the Ansible collection speaks with it.
     #[arg(long)]
     version: bool,
@@ -24,6 +62,21 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Instances: make, change, run and drop them.
+    Instance(instance::Command),
+    /// Roles of an instance.
+    Role(role::Command),
+    /// Databases of an instance.
+    Database(database::Command),
+    /// Who changed what, when, and how it ended.
+    History(history::Command),
+    /// The settings of the site.
+    SiteSettings(site::Settings),
+    /// The JSON schema of what can be declared.
+    Schema(develop::Schema),
+    /// For those who work on pgsocle.
+    #[command(hide = true)]
+    Dev(develop::Command),
     /// Answer one JSON request of the Ansible collection.
     #[command(hide = true)]
     Ansible { kind: String },
@@ -31,43 +84,123 @@ enum Command {
     RootHelper { bases: Vec<String> },
 }
 
-/// Runs the program; gives its exit code.
-pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
-    let arguments = match Arguments::try_parse_from(arguments) {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() {
-                exit::USAGE
-            } else {
-                exit::DONE
-            };
-        }
-    };
-    if arguments.version {
-        let _ = writeln!(
-            std::io::stdout(),
-            "pgsocle {} (protocol {})",
-            env!("CARGO_PKG_VERSION"),
-            ansible::PROTOCOL
+/// What the command line says for all commands, and what the process was given.
+pub struct Call {
+    process: Process,
+    interactive: bool,
+    level: Option<log::Level>,
+}
+
+impl Call {
+    /// Opens a session; the site settings may say how much is logged.
+    fn open(&self, check: bool) -> Result<Session> {
+        let session = Session::open(&self.process, check)?;
+        log::level(
+            self.level
+                .or_else(|| Some(session.site.settings.cli.log_level?.into())),
         );
-        return exit::DONE;
+        Ok(session)
     }
-    match arguments.command {
-        Some(Command::Ansible { kind }) => ansible::serve(
-            &kind,
-            &Process::read(),
-            std::io::stdin().lock(),
-            std::io::stdout().lock(),
-        ),
-        Some(Command::RootHelper { bases }) => {
-            let served = root::serve(&bases, std::io::stdin().lock(), std::io::stdout().lock());
-            if served.is_ok() {
-                exit::DONE
-            } else {
-                exit::FAULT
-            }
-        }
-        None => exit::USAGE,
+
+    /// Opens a session that only looks.
+    fn look(&self) -> Result<Session> {
+        let session = self.open(false)?;
+        show::say(
+            session
+                .warnings
+                .iter()
+                .map(|warning| format!("warning: {warning}")),
+        );
+        Ok(session)
     }
 }
+
+/// Runs the program; gives its exit code. A panic, which is a bug, ends in a message like any other error.
+pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
+    let arguments: Vec<OsString> = arguments.collect();
+    let json = arguments.get(1).is_some_and(|first| first == "ansible");
+    ended::caught(json, || serve(arguments))
+}
+
+fn serve(arguments: Vec<OsString>) -> u8 {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => return refused(&error),
+    };
+    if arguments.version {
+        let version = env!("CARGO_PKG_VERSION");
+        let protocol = ansible::PROTOCOL;
+        let _ = show::print(&format!("pgsocle {version} (protocol {protocol})\n"));
+        return exit::DONE;
+    }
+    match called(arguments) {
+        Ok(code) => code,
+        Err(ended) => {
+            ended.tell();
+            ended.code
+        }
+    }
+}
+
+fn called(arguments: Arguments) -> Result<u8, Ended> {
+    let file = arguments.log_file.as_deref().map(process::append);
+    log::start(file.transpose()?);
+    let level = if arguments.debug {
+        Some(log::Level::Debug)
+    } else {
+        arguments.log_level
+    };
+    log::level(level);
+    let call = Call {
+        process: Process::read(),
+        interactive: !arguments.non_interactive,
+        level,
+    };
+    match arguments.command {
+        Some(Command::Instance(command)) => command.run(&call),
+        Some(Command::Role(command)) => command.run(&call),
+        Some(Command::Database(command)) => command.run(&call),
+        Some(Command::History(command)) => command.run(&call),
+        Some(Command::SiteSettings(command)) => command.run(&call),
+        Some(Command::Schema(command)) => command.run(),
+        Some(Command::Dev(command)) => command.run(),
+        Some(Command::Ansible { kind }) => Ok(ansible::serve(
+            &kind,
+            &call.process,
+            std::io::stdin().lock(),
+            std::io::stdout().lock(),
+        )),
+        Some(Command::RootHelper { bases }) => {
+            root::serve(&bases, std::io::stdin().lock(), std::io::stdout().lock())?;
+            Ok(exit::DONE)
+        }
+        None => Ok(incomplete(&[])),
+    }
+}
+
+/// The arguments are wrong, or help was asked for.
+fn refused(error: &clap::Error) -> u8 {
+    let _ = error.print();
+    if error.use_stderr() {
+        exit::USAGE
+    } else {
+        exit::DONE
+    }
+}
+
+/// A group of commands was named, but none of them.
+fn incomplete(path: &[&str]) -> u8 {
+    let mut command = Arguments::command();
+    command.build();
+    let mut group = &mut command;
+    for name in path {
+        match group.find_subcommand_mut(name) {
+            Some(found) => group = found,
+            None => return exit::USAGE,
+        }
+    }
+    refused(&group.error(ErrorKind::MissingSubcommand, "a command is missing"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,10 @@
 //! What both doors (JSON and command line) do before and after a run: whose settings, which rights, what to tell.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the door reads the environment and the settings file"
+)]
+
 use std::cell::RefCell;
 use std::time::Duration;
 
@@ -9,7 +14,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::engine::{self, Failure, Options, Outcome};
 use crate::fault;
 use crate::fault::Fault;
-use crate::host::local::Local;
+use crate::host::local::{self, Local};
 use crate::host::root::Helper;
 use crate::host::{Host, Look as _, users};
 use crate::journal::Stamp;
@@ -36,6 +41,8 @@ pub struct Session {
     pub local: Local,
     pub stamp: Stamp,
     pub warnings: Vec<String>,
+    /// The settings file and its text.
+    pub source: Option<(Utf8PathBuf, String)>,
 }
 
 /// What the process was given.
@@ -54,7 +61,7 @@ impl Process {
         }
     }
 
-    fn get(&self, name: &str) -> Option<&str> {
+    pub fn get(&self, name: &str) -> Option<&str> {
         self.environment
             .iter()
             .find(|(known, _)| known == name)
@@ -72,10 +79,8 @@ impl Session {
             .as_ref()
             .map(|directory| directory.join("settings.yaml"));
         let text = match &file {
-            Some(path) if path.exists() => Some(fs_err::read_to_string(path).map_err(|error| {
-                fault!(Denied, "the site settings cannot be read: {error}"; "every user of pgsocle must be able to read them")
-            })?),
-            _ => None,
+            Some(path) => read_settings(path)?,
+            None => None,
         };
         let source = file.as_deref().zip(text.as_deref());
         let mut warnings = Vec::new();
@@ -92,7 +97,7 @@ impl Session {
                 None if check => {
                     warnings.push(format!("system user `{name}` does not exist yet"));
                     users::User {
-                        home: format!("/home/{name}").into(),
+                        home: "/nonexistent".into(),
                         name,
                         ..own.clone()
                     }
@@ -127,7 +132,7 @@ impl Session {
             run: format!(
                 "{}-{}",
                 jiff::Timestamp::now().as_microsecond(),
-                std::process::id()
+                local::process_id()
             ),
         };
         let local = Local::new(caller, helper);
@@ -143,6 +148,7 @@ impl Session {
             local,
             stamp,
             warnings,
+            source: file.zip(text),
         })
     }
 
@@ -170,11 +176,21 @@ impl Session {
     }
 }
 
+fn read_settings(path: &Utf8Path) -> Result<Option<String>> {
+    let Some(bytes) = local::read(path)? else {
+        return Ok(None);
+    };
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(Some(text)),
+        Err(_) => Err(fault!(Input, "the site settings `{path}` are not UTF-8")),
+    }
+}
+
 /// Root reads only what root alone can write; others their own first.
 fn config_dir(process: &Process, root: bool, home: &Utf8Path) -> Result<Option<Utf8PathBuf>> {
     if let Some(directory) = process.get("PGSOCLE_CONFIG_DIR") {
         let directory = Utf8PathBuf::from(directory);
-        if !directory.is_dir() {
+        if !local::is_directory(&directory) {
             return Err(fault!(
                 Input,
                 "PGSOCLE_CONFIG_DIR names `{directory}`, which is no directory"
@@ -184,7 +200,7 @@ fn config_dir(process: &Process, root: bool, home: &Utf8Path) -> Result<Option<U
     }
     let system = Utf8PathBuf::from("/etc/pgsocle");
     if root {
-        return Ok(system.is_dir().then_some(system));
+        return Ok(local::is_directory(&system).then_some(system));
     }
     let home = process
         .get("HOME")
@@ -195,9 +211,12 @@ fn config_dir(process: &Process, root: bool, home: &Utf8Path) -> Result<Option<U
     let user = user
         .map_or_else(|| home.join(".config"), Utf8PathBuf::from)
         .join("pgsocle");
-    Ok([user, system]
-        .into_iter()
-        .find(|directory| directory.join("settings.yaml").exists()))
+    for directory in [user, system] {
+        if local::read(&directory.join("settings.yaml"))?.is_some() {
+            return Ok(Some(directory));
+        }
+    }
+    Ok(None)
 }
 
 /// Anybody can make `/tmp/pgsocle` first: it is used only when it is ours and nobody else can write to it.

@@ -132,7 +132,10 @@ fn carry_out(
         world: World::default(),
     };
     let entry = Entry::new(&options.stamp, &subject.name);
-    let (ground, rest): (Vec<_>, Vec<_>) = stages.iter().partition(|stage| stage.before_lock());
+    let (ground, rest): (Vec<&dyn AnyStage>, Vec<&dyn AnyStage>) = stages
+        .iter()
+        .map(AsRef::as_ref)
+        .partition(|stage| stage.before_lock());
     let mut lock = None;
     let result = run
         .stages(&ground, subject, options, &entry)
@@ -177,7 +180,7 @@ struct Run<'a> {
 impl Run<'_> {
     fn stages(
         &mut self,
-        stages: &[&Box<dyn AnyStage>],
+        stages: &[&dyn AnyStage],
         subject: &Subject,
         options: &Options,
         entry: &Entry,

@@ -58,11 +58,14 @@ pub struct DsnInfo {
     pub version: Option<Major>,
 }
 
+/// Looks, and gives the reply's own part.
+type Answer = fn(Value, &Site, &dyn Look) -> Result<Map<String, Value>>;
+
 /// A read-only kind.
 pub struct Fact {
     pub name: &'static str,
     pub schema: fn() -> Value,
-    pub answer: fn(Value, &Site, &dyn Look) -> Result<Map<String, Value>>,
+    pub answer: Answer,
 }
 
 pub const FACTS: &[Fact] = &[
@@ -167,7 +170,8 @@ fn database_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<Stri
     let Some(server) = or_none(server(site, look, params.instance.as_ref()))? else {
         return Ok(reply("databases", json!([])));
     };
-    let databases = crate::resource::database::facts::list(look, &server, params.name.as_deref())?;
+    let names: Vec<String> = params.name.into_iter().collect();
+    let databases = crate::resource::database::facts::list(look, &server, &names, &[])?;
     Ok(reply("databases", Value::Array(databases)))
 }
 
@@ -181,10 +185,12 @@ fn dsn_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<String, V
         ..params.name
     };
     let target = target(site, look, Some(&reference))?;
-    let variables: Map<String, Value> = environment(&target, look)?
+    let mut variables: Map<String, Value> = environment(&target, look)?
         .into_iter()
         .map(|(name, value)| (name, Value::String(value)))
         .collect();
+    // As a whole too, for `environment:`; beside it, by their names, as pglift's module has them.
+    variables.insert("dsn".to_owned(), Value::Object(variables.clone()));
     Ok(variables)
 }
 
@@ -208,4 +214,117 @@ pub fn environment(target: &Target, look: &dyn Look) -> Result<Vec<(String, Stri
         variables.push(("PGPASSFILE".to_owned(), passfile.to_string()));
     }
     Ok(variables)
+}
+
+/// Every instance, or those of one major, in short: what `instance list` shows.
+pub fn instances(site: &Site, look: &dyn Look, version: Option<Major>) -> Result<Vec<Value>> {
+    let mut items = Vec::new();
+    for (major, name) in lookup::list(look, &site.settings)? {
+        if version.is_some_and(|version| version != major) {
+            continue;
+        }
+        let target = Target::new(&site.settings, look, major, &name)?;
+        let running = target.running(look)?;
+        let status = status(running.is_some());
+        let server = match running {
+            Some(running) => running.server,
+            None => target.configured_on_disk(look)?,
+        };
+        items.push(json!({
+            "name": name,
+            "version": major,
+            "port": server.port,
+            "datadir": target.paths.datadir,
+            "status": status,
+        }));
+    }
+    Ok(items)
+}
+
+/// What belongs to an instance and should run, with whether it does.
+pub fn components(target: &Target, look: &dyn Look) -> Result<Vec<(&'static str, bool)>> {
+    Ok(vec![("PostgreSQL", target.running(look)?.is_some())])
+}
+
+/// pglift's word for it.
+fn status(running: bool) -> &'static str {
+    if running { "running" } else { "not_running" }
+}
+
+/// The runs that changed something, oldest first: of one instance (which may be dropped by now), or of all.
+pub fn history(
+    site: &Site,
+    look: &dyn Look,
+    reference: Option<&InstanceRef>,
+) -> Result<Vec<Value>> {
+    let directory = site.settings.state_directory();
+    let mut runs = Vec::new();
+    for qualified in look.list(&directory)?.unwrap_or_default() {
+        let Some((version, name)) = qualified.split_once('-') else {
+            continue;
+        };
+        let Some(text) = look.read(&directory.join(&qualified).join("history"))? else {
+            continue;
+        };
+        let meant = reference.is_none_or(|reference| {
+            reference.name.as_deref().is_none_or(|own| own == name)
+                && reference
+                    .version
+                    .as_deref()
+                    .is_none_or(|own| own == version)
+        });
+        if meant {
+            runs.extend(crate::journal::runs(&String::from_utf8_lossy(&text)));
+        }
+    }
+    if let Some(reference) = reference
+        && runs.is_empty()
+    {
+        lookup::find(look, &site.settings, Some(reference))?;
+    }
+    runs.sort_by(|a, b| a["time"].as_str().cmp(&b["time"].as_str()));
+    Ok(runs)
+}
+
+/// What `exec` runs, and in which environment: a bare program name is looked up among the programs of the
+/// instance's major first; variables of the caller win over the instance's, but for PATH. Called as root,
+/// the program runs as the system user, and finds that user's home.
+pub fn execution(
+    target: &Target,
+    look: &dyn Look,
+    command: &[String],
+    own: &[(String, String)],
+    callers: &[(String, String)],
+) -> Result<(String, Vec<(String, String)>)> {
+    let name = command.first().map(String::as_str).unwrap_or_default();
+    let own_program = target.bindir.join(name);
+    let program = if !name.contains('/') && look.stat(&own_program)?.is_some() {
+        own_program.into_string()
+    } else {
+        name.to_owned()
+    };
+    let caller = look.caller();
+    let who = [
+        ("HOME", caller.home.as_str()),
+        ("USER", caller.user.as_str()),
+        ("LOGNAME", caller.user.as_str()),
+    ];
+    let mut environment: Vec<(String, String)> = callers.to_vec();
+    let mut set = |name: &str, value: &str, wins: bool| match environment
+        .iter_mut()
+        .find(|(known, _)| known == name)
+    {
+        Some((_, present)) if wins => value.clone_into(present),
+        Some(_) => {}
+        None => environment.push((name.to_owned(), value.to_owned())),
+    };
+    for (name, value) in own {
+        set(name, value, name == "PATH");
+    }
+    if caller.root {
+        for (name, value) in who {
+            set(name, value, true);
+        }
+    }
+    Ok((program, environment))
 }

@@ -6,8 +6,10 @@
 pub mod exec;
 pub mod local;
 pub mod lock;
+pub mod process;
 pub mod root;
 pub mod sql;
+pub mod terminal;
 pub mod users;
 
 use std::fmt;

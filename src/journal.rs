@@ -70,3 +70,91 @@ pub fn changes(plan: &Plan) -> Value {
         })
         .collect()
 }
+
+/// The runs that a journal tells of, in its order, each with its changes and how it ended. A line that is
+/// not whole (the machine died while writing it) is passed over.
+pub fn runs(text: &str) -> Vec<Value> {
+    let mut runs: Vec<Value> = Vec::new();
+    for line in text.lines() {
+        let Ok(line) = serde_json::from_str::<Value>(line) else {
+            continue;
+        };
+        let (Some(event), Some(run)) = (line["event"].as_str(), line["run"].as_str()) else {
+            continue;
+        };
+        let index = runs.iter().position(|known| known["run"] == run);
+        let index = index.unwrap_or_else(|| {
+            runs.push(json!({
+                "run": run,
+                "time": line["time"],
+                "caller": line["caller"],
+                "sudo_user": line["sudo_user"],
+                "subject": line["subject"],
+                "plan": [],
+                "result": "interrupted",
+            }));
+            runs.len() - 1
+        });
+        match event {
+            "begin" => {
+                if let (Some(all), Some(more)) =
+                    (runs[index]["plan"].as_array_mut(), line["plan"].as_array())
+                {
+                    all.extend(more.iter().cloned());
+                }
+            }
+            "done" => runs[index]["result"] = json!("done"),
+            "failed" => {
+                runs[index]["result"] = json!("failed");
+                runs[index]["failure"] = line["failure"].clone();
+            }
+            _ => {}
+        }
+    }
+    runs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn runs_and_how_they_ended() {
+        let text = concat!(
+            r#"{"run":"1-1","time":"2026-11-01T10:00:00Z","caller":"root","sudo_user":"eve","subject":"instance 15/main","event":"begin","plan":[{"summary":"a"}]}"#,
+            "\n",
+            r#"{"run":"1-1","time":"2026-11-01T10:00:00Z","caller":"root","sudo_user":"eve","subject":"instance 15/main","event":"begin","plan":[{"summary":"b"}]}"#,
+            "\n",
+            r#"{"run":"1-1","event":"done"}"#,
+            "\n",
+            r#"{"run":"2-1","time":"t","caller":"postgres","sudo_user":null,"subject":"role bob of instance 15/main","event":"begin","plan":[{"summary":"c"}]}"#,
+            "\n",
+            r#"{"run":"3-1","time":"u","caller":"postgres","sudo_user":null,"subject":"s","event":"begin","plan":[]}"#,
+            "\n",
+            r#"{"run":"3-1","event":"failed","failure":{"error":"no","applied":[],"reverted":[]}}"#,
+            "\n",
+            r#"{"run":"4-1","time":"2026-"#,
+        );
+        let runs = runs(text);
+        assert_eq!(
+            runs,
+            [
+                json!({"run": "1-1", "time": "2026-11-01T10:00:00Z", "caller": "root", "sudo_user": "eve",
+                    "subject": "instance 15/main", "plan": [{"summary": "a"}, {"summary": "b"}], "result": "done"}),
+                json!({"run": "2-1", "time": "t", "caller": "postgres", "sudo_user": null,
+                    "subject": "role bob of instance 15/main", "plan": [{"summary": "c"}], "result": "interrupted"}),
+                json!({"run": "3-1", "time": "u", "caller": "postgres", "sudo_user": null,
+                    "subject": "s", "plan": [], "result": "failed",
+                    "failure": {"error": "no", "applied": [], "reverted": []}}),
+            ]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "(\\{\"run\":\"[12]\",\"event\":\"(begin|done|failed)\"(,\"plan\":(3|\\[\\]))?\\}\n|.*\n){0,8}") {
+            runs(&text);
+        }
+    }
+}

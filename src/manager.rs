@@ -1,4 +1,4 @@
-//! Who starts and stops a server: nobody but us (pg_ctl), or systemd. Later Patroni.
+//! Who starts and stops a server: nobody but us (`pg_ctl`), or systemd. Later Patroni.
 //!
 //! Units run `postgres` itself: a running server never depends on pgsocle.
 
@@ -20,7 +20,7 @@ pub enum Manager {
     },
 }
 
-/// How a server is stopped (documentation, pg_ctl).
+/// How a server is stopped (documentation, `pg_ctl`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopMode {
     Fast,
@@ -238,7 +238,7 @@ fn start_log(paths: &InstancePaths) -> Utf8PathBuf {
     directory.join(format!("{}-start.log", paths.qualified_name))
 }
 
-/// Directories below run_prefix do not outlive a reboot.
+/// Directories below `run_prefix` do not outlive a reboot.
 fn directories(paths: &InstancePaths) -> Vec<Step> {
     let mut steps = vec![Step::make_dir(&paths.socket_directory, 0o755)];
     steps.extend(
@@ -249,7 +249,7 @@ fn directories(paths: &InstancePaths) -> Vec<Step> {
     steps
 }
 
-/// pg_ctl makes the server the leader of a session of its own, so that it outlives the caller's.
+/// `pg_ctl` makes the server the leader of a session of its own, so that it outlives the caller's.
 fn pg_ctl_start(start: &Start, options: &str) -> Command {
     let timeout = START_TIMEOUT.as_secs().to_string();
     let mut command = Command::new(start.bindir.join("pg_ctl"))

@@ -236,7 +236,7 @@ impl Short for Membership {
     const KEY: &'static str = "role";
 }
 
-/// How a client connects, for an entry of pg_hba.conf.
+/// How a client connects, for an entry of `pg_hba.conf`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
@@ -261,7 +261,7 @@ impl HostType {
     }
 }
 
-/// The network side of an entry of pg_hba.conf.
+/// The network side of an entry of `pg_hba.conf`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
@@ -276,7 +276,7 @@ pub struct HostConnection {
     pub netmask: Option<String>,
 }
 
-/// Authentication method of an entry of pg_hba.conf (PostgreSQL documentation, 20.1).
+/// Authentication method of an entry of `pg_hba.conf` (PostgreSQL documentation, 20.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(inline)]
@@ -317,7 +317,7 @@ impl HbaMethod {
     }
 }
 
-/// An entry of pg_hba.conf for a role.
+/// An entry of `pg_hba.conf` for a role.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
@@ -413,7 +413,7 @@ pub struct RoleSpec {
     /// Comment on the role; an empty one takes it away.
     #[serde(default)]
     pub comment: Option<String>,
-    /// Entries of pg_hba.conf for the role; those not listed are kept.
+    /// Entries of `pg_hba.conf` for the role; those not listed are kept.
     #[serde(default)]
     #[schemars(extend("x-hidden" = ["cli"]))]
     pub hba_records: Option<Vec<RoleHba>>,
@@ -524,7 +524,7 @@ pub struct DatabaseSpec {
     #[serde(default)]
     #[schemars(extend("x-create-only" = true))]
     pub icu_locale: Option<String>,
-    /// Tablespace; changing it moves the database, with its sessions cut off.
+    /// Tablespace; changing it moves the database, which is refused while sessions use it.
     #[serde(default)]
     pub tablespace: Option<String>,
     /// How many sessions the database may have; -1 for no limit.

@@ -376,8 +376,12 @@ pub enum Fact {
     NoDatabase(String),
     /// The server must read its files again.
     ReloadNeeded,
-    /// Settings, with their configured values, that only a restart brings into effect.
-    RestartNeeded(Vec<(String, String)>),
+    /// Settings that this run changes and only a restart brings into effect: all of them, and those that run
+    /// with another value than the new one.
+    RestartNeeded {
+        changed: Vec<String>,
+        pending: Vec<Pending>,
+    },
     /// The run leaves these waiting for a restart, as the server says.
     PendingRestart(Vec<Pending>),
     /// Where the server will listen once it has been started with the files as this run leaves them.

@@ -7,8 +7,11 @@
 pub mod access;
 pub mod catalog;
 pub mod database;
+pub mod expect;
 pub mod instance;
 pub mod role;
+#[cfg(test)]
+mod samples;
 pub mod site;
 
 use std::time::Duration;
@@ -135,7 +138,7 @@ fn role_job(value: Value, site: &Site, look: &dyn Look) -> Result<Job> {
     within("role", &spec.name.clone(), &place, site, look, |paths| {
         let mut roles = role::Roles::new(vec![spec], paths)?;
         roles.view = true;
-        Ok(Box::new(roles))
+        Ok(vec![Box::new(roles)])
     })
 }
 
@@ -147,11 +150,7 @@ fn database_job(value: Value, site: &Site, look: &dyn Look) -> Result<Job> {
         &place,
         site,
         look,
-        |paths| {
-            let mut databases = database::Databases::new(vec![spec], paths)?;
-            databases.view = true;
-            Ok(Box::new(databases))
-        },
+        |paths| database::stages(vec![spec], paths, true),
     )
 }
 
@@ -162,7 +161,7 @@ fn within(
     place: &Place,
     site: &Site,
     look: &dyn Look,
-    stage: impl FnOnce(InstancePaths) -> Result<Box<dyn AnyStage>>,
+    stages: impl FnOnce(InstancePaths) -> Result<Vec<Box<dyn AnyStage>>>,
 ) -> Result<Job> {
     let mut warnings = Vec::new();
     let found = lookup::find(look, &site.settings, place.instance.as_ref());
@@ -196,7 +195,7 @@ fn within(
         job.stages.push(Box::new(instance::service::Assumed {
             target: target.clone(),
         }));
-        job.stages.push(stage(target.paths.clone())?);
+        job.stages.extend(stages(target.paths.clone())?);
         return Ok(job);
     }
     job.stages.push(Box::new(Service {
@@ -207,7 +206,7 @@ fn within(
         own_roles_only: false,
         start_temporarily: place.start_temporarily,
     }));
-    job.stages.push(stage(target.paths.clone())?);
+    job.stages.extend(stages(target.paths.clone())?);
     job.stages.push(Box::new(Settle {
         target,
         state: instance::desired::State::Present,

@@ -10,8 +10,10 @@ DOCUMENTATION = r"""
 module: database
 short_description: Manages a database of a PostgreSQL instance
 description:
-  - Manages a database of a PostgreSQL instance.
-  - Runs the C(pgsocle) executable on the target, which plans, reports and applies.
+  - 'Manages a database of a PostgreSQL instance.'
+  - 'Creates, alters and drops a database, with its schemas, extensions and settings.'
+  - 'What is left out is left as it is.'
+  - 'Runs the C(pgsocle) executable on the target, which plans, reports and applies.'
 version_added: 0.1.0
 author:
   - the pgsocle contributors (!UNKNOWN)
@@ -20,151 +22,173 @@ extends_documentation_fragment:
   - socle.postgresql._attributes.changes
 options:
   instance:
-    description: 'Instance, as V(name) or V(version/name).'
+    description:
+      - 'The instance, as V(name) or V(version/name); may be left out when there is only one.'
     type: str
-    required: true
-  name:
-    description: 'Name, unique within one major version.'
-    type: str
-    required: true
-  force_drop:
-    description: 'Drop even with sessions connected (DROP DATABASE … WITH (FORCE)).'
+  start_temporarily:
+    description:
+      - 'Start a stopped instance for the time of this run (without TCP listener), and stop it again.'
+      - 'Without it, a stopped instance is refused.'
     type: bool
+    default: false
+  max_impact:
+    description:
+      - 'Refuse the whole plan when a change has a greater impact than this.'
+    type: str
+    choices: [none, reload, restart, rewrite, destructive]
+  name:
+    description:
+      - 'Name of the database.'
+    type: str
+    required: true
   state:
-    description: 'Wanted state.'
+    description:
+      - 'Whether the database is to be there.'
     type: str
     choices: [present, absent]
     default: present
+  force_drop:
+    description:
+      - 'With O(state=absent): end the sessions that use it (DROP DATABASE … WITH (FORCE)).'
+    type: bool
+    default: false
   owner:
-    description: 'Owner.'
+    description:
+      - 'Owner of the database.'
     type: str
+  encoding:
+    description:
+      - 'Encoding of the database, as V(UTF8).'
+      - 'Chosen at creation; refused when it would change.'
+    type: str
+  locale:
+    description:
+      - 'Locale of the database; it is made from template0 when this differs from template1''s.'
+      - 'Chosen at creation; refused when it would change.'
+    type: str
+  locale_provider:
+    description:
+      - 'Provider of the locale (C(icu) from PostgreSQL 15 on, C(builtin) from 17 on).'
+      - 'Chosen at creation; refused when it would change.'
+    type: str
+    choices: [libc, icu, builtin]
+  icu_locale:
+    description:
+      - 'Locale of the ICU provider, as V(de-DE-x-icu) or V(en-US).'
+      - 'Chosen at creation; refused when it would change.'
+    type: str
+  tablespace:
+    description:
+      - 'Tablespace; changing it moves the database, which is refused while sessions use it.'
+    type: str
+  connection_limit:
+    description:
+      - 'How many sessions the database may have; -1 for no limit.'
+    type: int
   settings:
-    description: 'Configuration parameters; V(null) removes one, all others stay.'
+    description:
+      - 'Parameters set for sessions of the database (ALTER DATABASE … SET); null takes one away, those not listed are kept.'
     type: dict
+  settings_purge:
+    description:
+      - 'Makes O(settings) exact: those not listed are taken away.'
+    type: bool
+    default: false
+  comment:
+    description:
+      - 'Comment on the database; an empty one takes it away.'
+    type: str
   schemas:
-    description: 'Schemas to add/alter/drop.'
+    description:
+      - 'Schemas; those not listed are kept.'
     type: list
     elements: dict
     suboptions:
       name:
-        description: 'Name, unique within one major version.'
+        description:
+          - 'Name of the schema.'
         type: str
         required: true
       state:
-        description: 'Wanted state.'
+        description:
+          - 'Whether the schema is to be there; it is dropped only when nothing is in it, unless O(schemas[].cascade) is set.'
         type: str
         choices: [present, absent]
         default: present
       owner:
-        description: 'Owner.'
+        description:
+          - 'Owner of the schema; at creation the owner of the database unless given.'
         type: str
+      cascade:
+        description:
+          - 'With O(schemas[].state=absent): drop what is in it and what depends on it too.'
+        type: bool
+        default: false
   extensions:
-    description: 'Extensions to add/alter/drop.'
+    description:
+      - 'Extensions; those not listed are kept.'
     type: list
     elements: dict
     suboptions:
       name:
-        description: 'Name, unique within one major version.'
+        description:
+          - 'Name of the extension.'
         type: str
         required: true
       schema:
-        description: 'Schema of the extension.'
+        description:
+          - 'Schema of its objects.'
         type: str
       version:
-        description: 'Major version.'
+        description:
+          - 'Version; at creation the default one unless given.'
         type: str
       state:
-        description: 'Wanted state.'
+        description:
+          - 'Whether the extension is to be there; it is dropped only when nothing depends on it, unless O(extensions[].cascade) is set.'
         type: str
         choices: [present, absent]
         default: present
-  locale:
-    description: 'Cluster locale given to initdb.'
-    type: str
+      cascade:
+        description:
+          - 'With O(extensions[].state=absent): drop what depends on it too.'
+        type: bool
+        default: false
   publications:
-    description: 'Names of publications to follow.'
+    description:
+      - 'Logical publications; not supported in this version.'
     type: list
-    elements: dict
-    suboptions:
-      name:
-        description: 'Name, unique within one major version.'
-        type: str
-        required: true
-      state:
-        description: 'Wanted state.'
-        type: str
-        choices: [present, absent]
-        default: present
+    elements: raw
   subscriptions:
-    description: 'Logical subscriptions.'
+    description:
+      - 'Logical subscriptions; not supported in this version.'
     type: list
-    elements: dict
-    suboptions:
-      name:
-        description: 'Name, unique within one major version.'
-        type: str
-        required: true
-      connection:
-        description: 'How to reach the publisher (never altered after creation).'
-        type: dict
-        required: true
-        suboptions:
-          conninfo:
-            description: 'libpq string without password.'
-            type: str
-            required: true
-          password:
-            description: 'Replication password, added to the connection string.'
-            type: str
-      publications:
-        description: 'Names of publications to follow.'
-        type: list
-        elements: str
-        required: true
-      enabled:
-        description: 'Whether the subscription runs.'
-        type: bool
-      state:
-        description: 'Wanted state.'
-        type: str
-        choices: [present, absent]
-        default: present
+    elements: raw
   clone:
-    description: 'Copy another database into this one at creation (pg_dump piped to pg_restore).'
-    type: dict
-    suboptions:
-      dsn:
-        description: 'Source database as a libpq URI.'
-        type: str
-        required: true
-      schema_only:
-        description: 'Copy definitions only.'
-        type: bool
-  tablespace:
-    description: 'Tablespace.'
-    type: str
-  encoding:
-    description: 'Character set encoding.'
-    type: str
-  connection_limit:
-    description: 'Maximum sessions; V(-1) for no limit.'
-    type: int
-  comment:
-    description: 'Comment; an empty one removes it.'
-    type: str
-  cascade:
-    description: 'Drops what depends on a dropped schema or extension too.'
-    type: bool
+    description:
+      - 'Copy another database into this one; not supported in this version.'
+    type: raw
 """
 
 EXAMPLES = r"""
-- name: A database with its owner and an extension
+- name: A database with its owner, a schema and an extension
   socle.postgresql.database:
     instance: main
     name: shop
     owner: bob
+    schemas:
+      - name: app
+        owner: bob
     extensions:
       - name: pg_trgm
+        schema: app
+
+- name: The database, gone although sessions use it
+  socle.postgresql.database:
+    instance: main
+    name: shop
+    state: absent
+    force_drop: true
 """
 
 RETURN = r"""
@@ -179,9 +203,25 @@ plan:
   returned: always
   type: list
   elements: dict
+  contains:
+    action:
+      description: What is done to the object.
+      returned: always
+      type: str
+      sample: create
+    object:
+      description: The object.
+      returned: always
+      type: str
+      sample: role bob
+    impact:
+      description: How much it disturbs those who use the instance, from V(none) over V(reload), V(restart) and V(rewrite) to V(destructive).
+      returned: always
+      type: str
+      sample: none
   sample: [{"action": "create", "object": "role bob", "impact": "none"}]
 change_state:
-  description: What became of the object.
+  description: What became of the object, V(created), V(changed) or V(dropped).
   returned: when something changed
   type: str
   sample: created
@@ -195,15 +235,35 @@ undetermined:
   returned: always
   type: list
   elements: str
+  sample: []
 pending_restart:
   description: Whether a setting waits for a restart of the server.
   returned: when the server runs
   type: bool
   sample: false
+pending_restart_settings:
+  description: The settings that wait for a restart of the server.
+  returned: when the server runs
+  type: list
+  elements: dict
+  sample: [{"name": "shared_buffers", "running": "128MB", "configured": "1GB"}]
 database:
-  description: The object as it is now, or would be; without secrets.
+  description: The database as it is now, or would be.
   returned: always
   type: dict
+  sample:
+    name: shop
+    owner: bob
+    encoding: UTF8
+    locale: C.UTF-8
+    locale_provider: libc
+    icu_locale: null
+    tablespace: pg_default
+    connection_limit: -1
+    settings: {"work_mem": "8MB"}
+    schemas: [{"name": "app", "owner": "bob"}]
+    extensions: [{"name": "pg_trgm", "schema": "app", "version": "1.6"}]
+    comment: null
 executable:
   description: The executable that did the work, with its path, version and sha256.
   returned: success
@@ -214,19 +274,30 @@ executable:
 from ansible_collections.socle.postgresql.plugins.module_utils._binary import run
 
 ARGUMENT_SPEC = {
-    "instance": {"type": "str", "required": True},
+    "instance": {"type": "str"},
+    "start_temporarily": {"type": "bool", "default": False},
+    "max_impact": {"type": "str", "choices": ["none", "reload", "restart", "rewrite", "destructive"]},
     "name": {"type": "str", "required": True},
-    "force_drop": {"type": "bool"},
-    "state": {"choices": ["present", "absent"], "default": "present", "type": "str"},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "force_drop": {"type": "bool", "default": False},
     "owner": {"type": "str"},
-    "settings": {"type": "dict", "required": False},
+    "encoding": {"type": "str"},
+    "locale": {"type": "str"},
+    "locale_provider": {"type": "str", "choices": ["libc", "icu", "builtin"]},
+    "icu_locale": {"type": "str"},
+    "tablespace": {"type": "str"},
+    "connection_limit": {"type": "int"},
+    "settings": {"type": "dict"},
+    "settings_purge": {"type": "bool", "default": False},
+    "comment": {"type": "str"},
     "schemas": {
         "type": "list",
         "elements": "dict",
         "options": {
             "name": {"type": "str", "required": True},
-            "state": {"choices": ["present", "absent"], "default": "present", "type": "str"},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "owner": {"type": "str"},
+            "cascade": {"type": "bool", "default": False},
         },
     },
     "extensions": {
@@ -236,48 +307,13 @@ ARGUMENT_SPEC = {
             "name": {"type": "str", "required": True},
             "schema": {"type": "str"},
             "version": {"type": "str"},
-            "state": {"choices": ["present", "absent"], "default": "present", "type": "str"},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "cascade": {"type": "bool", "default": False},
         },
     },
-    "locale": {"type": "str"},
-    "publications": {
-        "type": "list",
-        "elements": "dict",
-        "options": {
-            "name": {"type": "str", "required": True},
-            "state": {"choices": ["present", "absent"], "default": "present", "type": "str"},
-        },
-    },
-    "subscriptions": {
-        "type": "list",
-        "elements": "dict",
-        "options": {
-            "name": {"type": "str", "required": True},
-            "connection": {
-                "type": "dict",
-                "options": {
-                    "conninfo": {"type": "str", "required": True},
-                    "password": {"type": "str", "no_log": True},
-                },
-                "required": True,
-            },
-            "publications": {"type": "list", "elements": "str", "required": True},
-            "enabled": {"type": "bool"},
-            "state": {"choices": ["present", "absent"], "default": "present", "type": "str"},
-        },
-    },
-    "clone": {
-        "type": "dict",
-        "options": {
-            "dsn": {"type": "str", "required": True},
-            "schema_only": {"type": "bool"},
-        },
-    },
-    "tablespace": {"type": "str"},
-    "encoding": {"type": "str"},
-    "connection_limit": {"type": "int"},
-    "comment": {"type": "str"},
-    "cascade": {"type": "bool"},
+    "publications": {"type": "list", "elements": "raw", "no_log": True},
+    "subscriptions": {"type": "list", "elements": "raw", "no_log": True},
+    "clone": {"type": "raw", "no_log": True},
 }
 
 

@@ -10,8 +10,8 @@ DOCUMENTATION = r"""
 module: database_info
 short_description: Describes databases of a PostgreSQL instance
 description:
-  - Describes databases of a PostgreSQL instance.
-  - Runs the C(pgsocle) executable on the target, which plans, reports and applies.
+  - 'Describes databases of a PostgreSQL instance.'
+  - 'Runs the C(pgsocle) executable on the target, which only reads.'
 version_added: 0.1.0
 author:
   - the pgsocle contributors (!UNKNOWN)
@@ -20,16 +20,22 @@ extends_documentation_fragment:
   - socle.postgresql._attributes.info
 options:
   instance:
-    description: 'Instance, as V(name) or V(version/name).'
+    description:
+      - 'The instance, as V(name) or V(version/name); may be left out when there is only one.'
     type: str
-    required: true
   name:
-    description: 'Name, unique within one major version.'
+    description:
+      - 'Name of the database; all that accept connections when it is left out.'
     type: str
 """
 
 EXAMPLES = r"""
-- name: One database of an instance
+- name: All databases of an instance
+  socle.postgresql.database_info:
+    instance: main
+  register: found
+
+- name: One of them
   socle.postgresql.database_info:
     instance: main
     name: shop
@@ -38,20 +44,31 @@ EXAMPLES = r"""
 
 RETURN = r"""
 databases:
-  description: What was found; empty when there is nothing.
+  description: The databases that were found; empty when there is none. Sizes are in bytes.
   returned: always
   type: list
   elements: dict
+  sample:
+    - name: shop
+      owner: bob
+      encoding: UTF8
+      collation: C.UTF-8
+      ctype: C.UTF-8
+      acls: []
+      size: 7930339
+      description: null
+      tablespace: {"name": "pg_default", "location": "", "size": 38294807}
 executable:
   description: The executable that did the work, with its path, version and sha256.
   returned: success
   type: dict
+  sample: {"path": "/usr/bin/pgsocle", "version": "0.1.0", "sha256": "9f86d0…"}
 """
 
 from ansible_collections.socle.postgresql.plugins.module_utils._binary import run
 
 ARGUMENT_SPEC = {
-    "instance": {"type": "str", "required": True},
+    "instance": {"type": "str"},
     "name": {"type": "str"},
 }
 

@@ -10,8 +10,8 @@ DOCUMENTATION = r"""
 module: dsn_info
 short_description: Tells how to connect to a PostgreSQL instance
 description:
-  - Tells how to connect to a PostgreSQL instance.
-  - Runs the C(pgsocle) executable on the target, which plans, reports and applies.
+  - 'Tells how to connect to a PostgreSQL instance.'
+  - 'Runs the C(pgsocle) executable on the target, which only reads.'
 version_added: 0.1.0
 author:
   - the pgsocle contributors (!UNKNOWN)
@@ -20,11 +20,13 @@ extends_documentation_fragment:
   - socle.postgresql._attributes.info
 options:
   name:
-    description: 'Name, unique within one major version.'
+    description:
+      - 'Name of the instance, or C(version/name).'
     type: str
     required: true
   version:
-    description: 'Major version.'
+    description:
+      - 'Major version, where a name exists in several.'
     type: str
 """
 
@@ -32,18 +34,33 @@ EXAMPLES = r"""
 - name: How to connect
   socle.postgresql.dsn_info:
     name: main
-  register: dsn
+  register: main
+
+- name: A query
+  ansible.builtin.command:
+    argv: [psql, --no-psqlrc, --command, SELECT version()]
+  environment: "{{ main.dsn }}"
+  changed_when: false
 """
 
 RETURN = r"""
 dsn:
-  description: libpq variables.
+  description: The variables that libpq clients read, and the directory of the programs of this major as E(PATH). No password is among them. They are also returned beside it, each under its own name.
   returned: always
   type: dict
+  sample:
+    PATH: /usr/lib/postgresql/15/bin
+    PGDATA: /srv/pgsocle/srv/pgsql/15/main/data
+    PGHOST: /run/pgsocle/postgresql
+    PGPORT: "5433"
+    PGUSER: postgres
+    PSQLRC: /srv/pgsocle/srv/pgsql/15/main/data/.psqlrc
+    PSQL_HISTORY: /srv/pgsocle/srv/pgsql/15/main/data/.psql_history
 executable:
   description: The executable that did the work, with its path, version and sha256.
   returned: success
   type: dict
+  sample: {"path": "/usr/bin/pgsocle", "version": "0.1.0", "sha256": "9f86d0…"}
 """
 
 from ansible_collections.socle.postgresql.plugins.module_utils._binary import run

@@ -10,8 +10,10 @@ DOCUMENTATION = r"""
 module: instance
 short_description: Manages a PostgreSQL instance with its roles and databases
 description:
-  - Manages a PostgreSQL instance with its roles and databases.
-  - Runs the C(pgsocle) executable on the target, which plans, reports and applies.
+  - 'Manages a PostgreSQL instance with its roles and databases.'
+  - 'Creates, configures, starts, stops and removes an instance, and converges the roles and databases given with it in the same run.'
+  - 'What is left out is left as it is.'
+  - 'Runs the C(pgsocle) executable on the target, which plans, reports and applies.'
 version_added: 0.1.0
 author:
   - the pgsocle contributors (!UNKNOWN)
@@ -20,491 +22,455 @@ extends_documentation_fragment:
   - socle.postgresql._attributes.changes
 options:
   name:
-    description: 'Name, unique within one major version.'
+    description:
+      - 'Name, unique within one major version: letters, digits and underscores.'
     type: str
     required: true
   version:
-    description: 'Major version.'
+    description:
+      - 'Major version; the site''s C(postgresql.default_version) or the highest one installed unless given.'
+      - 'Chosen at creation; refused when it would change.'
     type: str
-    choices: ["18", "17", "16", "15", "14"]
-  standby:
-    description: 'Makes (or describes) a streaming standby.'
-    type: dict
-    suboptions:
-      primary_conninfo:
-        description: 'libpq connection string of the primary.'
-        type: str
-        required: true
-      password:
-        description: 'Replication password, added to the connection string.'
-        type: str
-      status:
-        description: '"demoted" keeps it a standby, "promoted" promotes it on apply.'
-        type: str
-        choices: [demoted, promoted]
-      slot:
-        description: 'Name of a slot that already exists on the primary.'
-        type: str
+  state:
+    description:
+      - 'Wanted run state.'
+    type: str
+    choices: [started, stopped, absent, present, restarted, reloaded]
+    default: started
+  create:
+    description:
+      - 'Whether a missing instance is made; if not, it must exist.'
+    type: bool
+    default: true
+  recreate:
+    description:
+      - 'Make the instance anew although traces say that it existed (its data directory may just not be mounted).'
+    type: bool
+    default: false
   port:
-    description: 'TCP port.'
+    description:
+      - 'TCP port; at creation the one of the site''s template, else 5432.'
     type: int
   settings:
-    description: 'Configuration parameters; V(null) removes one, all others stay.'
+    description:
+      - 'Parameters of postgresql.conf; null takes one away, those not listed are kept.'
+      - 'C(shared_buffers) and C(effective_cache_size) may be a share of the memory, as V(25%).'
     type: dict
+  settings_purge:
+    description:
+      - 'Makes O(settings) exact: what is neither listed, nor from initdb, the site''s template or a component, is taken away.'
+    type: bool
+    default: false
   data_checksums:
-    description: 'Turn page checksums on/off.'
+    description:
+      - 'Page checksums; at creation as in the site settings unless given.'
+      - 'Chosen at creation; refused when it would change.'
     type: bool
   locale:
-    description: 'Cluster locale given to initdb.'
+    description:
+      - 'Locale of the cluster; at creation that of the site settings unless given.'
+      - 'Chosen at creation; refused when it would change.'
+    type: str
+  locale_provider:
+    description:
+      - 'Provider of the locale (C(icu) from PostgreSQL 15 on, C(builtin) from 17 on).'
+      - 'Chosen at creation; refused when it would change.'
+    type: str
+    choices: [libc, icu, builtin]
+  icu_locale:
+    description:
+      - 'Locale of the ICU provider, as V(en-US).'
+      - 'Chosen at creation; refused when it would change.'
     type: str
   encoding:
-    description: 'Character set encoding.'
+    description:
+      - 'Encoding of the cluster; at creation that of the site settings unless given.'
+      - 'Chosen at creation; refused when it would change.'
     type: str
   auth:
-    description: 'Per-instance override of the authentication methods written in pg_hba.conf at creation.'
+    description:
+      - 'Authentication methods written to C(pg_hba.conf) at creation.'
+      - 'Chosen at creation; refused when it would change.'
     type: dict
     suboptions:
       local:
-        description: 'Method for local sockets.'
+        description:
+          - 'Method for local sockets.'
+          - 'Chosen at creation; refused when it would change.'
         type: str
-        choices: [trust, reject, md5, password, "scram-sha-256", sspi, ident, pam, ldap, radius, peer]
+        choices: [trust, reject, md5, password, scram-sha-256, sspi, ident, pam, ldap, radius, peer, gss, cert]
       host:
-        description: 'Method for TCP from localhost.'
+        description:
+          - 'Method for TCP from this host.'
+          - 'Chosen at creation; refused when it would change.'
         type: str
-        choices: [trust, reject, md5, password, "scram-sha-256", sspi, ident, pam, ldap, radius, gss]
+        choices: [trust, reject, md5, password, scram-sha-256, sspi, ident, pam, ldap, radius, peer, gss, cert]
       hostssl:
-        description: 'Method for TLS connections (used only if the pg_hba template has it.'
+        description:
+          - 'Method for TLS connections, where the site''s template has a line for them.'
+          - 'Chosen at creation; refused when it would change.'
         type: str
-        choices: [trust, reject, md5, password, "scram-sha-256", sspi, ident, pam, ldap, radius, gss, cert]
+        choices: [trust, reject, md5, password, scram-sha-256, sspi, ident, pam, ldap, radius, peer, gss, cert]
   surole_password:
-    description: 'Password of the superuser role (initdb pwfile).'
+    description:
+      - 'Password of the superuser role.'
+      - 'Never required: the tool comes in by peer authentication.'
     type: str
   replrole_password:
-    description: 'Password of the replication role (postgresql.replrole).'
+    description:
+      - 'Password of the replication role (C(postgresql.replrole) of the site settings).'
     type: str
-  state:
-    description: 'Wanted state.'
+  restart_policy:
+    description:
+      - 'What is done about settings that only a restart brings into effect.'
     type: str
-    choices: [present, started, stopped, restarted, reloaded, absent]
-    default: started
-  databases:
-    description: 'Databases to apply with the instance.'
-    type: list
-    elements: dict
-    suboptions:
-      name:
-        description: 'Name, unique within one major version.'
-        type: str
-        required: true
-      force_drop:
-        description: 'Drop even with sessions connected (DROP DATABASE … WITH (FORCE)).'
-        type: bool
-      state:
-        description: 'Wanted state.'
-        type: str
-        choices: [present, absent]
-        default: present
-      owner:
-        description: 'Owner.'
-        type: str
-      settings:
-        description: 'Configuration parameters; V(null) removes one, all others stay.'
-        type: dict
-      schemas:
-        description: 'Schemas to add/alter/drop.'
-        type: list
-        elements: dict
-        suboptions:
-          name:
-            description: 'Name, unique within one major version.'
-            type: str
-            required: true
-          state:
-            description: 'Wanted state.'
-            type: str
-            choices: [present, absent]
-            default: present
-          owner:
-            description: 'Owner.'
-            type: str
-      extensions:
-        description: 'Extensions to add/alter/drop.'
-        type: list
-        elements: dict
-        suboptions:
-          name:
-            description: 'Name, unique within one major version.'
-            type: str
-            required: true
-          schema:
-            description: 'Schema of the extension.'
-            type: str
-          version:
-            description: 'Major version.'
-            type: str
-          state:
-            description: 'Wanted state.'
-            type: str
-            choices: [present, absent]
-            default: present
-      locale:
-        description: 'Cluster locale given to initdb.'
-        type: str
-      publications:
-        description: 'Names of publications to follow.'
-        type: list
-        elements: dict
-        suboptions:
-          name:
-            description: 'Name, unique within one major version.'
-            type: str
-            required: true
-          state:
-            description: 'Wanted state.'
-            type: str
-            choices: [present, absent]
-            default: present
-      subscriptions:
-        description: 'Logical subscriptions.'
-        type: list
-        elements: dict
-        suboptions:
-          name:
-            description: 'Name, unique within one major version.'
-            type: str
-            required: true
-          connection:
-            description: 'How to reach the publisher (never altered after creation).'
-            type: dict
-            required: true
-            suboptions:
-              conninfo:
-                description: 'libpq string without password.'
-                type: str
-                required: true
-              password:
-                description: 'Replication password, added to the connection string.'
-                type: str
-          publications:
-            description: 'Names of publications to follow.'
-            type: list
-            elements: str
-            required: true
-          enabled:
-            description: 'Whether the subscription runs.'
-            type: bool
-          state:
-            description: 'Wanted state.'
-            type: str
-            choices: [present, absent]
-            default: present
-      clone:
-        description: 'Copy another database into this one at creation (pg_dump piped to pg_restore).'
-        type: dict
-        suboptions:
-          dsn:
-            description: 'Source database as a libpq URI.'
-            type: str
-            required: true
-          schema_only:
-            description: 'Copy definitions only.'
-            type: bool
-      tablespace:
-        description: 'Tablespace.'
-        type: str
-      encoding:
-        description: 'Character set encoding.'
-        type: str
-      connection_limit:
-        description: 'Maximum sessions; V(-1) for no limit.'
-        type: int
-      comment:
-        description: 'Comment; an empty one removes it.'
-        type: str
-      cascade:
-        description: 'Drops what depends on a dropped schema or extension too.'
-        type: bool
+    choices: [never, when_required]
+  restart_on_changes:
+    description:
+      - 'Restart when settings need it: true is O(restart_policy=when_required).'
+    type: bool
   roles:
-    description: 'Roles to apply with the instance.'
+    description:
+      - 'Roles to converge with the instance; those not listed are kept.'
     type: list
     elements: dict
     suboptions:
       name:
-        description: 'Name, unique within one major version.'
+        description:
+          - 'Name of the role.'
         type: str
         required: true
       state:
-        description: 'Wanted state.'
+        description:
+          - 'Whether the role is to be there.'
         type: str
         choices: [present, absent]
         default: present
       password:
-        description: 'Replication password, added to the connection string.'
+        description:
+          - 'Password in clear; it is compared with what the server has stored, and set only when it differs.'
         type: str
       encrypted_password:
-        description: 'Already hashed password.'
+        description:
+          - 'Password already hashed (SCRAM-SHA-256 or MD5), stored as it is.'
         type: str
+      update_password:
+        description:
+          - 'Whether a password of an existing role is compared and set, or only given at creation.'
+        type: str
+        choices: [always, on_create]
+        default: always
       drop_owned:
-        description: 'Drop everything the role owns, its databases included.'
+        description:
+          - 'With O(roles[].state=absent): drop everything that the role owns, its databases included.'
         type: bool
+        default: false
       reassign_owned:
-        description: 'Role that inherits the objects.'
+        description:
+          - 'With O(roles[].state=absent): give everything that the role owns to this role.'
         type: str
       inherit:
-        description: 'INHERIT attribute.'
+        description:
+          - 'Inherit the privileges of the roles it is a member of (INHERIT).'
         type: bool
       login:
-        description: 'LOGIN attribute.'
+        description:
+          - 'May log in (LOGIN).'
         type: bool
       superuser:
-        description: 'SUPERUSER attribute.'
+        description:
+          - 'Is a superuser (SUPERUSER).'
         type: bool
       createdb:
-        description: 'CREATEDB attribute.'
+        description:
+          - 'May create databases (CREATEDB).'
         type: bool
       createrole:
-        description: 'CREATEROLE attribute.'
+        description:
+          - 'May create roles (CREATEROLE).'
         type: bool
       replication:
-        description: 'TLS client identity of the replication role.'
+        description:
+          - 'May start replication (REPLICATION).'
+        type: bool
+      bypassrls:
+        description:
+          - 'Bypasses row-level security (BYPASSRLS).'
         type: bool
       connection_limit:
-        description: 'Maximum sessions; V(-1) for no limit.'
+        description:
+          - 'How many sessions the role may have; -1 for no limit.'
         type: int
       valid_until:
-        description: 'Password expiry.'
+        description:
+          - 'When the password ends to be valid, as a date and time; C(infinity) for never.'
         type: str
       memberships:
-        description: 'Roles to be a member of.'
+        description:
+          - 'Roles that the role is a member of; those not listed are kept.'
         type: list
         elements: dict
         suboptions:
           role:
-            description: 'Group role.'
+            description:
+              - 'The group role.'
             type: str
             required: true
           state:
-            description: 'Wanted state.'
+            description:
+              - 'Whether the role is to be a member.'
             type: str
             choices: [present, absent]
             default: present
+      memberships_purge:
+        description:
+          - 'Makes O(roles[].memberships) exact: those not listed are revoked.'
+        type: bool
+        default: false
+      settings:
+        description:
+          - 'Parameters set for the role''s sessions (ALTER ROLE … SET); null takes one away, those not listed are kept.'
+        type: dict
+      settings_purge:
+        description:
+          - 'Makes O(roles[].settings) exact: those not listed are taken away.'
+        type: bool
+        default: false
+      comment:
+        description:
+          - 'Comment on the role; an empty one takes it away.'
+        type: str
       hba_records:
-        description: 'pg_hba entries for this role.'
+        description:
+          - 'Entries of C(pg_hba.conf) for the role; those not listed are kept.'
         type: list
         elements: dict
         suboptions:
           connection:
-            description: 'How to reach the publisher (never altered after creation).'
+            description:
+              - 'Network side of the entry; left out, the entry is for local sockets.'
             type: dict
             suboptions:
               type:
-                description: 'Connection type.'
+                description:
+                  - 'Connection type.'
                 type: str
                 choices: [host, hostssl, hostnossl, hostgssenc, hostnogssenc]
+                default: host
               address:
-                description: 'Client host name, address or range.'
+                description:
+                  - 'Client host name, address or range.'
                 type: str
                 required: true
               netmask:
-                description: 'Client netmask.'
+                description:
+                  - 'Client network mask, where the address has no length of its own.'
                 type: str
           database:
-            description: 'Comma-separated database names.'
+            description:
+              - 'Database names, separated by commas.'
             type: str
+            default: all
           method:
-            description: 'Authentication method.'
+            description:
+              - 'Authentication method.'
             type: str
             required: true
-            choices: [trust, reject, md5, password, "scram-sha-256", sspi, ident, pam, ldap, radius, peer, gss, cert]
+            choices: [trust, reject, md5, password, scram-sha-256, sspi, ident, pam, ldap, radius, peer, gss, cert]
           state:
-            description: 'Wanted state.'
+            description:
+              - 'Whether the entry is to be there.'
             type: str
             choices: [present, absent]
             default: present
       pgpass:
-        description: 'Keep an entry for the role in the password file (field exists only when postgresql.auth.passfile is set).'
+        description:
+          - 'Keep an entry with the role''s password in the password file of the site (C(postgresql.auth.passfile)), or remove it.'
         type: bool
-      settings:
-        description: 'Configuration parameters; V(null) removes one, all others stay.'
-        type: dict
-      comment:
-        description: 'Comment; an empty one removes it.'
-        type: str
-      update_password:
-        description: 'Whether a password that differs is set always, or only when the role is created.'
-        type: str
-        choices: [always, on_create]
-      bypassrls:
-        description: 'BYPASSRLS attribute'
-        type: bool
-  replication_slots:
-    description: 'Physical slots to create or drop.'
+  databases:
+    description:
+      - 'Databases to converge with the instance; those not listed are kept.'
     type: list
     elements: dict
     suboptions:
       name:
-        description: 'Name, unique within one major version.'
+        description:
+          - 'Name of the database.'
         type: str
         required: true
       state:
-        description: 'Wanted state.'
+        description:
+          - 'Whether the database is to be there.'
         type: str
         choices: [present, absent]
         default: present
-  restart_on_changes:
-    description: 'Answer given to the "restart now?" question when not interactive.'
-    type: bool
-  temboard:
-    description: 'temBoard agent of the instance (only when enabled in site settings).'
-    type: dict
-    suboptions:
-      port:
-        description: 'TCP port.'
+      force_drop:
+        description:
+          - 'With O(databases[].state=absent): end the sessions that use it (DROP DATABASE … WITH (FORCE)).'
+        type: bool
+        default: false
+      owner:
+        description:
+          - 'Owner of the database.'
+        type: str
+      encoding:
+        description:
+          - 'Encoding of the database, as V(UTF8).'
+          - 'Chosen at creation; refused when it would change.'
+        type: str
+      locale:
+        description:
+          - 'Locale of the database; it is made from template0 when this differs from template1''s.'
+          - 'Chosen at creation; refused when it would change.'
+        type: str
+      locale_provider:
+        description:
+          - 'Provider of the locale (C(icu) from PostgreSQL 15 on, C(builtin) from 17 on).'
+          - 'Chosen at creation; refused when it would change.'
+        type: str
+        choices: [libc, icu, builtin]
+      icu_locale:
+        description:
+          - 'Locale of the ICU provider, as V(de-DE-x-icu) or V(en-US).'
+          - 'Chosen at creation; refused when it would change.'
+        type: str
+      tablespace:
+        description:
+          - 'Tablespace; changing it moves the database, which is refused while sessions use it.'
+        type: str
+      connection_limit:
+        description:
+          - 'How many sessions the database may have; -1 for no limit.'
         type: int
-      password:
-        description: 'Replication password, added to the connection string.'
-        type: str
-  powa:
-    description: 'PoWA set-up of the instance (only when enabled).'
-    type: dict
-    suboptions:
-      password:
-        description: 'Replication password, added to the connection string.'
-        type: str
-  prometheus:
-    description: 'postgres_exporter of the instance (only when enabled).'
-    type: dict
-    suboptions:
-      port:
-        description: 'TCP port.'
-        type: int
-      password:
-        description: 'Replication password, added to the connection string.'
-        type: str
-  patroni:
-    description: 'Makes the instance a member of a Patroni cluster (only when enabled).'
-    type: dict
-    suboptions:
-      cluster:
-        description: 'Scope of the Patroni cluster.'
-        type: str
-        required: true
-      node:
-        description: 'Member name (default: the host"s FQDN).'
-        type: str
-      restapi:
-        description: 'REST API of the member.'
+      settings:
+        description:
+          - 'Parameters set for sessions of the database (ALTER DATABASE … SET); null takes one away, those not listed are kept.'
         type: dict
+      settings_purge:
+        description:
+          - 'Makes O(databases[].settings) exact: those not listed are taken away.'
+        type: bool
+        default: false
+      comment:
+        description:
+          - 'Comment on the database; an empty one takes it away.'
+        type: str
+      schemas:
+        description:
+          - 'Schemas; those not listed are kept.'
+        type: list
+        elements: dict
         suboptions:
-          connect_address:
-            description: 'host:port other members use.'
-            type: str
-          listen:
-            description: 'host:port to listen on.'
-            type: str
-          authentication:
-            description: 'Basic authentication.'
-            type: dict
-            suboptions:
-              username:
-                description: 'User.'
-                type: str
-                required: true
-              password:
-                description: 'Replication password, added to the connection string.'
-                type: str
-                required: true
-      postgresql:
-        description: 'How other members reach this one.'
-        type: dict
-        suboptions:
-          connect_host:
-            description: 'Host other members use for PostgreSQL.'
-            type: str
-          replication:
-            description: 'TLS client identity of the replication role.'
-            type: dict
-            suboptions:
-              ssl:
-                description: 'Client certificate.'
-                type: dict
-                suboptions:
-                  cert:
-                    description: 'Certificate file.'
-                    type: str
-                    required: true
-                  key:
-                    description: 'Key file.'
-                    type: str
-                    required: true
-                  password:
-                    description: 'Replication password, added to the connection string.'
-                    type: str
-          rewind:
-            description: 'TLS client identity of the rewind role.'
-            type: dict
-            suboptions:
-              ssl:
-                description: 'Client certificate.'
-                type: dict
-                suboptions:
-                  cert:
-                    description: 'Certificate file.'
-                    type: str
-                    required: true
-                  key:
-                    description: 'Key file.'
-                    type: str
-                    required: true
-                  password:
-                    description: 'Replication password, added to the connection string.'
-                    type: str
-      etcd:
-        description: 'Credentials for etcd.'
-        type: dict
-        suboptions:
-          username:
-            description: 'User.'
+          name:
+            description:
+              - 'Name of the schema.'
             type: str
             required: true
-          password:
-            description: 'Replication password, added to the connection string.'
+          state:
+            description:
+              - 'Whether the schema is to be there; it is dropped only when nothing is in it, unless O(databases[].schemas[].cascade) is
+                set.'
+            type: str
+            choices: [present, absent]
+            default: present
+          owner:
+            description:
+              - 'Owner of the schema; at creation the owner of the database unless given.'
+            type: str
+          cascade:
+            description:
+              - 'With O(databases[].schemas[].state=absent): drop what is in it and what depends on it too.'
+            type: bool
+            default: false
+      extensions:
+        description:
+          - 'Extensions; those not listed are kept.'
+        type: list
+        elements: dict
+        suboptions:
+          name:
+            description:
+              - 'Name of the extension.'
             type: str
             required: true
-  pgbackrest:
-    description: 'Binds the instance to a pgBackRest stanza (only when enabled).'
-    type: dict
-    suboptions:
-      stanza:
-        description: 'Stanza name.'
-        type: str
-        required: true
-      password:
-        description: 'Replication password, added to the connection string.'
-        type: str
-  create:
-    description: 'Whether the instance may be created.'
+          schema:
+            description:
+              - 'Schema of its objects.'
+            type: str
+          version:
+            description:
+              - 'Version; at creation the default one unless given.'
+            type: str
+          state:
+            description:
+              - 'Whether the extension is to be there; it is dropped only when nothing depends on it, unless
+                O(databases[].extensions[].cascade) is set.'
+            type: str
+            choices: [present, absent]
+            default: present
+          cascade:
+            description:
+              - 'With O(databases[].extensions[].state=absent): drop what depends on it too.'
+            type: bool
+            default: false
+      publications:
+        description:
+          - 'Logical publications; not supported in this version.'
+        type: list
+        elements: raw
+      subscriptions:
+        description:
+          - 'Logical subscriptions; not supported in this version.'
+        type: list
+        elements: raw
+      clone:
+        description:
+          - 'Copy another database into this one; not supported in this version.'
+        type: raw
+  start_temporarily:
+    description:
+      - 'Start a stopped instance for the time of this run (without TCP listener) when roles or databases are given, and stop it again.'
     type: bool
-  recreate:
-    description: 'Whether an instance whose data directory has gone may be created again.'
-    type: bool
+    default: false
   drop_on_error:
-    description: 'Whether a failed creation is undone.'
+    description:
+      - 'Undo a creation that fails.'
     type: bool
-  restart_policy:
-    description: 'When the server may be restarted.'
-    type: str
-    choices: [never, when_required]
-  settings_purge:
-    description: 'Whether parameters that are not given are removed.'
-    type: bool
+    default: true
   max_impact:
-    description: 'Refuses a plan beyond this impact before anything is done.'
+    description:
+      - 'Refuse the whole plan when a change has a greater impact than this.'
     type: str
     choices: [none, reload, restart, rewrite, destructive]
-  start_temporarily:
-    description: 'Starts a stopped instance for the time of the task.'
-    type: bool
+  standby:
+    description:
+      - 'Streaming standby; not supported in this version.'
+    type: raw
+  replication_slots:
+    description:
+      - 'Physical replication slots; not supported in this version.'
+    type: list
+    elements: raw
+  temboard:
+    description:
+      - 'temBoard agent; not supported in this version.'
+    type: raw
+  powa:
+    description:
+      - 'PoWA; not supported in this version.'
+    type: raw
+  prometheus:
+    description:
+      - 'C(postgres_exporter); not supported in this version.'
+    type: raw
+  patroni:
+    description:
+      - 'Membership in a Patroni cluster; not supported in this version.'
+    type: raw
+  pgbackrest:
+    description:
+      - 'pgBackRest; not supported in this version.'
+    type: raw
 """
 
 EXAMPLES = r"""
@@ -519,9 +485,31 @@ EXAMPLES = r"""
     roles:
       - name: bob
         login: true
+        password: "{{ vault_bob_password }}"
     databases:
       - name: shop
         owner: bob
+
+- name: A setting taken away, and a restart if the server needs one
+  socle.postgresql.instance:
+    name: main
+    settings:
+      shared_buffers: 1GB
+      work_mem: null
+    restart_policy: when_required
+
+- name: Nothing that cuts sessions, or the task fails before anything is done
+  socle.postgresql.instance:
+    name: main
+    settings:
+      log_connections: true
+    max_impact: reload
+
+- name: The instance, gone
+  socle.postgresql.instance:
+    name: main
+    version: "15"
+    state: absent
 """
 
 RETURN = r"""
@@ -536,9 +524,25 @@ plan:
   returned: always
   type: list
   elements: dict
+  contains:
+    action:
+      description: What is done to the object.
+      returned: always
+      type: str
+      sample: create
+    object:
+      description: The object.
+      returned: always
+      type: str
+      sample: role bob
+    impact:
+      description: How much it disturbs those who use the instance, from V(none) over V(reload), V(restart) and V(rewrite) to V(destructive).
+      returned: always
+      type: str
+      sample: none
   sample: [{"action": "create", "object": "role bob", "impact": "none"}]
 change_state:
-  description: What became of the object.
+  description: What became of the object, V(created), V(changed) or V(dropped).
   returned: when something changed
   type: str
   sample: created
@@ -552,15 +556,37 @@ undetermined:
   returned: always
   type: list
   elements: str
+  sample: []
 pending_restart:
   description: Whether a setting waits for a restart of the server.
   returned: when the server runs
   type: bool
   sample: false
+pending_restart_settings:
+  description: The settings that wait for a restart of the server.
+  returned: when the server runs
+  type: list
+  elements: dict
+  sample: [{"name": "shared_buffers", "running": "128MB", "configured": "1GB"}]
 instance:
-  description: The object as it is now, or would be; without secrets.
+  description: The instance as it is now, or would be; without secrets.
   returned: always
   type: dict
+  sample:
+    name: main
+    version: "15"
+    state: started
+    port: 5433
+    settings: {"work_mem": "16MB"}
+    data_checksums: true
+    locale: C.UTF-8
+    locale_provider: libc
+    encoding: UTF8
+    pending_restart: false
+    pending_restart_settings: []
+    socket_directory: /run/pgsocle/postgresql
+    data_directory: /srv/pgsocle/srv/pgsql/15/main/data
+    wal_directory: /srv/pgsocle/srv/pgsql/15/main/wal
 executable:
   description: The executable that did the work, with its path, version and sha256.
   returned: success
@@ -572,61 +598,189 @@ from ansible_collections.socle.postgresql.plugins.module_utils._binary import ru
 
 ARGUMENT_SPEC = {
     "name": {"type": "str", "required": True},
-    "version": {"choices": ["18", "17", "16", "15", "14"], "type": "str"},
-    "standby": {
-        "type": "dict",
-        "options": {
-            "primary_conninfo": {"type": "str", "required": True},
-            "password": {"type": "str", "no_log": True},
-            "status": {"choices": ["demoted", "promoted"], "type": "str"},
-            "slot": {"type": "str"},
-        },
+    "version": {"type": "str"},
+    "state": {
+        "type": "str",
+        "choices": ["started", "stopped", "absent", "present", "restarted", "reloaded"],
+        "default": "started",
     },
+    "create": {"type": "bool", "default": True},
+    "recreate": {"type": "bool", "default": False},
     "port": {"type": "int"},
     "settings": {"type": "dict"},
+    "settings_purge": {"type": "bool", "default": False},
     "data_checksums": {"type": "bool"},
     "locale": {"type": "str"},
+    "locale_provider": {"type": "str", "choices": ["libc", "icu", "builtin"]},
+    "icu_locale": {"type": "str"},
     "encoding": {"type": "str"},
     "auth": {
         "type": "dict",
         "options": {
             "local": {
-                "choices": ["trust", "reject", "md5", "password", "scram-sha-256", "sspi", "ident", "pam", "ldap", "radius", "peer"],
                 "type": "str",
+                "choices": [
+                    "trust",
+                    "reject",
+                    "md5",
+                    "password",
+                    "scram-sha-256",
+                    "sspi",
+                    "ident",
+                    "pam",
+                    "ldap",
+                    "radius",
+                    "peer",
+                    "gss",
+                    "cert",
+                ],
             },
             "host": {
-                "choices": ["trust", "reject", "md5", "password", "scram-sha-256", "sspi", "ident", "pam", "ldap", "radius", "gss"],
                 "type": "str",
+                "choices": [
+                    "trust",
+                    "reject",
+                    "md5",
+                    "password",
+                    "scram-sha-256",
+                    "sspi",
+                    "ident",
+                    "pam",
+                    "ldap",
+                    "radius",
+                    "peer",
+                    "gss",
+                    "cert",
+                ],
             },
             "hostssl": {
-                "choices": ["trust", "reject", "md5", "password", "scram-sha-256", "sspi", "ident", "pam", "ldap", "radius", "gss", "cert"],
                 "type": "str",
+                "choices": [
+                    "trust",
+                    "reject",
+                    "md5",
+                    "password",
+                    "scram-sha-256",
+                    "sspi",
+                    "ident",
+                    "pam",
+                    "ldap",
+                    "radius",
+                    "peer",
+                    "gss",
+                    "cert",
+                ],
             },
         },
     },
     "surole_password": {"type": "str", "no_log": True},
     "replrole_password": {"type": "str", "no_log": True},
-    "state": {
-        "choices": ["present", "started", "stopped", "restarted", "reloaded", "absent"],
-        "default": "started",
-        "type": "str",
+    "restart_policy": {"type": "str", "choices": ["never", "when_required"]},
+    "restart_on_changes": {"type": "bool"},
+    "roles": {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "name": {"type": "str", "required": True},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "password": {"type": "str", "no_log": True},
+            "encrypted_password": {"type": "str", "no_log": True},
+            "update_password": {
+                "type": "str",
+                "choices": ["always", "on_create"],
+                "default": "always",
+                "no_log": False,
+            },
+            "drop_owned": {"type": "bool", "default": False},
+            "reassign_owned": {"type": "str"},
+            "inherit": {"type": "bool"},
+            "login": {"type": "bool"},
+            "superuser": {"type": "bool"},
+            "createdb": {"type": "bool"},
+            "createrole": {"type": "bool"},
+            "replication": {"type": "bool"},
+            "bypassrls": {"type": "bool"},
+            "connection_limit": {"type": "int"},
+            "valid_until": {"type": "str"},
+            "memberships": {
+                "type": "list",
+                "elements": "dict",
+                "options": {
+                    "role": {"type": "str", "required": True},
+                    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+                },
+            },
+            "memberships_purge": {"type": "bool", "default": False},
+            "settings": {"type": "dict"},
+            "settings_purge": {"type": "bool", "default": False},
+            "comment": {"type": "str"},
+            "hba_records": {
+                "type": "list",
+                "elements": "dict",
+                "options": {
+                    "connection": {
+                        "type": "dict",
+                        "options": {
+                            "type": {
+                                "type": "str",
+                                "choices": ["host", "hostssl", "hostnossl", "hostgssenc", "hostnogssenc"],
+                                "default": "host",
+                            },
+                            "address": {"type": "str", "required": True},
+                            "netmask": {"type": "str"},
+                        },
+                    },
+                    "database": {"type": "str", "default": "all"},
+                    "method": {
+                        "type": "str",
+                        "required": True,
+                        "choices": [
+                            "trust",
+                            "reject",
+                            "md5",
+                            "password",
+                            "scram-sha-256",
+                            "sspi",
+                            "ident",
+                            "pam",
+                            "ldap",
+                            "radius",
+                            "peer",
+                            "gss",
+                            "cert",
+                        ],
+                    },
+                    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+                },
+            },
+            "pgpass": {"type": "bool"},
+        },
     },
     "databases": {
         "type": "list",
         "elements": "dict",
         "options": {
             "name": {"type": "str", "required": True},
-            "force_drop": {"type": "bool"},
-            "state": {"choices": ["present", "absent"], "default": "present", "type": "str"},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "force_drop": {"type": "bool", "default": False},
             "owner": {"type": "str"},
-            "settings": {"type": "dict", "required": False},
+            "encoding": {"type": "str"},
+            "locale": {"type": "str"},
+            "locale_provider": {"type": "str", "choices": ["libc", "icu", "builtin"]},
+            "icu_locale": {"type": "str"},
+            "tablespace": {"type": "str"},
+            "connection_limit": {"type": "int"},
+            "settings": {"type": "dict"},
+            "settings_purge": {"type": "bool", "default": False},
+            "comment": {"type": "str"},
             "schemas": {
                 "type": "list",
                 "elements": "dict",
                 "options": {
                     "name": {"type": "str", "required": True},
-                    "state": {"choices": ["present", "absent"], "default": "present", "type": "str"},
+                    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
                     "owner": {"type": "str"},
+                    "cascade": {"type": "bool", "default": False},
                 },
             },
             "extensions": {
@@ -636,210 +790,25 @@ ARGUMENT_SPEC = {
                     "name": {"type": "str", "required": True},
                     "schema": {"type": "str"},
                     "version": {"type": "str"},
-                    "state": {"choices": ["present", "absent"], "default": "present", "type": "str"},
+                    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+                    "cascade": {"type": "bool", "default": False},
                 },
             },
-            "locale": {"type": "str"},
-            "publications": {
-                "type": "list",
-                "elements": "dict",
-                "options": {
-                    "name": {"type": "str", "required": True},
-                    "state": {"choices": ["present", "absent"], "default": "present", "type": "str"},
-                },
-            },
-            "subscriptions": {
-                "type": "list",
-                "elements": "dict",
-                "options": {
-                    "name": {"type": "str", "required": True},
-                    "connection": {
-                        "type": "dict",
-                        "options": {
-                            "conninfo": {"type": "str", "required": True},
-                            "password": {"type": "str", "no_log": True},
-                        },
-                        "required": True,
-                    },
-                    "publications": {"type": "list", "elements": "str", "required": True},
-                    "enabled": {"type": "bool"},
-                    "state": {"choices": ["present", "absent"], "default": "present", "type": "str"},
-                },
-            },
-            "clone": {
-                "type": "dict",
-                "options": {
-                    "dsn": {"type": "str", "required": True},
-                    "schema_only": {"type": "bool"},
-                },
-            },
-            "tablespace": {"type": "str"},
-            "encoding": {"type": "str"},
-            "connection_limit": {"type": "int"},
-            "comment": {"type": "str"},
-            "cascade": {"type": "bool"},
+            "publications": {"type": "list", "elements": "raw", "no_log": True},
+            "subscriptions": {"type": "list", "elements": "raw", "no_log": True},
+            "clone": {"type": "raw", "no_log": True},
         },
     },
-    "roles": {
-        "type": "list",
-        "elements": "dict",
-        "options": {
-            "name": {"type": "str", "required": True},
-            "state": {"choices": ["present", "absent"], "default": "present", "type": "str"},
-            "password": {"type": "str", "no_log": True},
-            "encrypted_password": {"type": "str", "no_log": True},
-            "drop_owned": {"type": "bool"},
-            "reassign_owned": {"type": "str"},
-            "inherit": {"type": "bool"},
-            "login": {"type": "bool"},
-            "superuser": {"type": "bool"},
-            "createdb": {"type": "bool"},
-            "createrole": {"type": "bool"},
-            "replication": {"type": "bool"},
-            "connection_limit": {"type": "int"},
-            "valid_until": {"type": "str"},
-            "memberships": {
-                "type": "list",
-                "elements": "dict",
-                "options": {
-                    "role": {"type": "str", "required": True},
-                    "state": {"choices": ["present", "absent"], "default": "present", "type": "str"},
-                },
-            },
-            "hba_records": {
-                "type": "list",
-                "elements": "dict",
-                "options": {
-                    "connection": {
-                        "type": "dict",
-                        "options": {
-                            "type": {
-                                "choices": ["host", "hostssl", "hostnossl", "hostgssenc", "hostnogssenc"],
-                                "type": "str",
-                            },
-                            "address": {"type": "str", "required": True},
-                            "netmask": {"type": "str"},
-                        },
-                    },
-                    "database": {"type": "str"},
-                    "method": {
-                        "choices": ["trust", "reject", "md5", "password", "scram-sha-256", "sspi", "ident", "pam", "ldap", "radius", "peer", "gss", "cert"],
-                        "required": True,
-                        "type": "str",
-                    },
-                    "state": {"choices": ["present", "absent"], "default": "present", "type": "str"},
-                },
-            },
-            "pgpass": {"type": "bool"},
-            "settings": {"type": "dict"},
-            "comment": {"type": "str"},
-            "update_password": {"type": "str", "choices": ["always", "on_create"], "no_log": False},
-            "bypassrls": {"type": "bool"},
-        },
-    },
-    "replication_slots": {
-        "type": "list",
-        "elements": "dict",
-        "options": {
-            "name": {"type": "str", "required": True},
-            "state": {"choices": ["present", "absent"], "default": "present", "type": "str"},
-        },
-    },
-    "restart_on_changes": {"type": "bool"},
-    "temboard": {
-        "type": "dict",
-        "options": {
-            "port": {"type": "int"},
-            "password": {"type": "str", "no_log": True},
-        },
-    },
-    "powa": {
-        "type": "dict",
-        "options": {
-            "password": {"type": "str", "no_log": True},
-        },
-    },
-    "prometheus": {
-        "type": "dict",
-        "options": {
-            "port": {"type": "int"},
-            "password": {"type": "str", "no_log": True},
-        },
-    },
-    "patroni": {
-        "type": "dict",
-        "options": {
-            "cluster": {"type": "str", "required": True},
-            "node": {"type": "str"},
-            "restapi": {
-                "type": "dict",
-                "options": {
-                    "connect_address": {"type": "str"},
-                    "listen": {"type": "str"},
-                    "authentication": {
-                        "type": "dict",
-                        "options": {
-                            "username": {"type": "str", "required": True},
-                            "password": {"type": "str", "no_log": True, "required": True},
-                        },
-                    },
-                },
-            },
-            "postgresql": {
-                "type": "dict",
-                "options": {
-                    "connect_host": {"type": "str"},
-                    "replication": {
-                        "type": "dict",
-                        "options": {
-                            "ssl": {
-                                "type": "dict",
-                                "options": {
-                                    "cert": {"required": True, "type": "str"},
-                                    "key": {"required": True, "type": "str", "no_log": False},
-                                    "password": {"type": "str", "no_log": True},
-                                },
-                            },
-                        },
-                    },
-                    "rewind": {
-                        "type": "dict",
-                        "options": {
-                            "ssl": {
-                                "type": "dict",
-                                "options": {
-                                    "cert": {"required": True, "type": "str"},
-                                    "key": {"required": True, "type": "str", "no_log": False},
-                                    "password": {"type": "str", "no_log": True},
-                                },
-                            },
-                        },
-                    },
-                },
-            },
-            "etcd": {
-                "type": "dict",
-                "options": {
-                    "username": {"type": "str", "required": True},
-                    "password": {"type": "str", "no_log": True, "required": True},
-                },
-            },
-        },
-    },
-    "pgbackrest": {
-        "type": "dict",
-        "options": {
-            "stanza": {"type": "str", "required": True},
-            "password": {"type": "str", "no_log": True},
-        },
-    },
-    "create": {"type": "bool"},
-    "recreate": {"type": "bool"},
-    "drop_on_error": {"type": "bool"},
-    "restart_policy": {"type": "str", "choices": ["never", "when_required"]},
-    "settings_purge": {"type": "bool"},
+    "start_temporarily": {"type": "bool", "default": False},
+    "drop_on_error": {"type": "bool", "default": True},
     "max_impact": {"type": "str", "choices": ["none", "reload", "restart", "rewrite", "destructive"]},
-    "start_temporarily": {"type": "bool"},
+    "standby": {"type": "raw", "no_log": True},
+    "replication_slots": {"type": "list", "elements": "raw", "no_log": True},
+    "temboard": {"type": "raw", "no_log": True},
+    "powa": {"type": "raw", "no_log": True},
+    "prometheus": {"type": "raw", "no_log": True},
+    "patroni": {"type": "raw", "no_log": True},
+    "pgbackrest": {"type": "raw", "no_log": True},
 }
 
 

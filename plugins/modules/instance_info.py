@@ -8,10 +8,10 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: instance_info
-short_description: Describes PostgreSQL instances
+short_description: Describes the PostgreSQL instances of a host
 description:
-  - Describes PostgreSQL instances.
-  - Runs the C(pgsocle) executable on the target, which plans, reports and applies.
+  - 'Describes the PostgreSQL instances of a host.'
+  - 'Runs the C(pgsocle) executable on the target, which only reads.'
 version_added: 0.1.0
 author:
   - the pgsocle contributors (!UNKNOWN)
@@ -19,11 +19,9 @@ extends_documentation_fragment:
   - socle.postgresql._attributes
   - socle.postgresql._attributes.info
 options:
-  name:
-    description: 'Name, unique within one major version.'
-    type: str
-  version:
-    description: 'Major version.'
+  instance:
+    description:
+      - 'The instance, as V(name) or V(version/name); all of them when it is left out.'
     type: str
 """
 
@@ -31,25 +29,45 @@ EXAMPLES = r"""
 - name: All instances of the host
   socle.postgresql.instance_info:
   register: found
+
+- name: One of them
+  socle.postgresql.instance_info:
+    instance: 15/main
+  register: found
 """
 
 RETURN = r"""
 instances:
-  description: What was found; empty when there is nothing.
+  description: The instances that were found; empty when there is none.
   returned: always
   type: list
   elements: dict
+  sample:
+    - name: main
+      version: "15"
+      state: started
+      port: 5433
+      settings: {"work_mem": "16MB"}
+      data_checksums: true
+      locale: C.UTF-8
+      locale_provider: libc
+      encoding: UTF8
+      pending_restart: false
+      pending_restart_settings: []
+      socket_directory: /run/pgsocle/postgresql
+      data_directory: /srv/pgsocle/srv/pgsql/15/main/data
+      wal_directory: /srv/pgsocle/srv/pgsql/15/main/wal
 executable:
   description: The executable that did the work, with its path, version and sha256.
   returned: success
   type: dict
+  sample: {"path": "/usr/bin/pgsocle", "version": "0.1.0", "sha256": "9f86d0…"}
 """
 
 from ansible_collections.socle.postgresql.plugins.module_utils._binary import run
 
 ARGUMENT_SPEC = {
-    "name": {"type": "str"},
-    "version": {"type": "str"},
+    "instance": {"type": "str"},
 }
 
 

@@ -10,8 +10,8 @@ DOCUMENTATION = r"""
 module: role_info
 short_description: Describes roles of a PostgreSQL instance
 description:
-  - Describes roles of a PostgreSQL instance.
-  - Runs the C(pgsocle) executable on the target, which plans, reports and applies.
+  - 'Describes roles of a PostgreSQL instance.'
+  - 'Runs the C(pgsocle) executable on the target, which only reads.'
 version_added: 0.1.0
 author:
   - the pgsocle contributors (!UNKNOWN)
@@ -20,11 +20,12 @@ extends_documentation_fragment:
   - socle.postgresql._attributes.info
 options:
   instance:
-    description: 'Instance, as V(name) or V(version/name).'
+    description:
+      - 'The instance, as V(name) or V(version/name); may be left out when there is only one.'
     type: str
-    required: true
   name:
-    description: 'Name, unique within one major version.'
+    description:
+      - 'Name of the role; all but the predefined ones when it is left out.'
     type: str
 """
 
@@ -33,24 +34,46 @@ EXAMPLES = r"""
   socle.postgresql.role_info:
     instance: main
   register: found
+
+- name: One of them
+  socle.postgresql.role_info:
+    instance: main
+    name: bob
+  register: found
 """
 
 RETURN = r"""
 roles:
-  description: What was found; empty when there is nothing.
+  description: The roles that were found; empty when there is none.
   returned: always
   type: list
   elements: dict
+  sample:
+    - name: bob
+      has_password: true
+      inherit: true
+      login: true
+      superuser: false
+      createdb: false
+      createrole: false
+      replication: false
+      bypassrls: false
+      connection_limit: -1
+      valid_until: null
+      memberships: [readers]
+      settings: {"work_mem": "8MB"}
+      comment: null
 executable:
   description: The executable that did the work, with its path, version and sha256.
   returned: success
   type: dict
+  sample: {"path": "/usr/bin/pgsocle", "version": "0.1.0", "sha256": "9f86d0…"}
 """
 
 from ansible_collections.socle.postgresql.plugins.module_utils._binary import run
 
 ARGUMENT_SPEC = {
-    "instance": {"type": "str", "required": True},
+    "instance": {"type": "str"},
     "name": {"type": "str"},
 }
 

@@ -1,12 +1,48 @@
 //! Messages on stderr (or in a file), one line each; nothing fancy.
 
-use std::io::Write as _;
+use std::io::Write;
 use std::sync::Mutex;
 
+use clap::ValueEnum;
 use log::{LevelFilter, Log, Metadata, Record};
 
+use crate::settings::LogLevel;
+
+/// How much is said; the words are those of the site settings, in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Level {
+    Debug,
+    Info,
+    Warning,
+    Error,
+    Critical,
+}
+
+impl Level {
+    fn filter(self) -> LevelFilter {
+        match self {
+            Self::Debug => LevelFilter::Debug,
+            Self::Info => LevelFilter::Info,
+            Self::Warning => LevelFilter::Warn,
+            Self::Error | Self::Critical => LevelFilter::Error,
+        }
+    }
+}
+
+impl From<LogLevel> for Level {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Debug => Self::Debug,
+            LogLevel::Info => Self::Info,
+            LogLevel::Warning => Self::Warning,
+            LogLevel::Error => Self::Error,
+            LogLevel::Critical => Self::Critical,
+        }
+    }
+}
+
 struct Logger {
-    file: Option<Mutex<fs_err::File>>,
+    file: Option<Mutex<Box<dyn Write + Send>>>,
 }
 
 impl Log for Logger {
@@ -18,18 +54,16 @@ impl Log for Logger {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let line = format!(
-            "{:<7} {}\n",
-            record.level().to_string().to_lowercase(),
-            record.args()
-        );
+        let level = record.level().to_string().to_lowercase();
         match &self.file {
             Some(file) => {
+                let time = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ");
                 if let Ok(mut file) = file.lock() {
-                    let _ = file.write_all(line.as_bytes());
+                    let _ = writeln!(file, "{time} {level:<5} {}", record.args());
                 }
             }
             None => {
+                let line = format!("{level}: {}\n", record.args());
                 let _ = std::io::stderr().write_all(line.as_bytes());
             }
         }
@@ -39,11 +73,16 @@ impl Log for Logger {
 }
 
 /// Sets the log up; a second call changes nothing.
-pub fn start(level: LevelFilter, file: Option<fs_err::File>) {
+pub fn start(file: Option<Box<dyn Write + Send>>) {
     let logger = Logger {
         file: file.map(Mutex::new),
     };
     if log::set_boxed_logger(Box::new(logger)).is_ok() {
-        log::set_max_level(level);
+        level(None);
     }
+}
+
+/// What is done is told on stdout in any case, hence no more than warnings unless somebody asks.
+pub fn level(level: Option<Level>) {
+    log::set_max_level(level.map_or(LevelFilter::Warn, Level::filter));
 }

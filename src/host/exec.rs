@@ -1,5 +1,7 @@
 //! Runs external programs: no shell, a known environment, the end of what they said in the error.
 
+#![expect(clippy::disallowed_methods, reason = "host/ is where effects live")]
+
 use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command as Process, Stdio};
@@ -85,7 +87,9 @@ pub fn run(caller: &Caller, command: &Command) -> Result<()> {
     }
     let mut words = String::from_utf8_lossy(&result.stderr).trim().to_owned();
     if words.is_empty() {
-        words = String::from_utf8_lossy(&result.stdout).trim().to_owned();
+        String::from_utf8_lossy(&result.stdout)
+            .trim()
+            .clone_into(&mut words);
     }
     let gained = gained(&command.logs, &before);
     if !gained.is_empty() {

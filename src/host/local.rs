@@ -1,5 +1,7 @@
 //! This machine: files, processes, and what `exec` and `sql` reach. The one place where steps become effects.
 
+#![expect(clippy::disallowed_methods, reason = "host/ is where effects live")]
+
 use std::cell::RefCell;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
@@ -58,9 +60,19 @@ fn absent<T>(result: std::io::Result<T>) -> Result<Option<T>> {
     }
 }
 
+/// The content of a file; none when it does not exist.
+pub fn read(path: &Utf8Path) -> Result<Option<Vec<u8>>> {
+    absent(fs::read(path))
+}
+
+/// Whether there is a directory.
+pub fn is_directory(path: &Utf8Path) -> bool {
+    path.is_dir()
+}
+
 impl Look for Local {
     fn read(&self, path: &Utf8Path) -> Result<Option<Vec<u8>>> {
-        absent(fs::read(path))
+        read(path)
     }
 
     fn stat(&self, path: &Utf8Path) -> Result<Option<Stat>> {
@@ -415,4 +427,9 @@ fn sync_parent(path: &Utf8Path) -> Result<()> {
         fs::File::open(parent)?.sync_all()?;
     }
     Ok(())
+}
+
+/// The number of this process.
+pub fn process_id() -> u32 {
+    std::process::id()
 }

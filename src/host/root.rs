@@ -5,6 +5,8 @@
 //! directories for that user, writes and removes the files of ours that are root's, and tells the
 //! system's service manager about units of ours.
 
+#![expect(clippy::disallowed_methods, reason = "host/ is where effects live")]
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::process::{Child, Command, Stdio};

@@ -1,5 +1,7 @@
 //! Sessions with servers, over their local sockets: read-only ones for looking, others for acting.
 
+#![expect(clippy::disallowed_methods, reason = "host/ is where effects live")]
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 
@@ -16,6 +18,9 @@ use crate::settings::Caller;
 
 /// How many databases are asked at the same time.
 const SIDE_BY_SIDE: usize = 4;
+
+/// The rows of a query, with its place among the queries.
+type Answer = (usize, Vec<Value>);
 
 /// The database that exists wherever a server runs.
 const MAINTENANCE: &str = "postgres";
@@ -46,7 +51,7 @@ impl Sessions {
                 .collect();
         }
         let share = databases.len().div_ceil(SIDE_BY_SIDE);
-        let answers: Vec<Result<Vec<(usize, Vec<Value>)>>> = std::thread::scope(|scope| {
+        let answers: Vec<Result<Vec<Answer>>> = std::thread::scope(|scope| {
             let workers: Vec<_> = databases
                 .chunks(share)
                 .map(|databases| scope.spawn(move || ask(caller, queries, databases)))
@@ -182,7 +187,7 @@ impl Sessions {
     }
 }
 
-/// What keeps a statement with a secret out of the server's log, and out of pg_stat_statements and pgaudit.
+/// What keeps a statement with a secret out of the server's log, and out of `pg_stat_statements` and pgaudit.
 /// Unknown parameters with a prefix are placeholders, so that the last two may be set everywhere.
 const QUIET: &str = "SET LOCAL log_statement = 'none'; \
     SET LOCAL log_min_error_statement = 'panic'; \
@@ -196,7 +201,7 @@ const QUIET: &str = "SET LOCAL log_statement = 'none'; \
     SET LOCAL pg_stat_statements.track_utility = off; \
     SET LOCAL pgaudit.log = 'none'";
 
-fn ask(caller: &Caller, queries: &[Query], databases: &[&str]) -> Result<Vec<(usize, Vec<Value>)>> {
+fn ask(caller: &Caller, queries: &[Query], databases: &[&str]) -> Result<Vec<Answer>> {
     let mut answers = Vec::new();
     for database in databases {
         let mut client: Option<Client> = None;

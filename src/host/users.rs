@@ -1,6 +1,8 @@
 //! Users of this machine, asked of `getent` and `id`: name lookups through libc crash a static
 //! executable on hosts whose name service has modules (docs/decisions/0002-static-glibc.md).
 
+#![expect(clippy::disallowed_methods, reason = "host/ is where effects live")]
+
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};

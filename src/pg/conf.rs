@@ -10,7 +10,8 @@ use std::fmt;
 use anyhow::Result;
 
 use crate::bail_fault;
-use crate::pg::text::{end_like, split_lines};
+use crate::pg::text::{decode, end_like, split_lines};
+use crate::secret::MASK;
 use scan::{Entry, Kind};
 
 /// A configuration file: `parse` then `render` gives the same bytes.
@@ -66,6 +67,14 @@ impl Conf {
             .flat_map(|line| [line.text.as_slice(), line.end.as_bytes()])
             .flatten()
             .copied()
+            .collect()
+    }
+
+    /// The file as it may be shown: values that may hold passwords (see [`is_secret`]) are masked.
+    pub fn masked(&self) -> String {
+        self.lines
+            .iter()
+            .flat_map(|line| [line.masked(), line.end.to_owned()])
             .collect()
     }
 
@@ -154,16 +163,8 @@ impl Conf {
             .enumerate()
             .rev()
             .find_map(|(index, line)| {
-                let hash = line
-                    .text
-                    .iter()
-                    .position(|byte| !byte.is_ascii_whitespace())?;
-                let behind = line.text.get(hash..)?.strip_prefix(b"#")?;
-                let mut text = line.text[..hash].to_vec();
-                text.extend(behind.trim_ascii_start());
-                // Prose may look like `name value`; only the equal sign makes it a setting.
-                let entry = scan::line(&text).ok()??;
-                (entry.equals && entry.is(name)).then_some((index, text, entry))
+                let (text, entry) = line.uncommented()?;
+                entry.is(name).then_some((index, text, entry))
             })
     }
 
@@ -179,6 +180,38 @@ impl Conf {
 }
 
 impl Line {
+    /// A commented-out entry, and the line without the `#`.
+    fn uncommented(&self) -> Option<(Vec<u8>, Entry)> {
+        let hash = self
+            .text
+            .iter()
+            .position(|byte| !byte.is_ascii_whitespace())?;
+        let behind = self.text.get(hash..)?.strip_prefix(b"#")?;
+        let mut text = self.text[..hash].to_vec();
+        text.extend(behind.trim_ascii_start());
+        // Prose may look like `name value`; only the equal sign makes it a setting.
+        let entry = scan::line(&text).ok()??;
+        entry.equals.then_some((text, entry))
+    }
+
+    fn masked(&self) -> String {
+        let entry = match (&self.entry, self.uncommented()) {
+            (Some(entry), _) => entry.clone(),
+            (None, Some((text, mut entry))) => {
+                let removed = self.text.len() - text.len();
+                entry.token = entry.token.start + removed..entry.token.end + removed;
+                entry
+            }
+            (None, None) => return masked_comment(&decode(&self.text)),
+        };
+        if !is_secret(&entry.name) || entry.value.is_empty() {
+            return masked_comment(&decode(&self.text));
+        }
+        let before = decode(&self.text[..entry.token.start]);
+        let behind = masked_comment(&decode(&self.text[entry.token.end..]));
+        format!("{before}'{MASK}'{behind}")
+    }
+
     /// Puts `value` where `entry`, which belongs to the text, has its value.
     fn write(&mut self, entry: &Entry, value: &str) {
         let written = written(value, Some(entry.kind));
@@ -193,6 +226,47 @@ impl fmt::Debug for Conf {
         f.debug_struct("Conf")
             .field("lines", &self.lines.len())
             .finish_non_exhaustive()
+    }
+}
+
+/// The settings whose values are connection strings and commands, or may be passwords.
+const SECRETS: [&str; 6] = [
+    "primary_conninfo",
+    "archive_command",
+    "archive_cleanup_command",
+    "recovery_end_command",
+    "restore_command",
+    "ssl_passphrase_command",
+];
+
+/// Whether the value of a setting may hold a password: a connection string, a command, or a name that says so.
+pub fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SECRETS.contains(&name.as_str()) || name.ends_with("password")
+}
+
+/// A comment that mentions such a setting with a value, without what is behind the equal sign.
+fn masked_comment(text: &str) -> String {
+    let lower = text.to_ascii_lowercase();
+    let value = |name: &str, at: usize| {
+        let behind = lower.get(at + name.len()..)?;
+        let value = behind.get(behind.find('=')? + 1..)?;
+        let is_name = !behind.starts_with(|char: char| char == '_' || char.is_alphanumeric());
+        // `#archive_command = ''` of the sample file hides nothing.
+        let is_empty = value.trim_start().starts_with("''");
+        (is_name && !is_empty).then(|| lower.len() - value.len())
+    };
+    let secret = SECRETS
+        .iter()
+        .flat_map(|name| {
+            lower
+                .match_indices(name)
+                .filter_map(|(at, name)| value(name, at))
+        })
+        .min();
+    match secret.and_then(|at| text.get(..at)) {
+        Some(before) => format!("{before} {MASK}"),
+        None => text.to_owned(),
     }
 }
 

@@ -5,10 +5,11 @@ use anyhow::Result;
 use crate::fault;
 use crate::secret::{Secret, Text};
 
-/// A connection string. Of a keyword given twice, the last value counts.
+/// A connection string. Of a keyword given twice, the last value counts. It may hold passwords: there is no
+/// `Debug` and no `Display`, see [`render`](Self::render).
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Conninfo {
-    pairs: Vec<(String, Secret)>,
+    pairs: Vec<(String, String)>,
 }
 
 impl Conninfo {
@@ -37,7 +38,7 @@ impl Conninfo {
                 return Err(broken());
             }
             let (value, behind) = value(behind.trim_start()).ok_or_else(broken)?;
-            pairs.push((keyword.to_owned(), Secret::new(value)));
+            pairs.push((keyword.to_owned(), value));
             rest = behind.trim_start();
         }
         Ok(Self { pairs })
@@ -45,7 +46,7 @@ impl Conninfo {
 
     pub fn get(&self, keyword: &str) -> Option<&str> {
         let (_, value) = self.pairs.iter().rev().find(|(own, _)| own == keyword)?;
-        Some(value.expose())
+        Some(value)
     }
 
     /// Sets a value, in its place if the keyword is there; nothing removes it.
@@ -55,7 +56,7 @@ impl Conninfo {
         if let Some(value) = value {
             let at = at.unwrap_or(self.pairs.len()).min(self.pairs.len());
             self.pairs
-                .insert(at, (keyword.to_owned(), Secret::new(value)));
+                .insert(at, (keyword.to_owned(), value.to_owned()));
         }
     }
 
@@ -71,7 +72,7 @@ impl Conninfo {
                 text.push(" ");
             }
             text.push(format!("{keyword}="));
-            let written = written(value.expose());
+            let written = written(value);
             if is_secret(keyword) {
                 text.push_secret(Secret::new(written));
             } else {

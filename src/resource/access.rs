@@ -1,20 +1,21 @@
-//! What a role has outside the catalogs: entries of pg_hba.conf, and of the site's password file.
+//! What a role has outside the catalogs: entries of `pg_hba.conf`, and of the site's password file.
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::host::{Look, Server};
-use crate::manifest::{Presence, RoleHba, RoleSpec};
+use crate::manifest::{Presence, RoleHba, RoleSpec, UpdatePassword};
 use crate::pg::hba::{self, ConnectionType, Hba, Position, Record};
 use crate::pg::pgpass::Pgpass;
 use crate::plan::{Action, Change, Content, Diff, Impact, Plan, Step};
 use crate::resource::catalog::ServerFacts;
+use crate::secret::MASK;
 use crate::settings::InstancePaths;
 
 /// The two files as they are.
 pub struct Files {
-    hba: Option<(Utf8PathBuf, Vec<u8>)>,
-    passfile: Option<(Utf8PathBuf, Vec<u8>)>,
+    pub hba: Option<(Utf8PathBuf, Vec<u8>)>,
+    pub passfile: Option<(Utf8PathBuf, Vec<u8>)>,
 }
 
 impl Files {
@@ -39,12 +40,12 @@ impl Files {
     }
 }
 
-/// Adds the changes of both files to the plan.
+/// Adds the changes of both files to the plan; `exists` says which roles were there before.
 pub fn plan(
     specs: &[RoleSpec],
     files: &Files,
     server: &Server,
-    paths: &InstancePaths,
+    exists: &dyn Fn(&str) -> bool,
     plan: &mut Plan,
 ) -> Result<()> {
     if let Some((path, content)) = &files.hba {
@@ -53,7 +54,7 @@ pub fn plan(
     }
     if let Some((path, content)) = &files.passfile {
         plan.changes
-            .extend(passfile(specs, path, content, server.port, paths)?);
+            .extend(passfile(specs, path, content, server.port, exists)?);
     }
     Ok(())
 }
@@ -67,10 +68,13 @@ fn hba_change(
     let before = Hba::parse(content);
     let mut after = before.clone();
     for spec in specs {
+        if spec.state == Presence::Absent {
+            after.remove_user(&spec.name);
+            continue;
+        }
         for record in spec.hba_records.iter().flatten() {
             let entry = entry(&spec.name, record)?;
-            let wanted = record.state == Presence::Present && spec.state == Presence::Present;
-            if wanted {
+            if record.state == Presence::Present {
                 after.add(&entry, &Position::Last);
             } else {
                 after.remove(&entry);
@@ -121,20 +125,32 @@ fn entry(role: &str, record: &RoleHba) -> Result<Record> {
     })
 }
 
+/// The entry of a role as a diff shows it.
+fn masked_entry(port: u16, role: &str) -> String {
+    let role = role.replace('\\', r"\\").replace(':', r"\:");
+    format!("*:{port}:*:{role}:{MASK}")
+}
+
 /// pglift's form of an entry: `*:port:*:role:password`.
 fn passfile(
     specs: &[RoleSpec],
     path: &Utf8Path,
     content: &[u8],
     port: u16,
-    _: &InstancePaths,
+    exists: &dyn Fn(&str) -> bool,
 ) -> Result<Option<Change>> {
     let before = Pgpass::parse(content)?;
     let mut after = before.clone();
+    let mut replaced = Vec::new();
     for spec in specs {
+        // A password that the server is not given would be a wrong one here.
+        let kept = spec.update_password == UpdatePassword::OnCreate && exists(&spec.name);
         match (spec.state, spec.pgpass, &spec.password) {
+            (Presence::Present, Some(true), _) if kept => {}
             (Presence::Present, Some(true), Some(password)) => {
-                _ = after.set("*", port, "*", &spec.name, password)
+                if after.set("*", port, "*", &spec.name, password) {
+                    replaced.push(masked_entry(port, &spec.name));
+                }
             }
             (Presence::Present, Some(false), _) | (Presence::Absent, ..) => {
                 after.remove("*", port, "*", &spec.name);
@@ -148,11 +164,21 @@ fn passfile(
         } else {
             Step::write(path, Content::Text(after.render()), 0o600)
         };
+        // An entry of which only the password differs would look unchanged.
+        let marked = after
+            .masked()
+            .split_inclusive('\n')
+            .fold(String::new(), |text, line| {
+                let bare = line.trim_end();
+                let same = before.masked().lines().any(|old| old == bare);
+                let mark = same && replaced.iter().any(|entry| entry == bare);
+                text + bare + if mark { " (changed)\n" } else { "\n" }
+            });
         Change::new(
             Action::Alter,
             "file pgpass",
             format!("change the password file {path}"),
-            Diff::new(path.as_str(), before.masked(), after.masked()),
+            Diff::new(path.as_str(), before.masked(), marked),
             Impact::None,
             vec![step],
         )

@@ -59,17 +59,24 @@ pub fn observe<T: DeserializeOwned>(
     look: &dyn Look,
     query: Query,
 ) -> Result<(ServerFacts, Vec<T>)> {
-    let facts = Query {
+    let mut answers = look.query(&[facts_query(&query), query])?.into_iter();
+    let mut next = || answers.next().unwrap_or_default();
+    Ok((facts(next())?, rows(next())?))
+}
+
+/// Asks the server of a query for its [`ServerFacts`].
+pub fn facts_query(beside: &Query) -> Query {
+    Query {
         sql: include_str!("../sql/server.sql"),
-        ..query.clone()
-    };
-    let mut answers = look.query(&[facts, query])?.into_iter();
-    let facts = answers.next().unwrap_or_default().into_iter().next();
+        ..beside.clone()
+    }
+}
+
+/// The answer to [`facts_query`].
+pub fn facts(answer: Vec<Value>) -> Result<ServerFacts> {
+    let facts = answer.into_iter().next();
     let facts = facts.context("the server said nothing of itself")?;
-    Ok((
-        serde_json::from_value(facts).context("facts of the server")?,
-        rows(answers.next().unwrap_or_default())?,
-    ))
+    serde_json::from_value(facts).context("facts of the server")
 }
 
 /// Rows of an observation as the types of a stage.
@@ -88,7 +95,7 @@ pub fn refuse_standby(facts: &ServerFacts, paths: &InstancePaths) -> Result<()> 
     Ok(())
 }
 
-/// `name=value` items of pg_db_role_setting as a map.
+/// `name=value` items of `pg_db_role_setting` as a map.
 pub fn settings_map(items: &[String]) -> BTreeMap<String, String> {
     items
         .iter()
@@ -97,7 +104,28 @@ pub fn settings_map(items: &[String]) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Parameters to set (some value) or to reset (none), in the order of their names.
+/// Refuses a parameter that is given twice: the server does not tell upper from lower case in their names.
+pub fn check_settings(what: &str, settings: Option<&Settings>) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    for name in settings.into_iter().flatten().map(|(name, _)| name) {
+        if name.is_empty() || name.contains('\0') {
+            bail_fault!(
+                Input,
+                "{what}: `settings` holds a parameter without a proper name"
+            );
+        }
+        if !seen.insert(name.to_ascii_lowercase()) {
+            bail_fault!(
+                Input,
+                "{what}: parameter `{name}` is given twice in `settings`"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Parameters to set (some value) or to reset (none), in the order of their names; in the server's spelling where
+/// it has the parameter (`TimeZone`).
 pub fn settings_changes(
     present: &BTreeMap<String, String>,
     wanted: Option<&Settings>,
@@ -106,42 +134,78 @@ pub fn settings_changes(
     let Some(wanted) = wanted else {
         return Vec::new();
     };
-    // Custom parameters keep their case, all others are folded by the server.
-    let wanted: BTreeMap<String, &Option<String>> = wanted
+    let wanted: BTreeMap<String, Option<&String>> = wanted
         .iter()
-        .map(|(name, setting)| (name.to_lowercase(), &setting.0))
+        .map(|(name, setting)| (name.to_ascii_lowercase(), setting.0.as_ref()))
+        .collect();
+    let present: BTreeMap<String, (&String, &String)> = present
+        .iter()
+        .map(|(name, value)| (name.to_ascii_lowercase(), (name, value)))
         .collect();
     let names: BTreeSet<&String> = wanted
         .keys()
-        .chain(
-            purge
-                .then_some(present)
-                .into_iter()
-                .flatten()
-                .map(|(name, _)| name),
-        )
+        .chain(present.keys().filter(|_| purge))
         .collect();
     names
         .into_iter()
         .filter_map(|name| {
-            let (_, have) = present
-                .iter()
-                .find(|(have, _)| have.eq_ignore_ascii_case(name))
-                .unzip();
-            let want = wanted.get(name).and_then(|value| value.as_ref());
-            let same = match (want, have) {
+            let (spelling, have) = present.get(name).copied().unzip();
+            let want = wanted.get(name).copied().flatten();
+            let unchanged = match (want, have) {
                 (Some(want), Some(have)) => same(name, want, have),
                 (None, None) => true,
                 _ => false,
             };
-            (!same).then(|| (name.clone(), want.cloned()))
+            (!unchanged).then(|| (spelling.unwrap_or(name).clone(), want.cloned()))
         })
         .collect()
 }
 
+/// The parameters once these changes have been made.
+pub fn settings_after(
+    present: &BTreeMap<String, String>,
+    changes: &[(String, Option<String>)],
+) -> BTreeMap<String, String> {
+    let mut after = present.clone();
+    for (name, value) in changes {
+        match value {
+            Some(value) => _ = after.insert(name.clone(), value.clone()),
+            None => _ = after.remove(name),
+        }
+    }
+    after
+}
+
+/// The managed ones of these parameters as a line of a diff; none when parameters are not managed.
+pub fn settings_line(
+    values: &BTreeMap<String, String>,
+    wanted: Option<&Settings>,
+    purge: bool,
+) -> Option<String> {
+    let wanted = wanted?;
+    let managed = |name: &String| {
+        purge
+            || wanted
+                .keys()
+                .any(|wanted| wanted.eq_ignore_ascii_case(name))
+    };
+    let lines: Vec<String> = values
+        .iter()
+        .filter(|(name, _)| managed(name))
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    Some(lines.join(", "))
+}
+
 fn same(name: &str, want: &str, have: &str) -> bool {
     if guc::is_list(name) {
-        return guc::split_list(want) == guc::split_list(have);
+        // An empty list is stored as one of an empty name (`search_path=""`).
+        let items = |list| {
+            let mut items = guc::split_list(list);
+            items.retain(|item| !item.is_empty());
+            items
+        };
+        return items(want) == items(have);
     }
     want == have
 }

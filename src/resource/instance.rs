@@ -28,7 +28,8 @@ use crate::bail_fault;
 use crate::host::Look;
 use crate::manifest::{Membership, Presence, RoleSpec, UpdatePassword};
 use crate::pg::version::Major;
-use crate::resource::database::Databases;
+use crate::resource::database;
+use crate::resource::expect::NewInstance;
 use crate::resource::role::Roles;
 use crate::resource::{Job, Site, subject};
 use crate::secret::Secret;
@@ -123,10 +124,55 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         Roles::new(roles.wanted, target.paths.clone())?.on_stopped(roles.own_only),
     ));
     job.stages
-        .push(Box::new(Databases::new(databases, target.paths.clone())?));
+        .extend(database::stages(databases, target.paths.clone(), false)?);
     job.stages.push(Box::new(Settle {
         target: target.clone(),
         state: spec.state,
+    }));
+    job.stages.push(Box::new(Report { target }));
+    Ok(job)
+}
+
+/// The same for an instance that must not exist yet.
+pub fn create_job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
+    check(&spec)?;
+    let version = version(&spec, site, look)?;
+    let target = Target::new(&site.settings, look, version, &spec.name)?;
+    let mut job = job(spec, site, look)?;
+    job.stages.insert(0, Box::new(NewInstance { target }));
+    Ok(job)
+}
+
+/// A run that starts, stops, restarts or reloads an existing instance and does nothing else. What is as
+/// wanted already is a warning; a stopped server has nothing to reload.
+pub fn service_job(target: Target, state: State, site: &Site, look: &dyn Look) -> Result<Job> {
+    let running = target.running(look)?.is_some();
+    let mut job = Job::new(subject("instance", &target.paths, site));
+    match (state, running) {
+        (State::Started, true) => job
+            .warnings
+            .push(format!("instance `{}` is started already", target.paths)),
+        (State::Stopped, false) => job
+            .warnings
+            .push(format!("instance `{}` is stopped already", target.paths)),
+        (State::Reloaded, false) => bail_fault!(
+            Unavailable,
+            "instance `{}` is stopped: there is no server to reload", target.paths;
+            "start it with `pgsocle instance start {}`", target.paths
+        ),
+        _ => {}
+    }
+    job.stages.push(Box::new(Service {
+        target: target.clone(),
+        state,
+        restarts: false,
+        catalogs: false,
+        own_roles_only: false,
+        start_temporarily: false,
+    }));
+    job.stages.push(Box::new(Settle {
+        target: target.clone(),
+        state,
     }));
     job.stages.push(Box::new(Report { target }));
     Ok(job)

@@ -353,7 +353,7 @@ mod tests {
             ("/p/{version}/{name}/data", "/p/17/../data", None),
             ("/p/{version}-{name}", "/p/17-main", Some("17/main")),
             ("/p/{version}{name}", "/p/17main", Some("17/main")),
-            ("/p/{version}{name}", "/p/17", Some("1/7")),
+            ("/p/{version}{name}", "/p/17", None),
             ("/p/{name}-{version}", "/p/main-17", Some("17/main")),
             ("/p/{name}/{name}", "/p/a/a", Some("a")),
             ("/p/{name}/{name}", "/p/a/b", None),

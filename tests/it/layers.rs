@@ -85,6 +85,23 @@ const LAYERS: &[(&str, &[&str])] = &[
             "template",
         ],
     ),
+    (
+        "facts",
+        &[
+            "fault",
+            "host::types",
+            "host::Look",
+            "input",
+            "journal",
+            "manifest",
+            "pg",
+            "plan",
+            "resource",
+            "secret",
+            "settings",
+            "stage",
+        ],
+    ),
     // What is done.
     ("host", &["fault", "pg", "plan", "secret", "settings"]),
     (
@@ -109,13 +126,20 @@ const LAYERS: &[(&str, &[&str])] = &[
             "fault", "input", "manifest", "resource", "secret", "settings",
         ],
     ),
+    ("door", &["*"]),
+    (
+        "generate",
+        &[
+            "door", "facts", "fault", "nearest", "resource", "schema", "settings",
+        ],
+    ),
     ("cli", &["*"]),
     ("ansible", &["*"]),
     ("main", &["ansible", "cli"]),
 ];
 
 /// The doors: they may print, read the environment and the clock.
-const DOORS: &[&str] = &["main", "cli", "ansible"];
+const DOORS: &[&str] = &["main", "door", "cli", "ansible"];
 
 /// What reaches out of the process. Only `host` may name it.
 const EFFECTS: &[&str] = &[
@@ -139,7 +163,13 @@ const EFFECTS: &[&str] = &[
 ];
 
 /// Of these, what doors may name.
-const EFFECTS_OF_DOORS: &[&str] = &["std::env", "std::process::ExitCode", "std::process::exit"];
+const EFFECTS_OF_DOORS: &[&str] = &[
+    "fs_err::File",
+    "fs_err::OpenOptions",
+    "std::env",
+    "std::process::ExitCode",
+    "std::process::exit",
+];
 
 const PRINTING: &[&str] = &["print", "println", "eprint", "eprintln", "dbg"];
 

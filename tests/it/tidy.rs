@@ -25,6 +25,15 @@ fn one_version() {
     );
 }
 
+/// A session in a database of another encoding (LATIN1) could not send anything else.
+#[test]
+fn observations_are_ascii() {
+    for path in files_below(&checkout().join("src/sql"), "sql") {
+        let text = std::fs::read(&path).expect("a file that was just listed");
+        assert!(text.is_ascii(), "{}", path.display());
+    }
+}
+
 /// Every fragment has sections that `changelogs/config.yaml` knows, with entries that say something; and the present
 /// version is described: by a release in `changelogs/changelog.yaml`, or by fragments that wait for it.
 #[test]
@@ -159,7 +168,7 @@ fn no_file_is_too_long() {
 /// The one way out of a `Secret` is taken where it must be, nowhere else.
 #[test]
 fn secrets_are_exposed_in_few_places() {
-    let places = ["secret", "host", "pg::scram", "pg::pgpass"];
+    let places = ["secret", "host", "pg::conninfo", "pg::scram", "pg::pgpass"];
     let found: Vec<_> = sources()
         .into_iter()
         .filter(|source| !places.iter().any(|place| is_within(&source.module, place)))
@@ -199,10 +208,12 @@ fn no_machine_is_named() {
             continue;
         }
         for (number, line) in text.lines().enumerate() {
-            // The users of examples.
-            let line = line
-                .replace(concat!("/ho", "me/ada"), "")
-                .replace(concat!("/ho", "me/bob"), "");
+            // The users of examples, and places that depend on the user.
+            let line = ["ada", "bob", "{"]
+                .iter()
+                .fold(line.to_owned(), |line, user| {
+                    line.replace(&format!("{home}{user}"), "")
+                });
             for word in words
                 .iter()
                 .filter(|word| line.contains(**word) && !(on_hosts && **word == home))
@@ -216,7 +227,10 @@ fn no_machine_is_named() {
 
 /// Files that are printed by the executable, each with the text that it should have.
 fn generated() -> BTreeMap<String, String> {
-    BTreeMap::new()
+    pgsocle::generate::all_generated()
+        .expect("generated files")
+        .into_iter()
+        .collect()
 }
 
 /// `UPDATE=1` (`make shims`) writes them.
@@ -263,6 +277,8 @@ fn stale_files_are_seen_and_updated() {
 /// What observation queries may call: functions of `pg_catalog` that only read. A read-only transaction does not stop those
 /// with effects outside of tables (`pg_switch_wal`, `pg_reload_conf`, slots, `set_config`, advisory locks, large objects).
 const READING_FUNCTIONS: &[&str] = &[
+    "acldefault",
+    "aclexplode",
     "array_agg",
     "array_length",
     "array_to_json",
@@ -283,8 +299,6 @@ const READING_FUNCTIONS: &[&str] = &[
     "has_database_privilege",
     "has_schema_privilege",
     "has_table_privilege",
-    "aclexplode",
-    "acldefault",
     "json_agg",
     "json_array_elements",
     "json_array_elements_text",
@@ -325,6 +339,7 @@ const READING_FUNCTIONS: &[&str] = &[
     "pg_get_expr",
     "pg_get_userbyid",
     "pg_has_role",
+    "pg_identify_object",
     "pg_is_in_recovery",
     "pg_is_wal_replay_paused",
     "pg_last_wal_receive_lsn",
@@ -335,6 +350,7 @@ const READING_FUNCTIONS: &[&str] = &[
     "pg_size_pretty",
     "pg_table_is_visible",
     "pg_tablespace_location",
+    "pg_tablespace_size",
     "pg_wal_lsn_diff",
     "quote_ident",
     "quote_literal",
@@ -497,7 +513,7 @@ fn sql_faults(text: &str) -> Vec<String> {
         } else {
             before
         };
-        if matches!(before_name, "as" | "with" | "::")
+        if matches!(before_name, "as" | "with" | "recursive" | "::")
             || (!qualified && SQL_GRAMMAR.contains(&name))
         {
             continue;

@@ -203,6 +203,27 @@ fn the_sample_file() {
 }
 
 #[test]
+fn secrets_are_masked() {
+    let masked = |text: &str| conf(text).masked();
+    assert_eq!(
+        masked(
+            "port = 1\nPrimary_Conninfo = 'host=h password=canary' # was: restore_command='canary'\r\n\
+             #primary_conninfo = 'password=canary'\t# old\n # archive_command = 'canary' or archive_command = ''\n\
+             x.password canary\nrestore_command = ''\n# set restore_command"
+        ),
+        "port = 1\nPrimary_Conninfo = '********' # was: restore_command= ********\r\n\
+         #primary_conninfo = '********'\t# old\n # archive_command = ********\n\
+         x.password '********'\nrestore_command = ''\n# set restore_command"
+    );
+    assert_eq!(masked("x = 'a' # b\n"), "x = 'a' # b\n");
+    let masked = Conf::parse(SAMPLE).unwrap().masked();
+    let sample = std::str::from_utf8(SAMPLE).unwrap();
+    for (masked, line) in masked.lines().zip(sample.lines()) {
+        assert_eq!(masked, line);
+    }
+}
+
+#[test]
 fn debug_shows_no_value() {
     let conf = conf("primary_conninfo = 'password=canary'\n");
     assert_eq!(format!("{conf:?}"), "Conf { lines: 1, .. }");
@@ -243,6 +264,7 @@ proptest! {
     #[test]
     fn any_bytes(bytes: Vec<u8>) {
         if let Ok(conf) = Conf::parse(&bytes) {
+            conf.masked();
             prop_assert_eq!(conf.render(), bytes);
         }
     }

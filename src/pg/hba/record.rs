@@ -13,7 +13,7 @@ use crate::{bail_fault, fault};
 ///
 /// Names are bare (`my db`), keywords too (`all`, `samerole`, `+group`, `@file`); where a name would be taken
 /// for a keyword it is in double quotes, see [`name`](super::name).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Record {
     pub kind: ConnectionType,
     pub databases: Vec<String>,
@@ -83,6 +83,13 @@ impl FromStr for ConnectionType {
     }
 }
 
+/// As a line, its secrets masked.
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&super::masked(&self.render_line()))
+    }
+}
+
 impl Record {
     /// Reads the fields of a line; the error never names an option's value, which may be a password.
     pub(super) fn parse(fields: &[Vec<Token>]) -> Result<Self, String> {
@@ -103,7 +110,7 @@ impl Record {
             if text.contains('/') && network(&text, None).is_none() {
                 return Err(format!("invalid address `{text}`"));
             }
-            if text.parse::<IpAddr>().is_ok() {
+            if !text.contains('/') && network(&text, None).is_some() {
                 let mask = &single(fields.next(), "netmask")?.text;
                 if network(&text, Some(mask)).is_none() {
                     return Err(format!("invalid netmask behind the address `{text}`"));
@@ -276,6 +283,11 @@ fn network(address: &str, netmask: Option<&str>) -> Option<Origin> {
     let (address, prefix) = match address.split_once('/') {
         Some((address, prefix)) => (address, Some(prefix)),
         None => (address, None),
+    };
+    // The scope of a link-local address does not count.
+    let address = match address.split_once('%') {
+        Some((address, _)) if address.contains(':') => address,
+        _ => address,
     };
     let address: IpAddr = address.parse().ok()?;
     let v4 = address.is_ipv4();

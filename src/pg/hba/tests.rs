@@ -103,6 +103,10 @@ fn same_meaning() {
         ),
         ("host all all 0.0.0.0/0 md5", "host all all 1.2.3.4/0 md5"),
         (
+            "host all all fe80::/64 md5",
+            "host all all fe80::1%lo/64 md5",
+        ),
+        (
             "host all all Db.Example.org md5",
             "host all all db.example.org md5",
         ),
@@ -246,6 +250,7 @@ fn records_are_checked() {
 #[test]
 fn secrets_are_masked() {
     let hba = Hba::parse(b"# c\n#host all all all ldap ldapbindpasswd=canary\nhost all all all ldap ldapbindpasswd=\"can ary\" a=b\nlocal all all radius radiussecrets=canary");
+    assert!(!format!("{hba:?}{:?}", hba.records()).contains("can"));
     assert_eq!(
         hba.masked(),
         "# c\n#host all all all ldap ldapbindpasswd=********\nhost all all all ldap ldapbindpasswd=********\nlocal all all radius radiussecrets=********"

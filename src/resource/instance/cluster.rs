@@ -46,7 +46,7 @@ pub enum Directory {
     Missing,
     /// Exists with nothing in it.
     Empty,
-    /// Holds a cluster of this major, as its PG_VERSION says.
+    /// Holds a cluster of this major, as its `PG_VERSION` says.
     Cluster(String),
     /// Holds something else.
     Other,
@@ -305,7 +305,7 @@ impl Cluster {
             Some(true) => command = command.arg("--data-checksums"),
             // From 18 on they are the default.
             Some(false) if paths.version >= Major::new(18) => {
-                command = command.arg("--no-data-checksums")
+                command = command.arg("--no-data-checksums");
             }
             _ => {}
         }
@@ -500,7 +500,7 @@ pub fn check_encoding(encoding: &str, what: &str) -> Result<()> {
     }
 }
 
-/// `utf-8`, `UTF8` and `Utf_8` are the same encoding (clean_encoding_name in encnames.c).
+/// `utf-8`, `UTF8` and `Utf_8` are the same encoding (`clean_encoding_name` in encnames.c).
 pub fn folded_encoding(encoding: &str) -> String {
     encoding
         .chars()

@@ -1,4 +1,4 @@
-//! postgresql.conf, pg_hba.conf, pg_ident.conf and psqlrc: written from templates at creation, edited in place later.
+//! postgresql.conf, `pg_hba.conf`, `pg_ident.conf` and psqlrc: written from templates at creation, edited in place later.
 
 use std::collections::BTreeSet;
 
@@ -10,11 +10,13 @@ use serde_json::{Map, Value};
 use crate::bail_fault;
 use crate::host::{Look, Probe};
 use crate::manifest::Settings as Parameters;
-use crate::pg::conf::Conf;
+use crate::pg::conf::{self, Conf};
 use crate::pg::guc::{self, Context, Guc};
-use crate::plan::{Action, Change, Content, Diff, Fact, Impact, Plan, Scope, Step};
+use crate::plan::{Action, Change, Content, Diff, Fact, Impact, Pending, Plan, Scope, Step};
+use crate::resource::instance::service;
 use crate::resource::instance::target::Target;
 use crate::resource::instance::templates::Templates;
+use crate::secret::MASK;
 use crate::stage::{Sight, Stage, World};
 
 /// The configuration that is wanted of an instance.
@@ -37,6 +39,8 @@ pub struct Seen {
     /// Parameters as the server programs describe them; asked for only when something differs.
     gucs: Vec<Guc>,
     memory: u64,
+    /// Values with which the server runs, of the parameters that are to change.
+    running: Vec<Pending>,
 }
 
 struct New {
@@ -44,7 +48,7 @@ struct New {
     wal: Utf8PathBuf,
 }
 
-/// What initdb writes into postgresql.conf by itself (initdb.c, setup_config): `settings_purge` leaves it.
+/// What initdb writes into postgresql.conf by itself (initdb.c, `setup_config)`: `settings_purge` leaves it.
 const INITDB: &[&str] = &[
     "autovacuum_worker_slots",
     "datestyle",
@@ -67,14 +71,6 @@ const INITDB: &[&str] = &[
     "unix_socket_directories",
 ];
 
-/// Parameters whose values may hold a password or a command with one: masked in diffs.
-const SECRET_PARAMETERS: &[&str] = &[
-    "primary_conninfo",
-    "archive_command",
-    "restore_command",
-    "ssl_passphrase_command",
-];
-
 impl Stage for Configuration {
     type Seen = Seen;
 
@@ -92,21 +88,27 @@ impl Stage for Configuration {
 
     fn observe(&self, look: &dyn Look, _: &World) -> Result<Seen> {
         let paths = &self.target.paths;
-        let conf = self.parse(look, &paths.datadir.join("postgresql.conf"))?;
-        let auto = self.parse(look, &paths.datadir.join("postgresql.auto.conf"))?;
+        let conf = Self::parse(look, &paths.datadir.join("postgresql.conf"))?;
+        let auto = Self::parse(look, &paths.datadir.join("postgresql.auto.conf"))?;
         let mut seen = Seen {
             new: None,
             conf,
             auto,
             gucs: Vec::new(),
             memory: look.memory()?,
+            running: Vec::new(),
         };
-        if self
+        let differing: Vec<String> = self
             .wanted(&seen)
-            .iter()
-            .any(|(name, value)| seen.conf.get(name) != *value)
-        {
+            .into_iter()
+            .filter(|(name, value)| seen.conf.get(name) != *value)
+            .map(|(name, _)| name)
+            .collect();
+        if !differing.is_empty() {
             seen.gucs = self.gucs(look)?;
+            if let Some(running) = self.target.running(look)? {
+                seen.running = service::values(look, &running.server, &differing)?;
+            }
         }
         Ok(seen)
     }
@@ -118,13 +120,14 @@ impl Stage for Configuration {
             data: self.target.place(&paths.datadir),
             wal: self.target.place(&paths.waldir),
         };
-        let conf = self.parse(look, &new.data.join("postgresql.conf"))?;
+        let conf = Self::parse(look, &new.data.join("postgresql.conf"))?;
         Ok(Seen {
             new: Some(new),
             conf,
             auto: Conf::parse(b"")?,
             gucs: self.gucs(look)?,
             memory: look.memory()?,
+            running: Vec::new(),
         })
     }
 
@@ -140,7 +143,7 @@ impl Stage for Configuration {
                 )),
                 _ => value,
             };
-            if self.same(seen, &name, value.as_deref()) {
+            if Self::same(seen, &name, value.as_deref()) {
                 continue;
             }
             if let Some(value) = &value {
@@ -168,7 +171,7 @@ impl Stage for Configuration {
 }
 
 impl Configuration {
-    fn parse(&self, look: &dyn Look, path: &Utf8Path) -> Result<Conf> {
+    fn parse(look: &dyn Look, path: &Utf8Path) -> Result<Conf> {
         Conf::parse(&look.read(path)?.unwrap_or_default()).with_context(|| path.to_string())
     }
 
@@ -185,7 +188,7 @@ impl Configuration {
         let mut wanted: Vec<(String, Option<String>)> = Vec::new();
         let mut put = |name: &str, value: Option<String>| {
             let name = name.to_lowercase();
-            let value = value.map(|value| self.resolve(&name, value, seen.memory));
+            let value = value.map(|value| Self::resolve(&name, value, seen.memory));
             match wanted.iter_mut().find(|(known, _)| *known == name) {
                 Some(slot) => slot.1 = value,
                 None => wanted.push((name, value)),
@@ -227,7 +230,7 @@ impl Configuration {
     }
 
     /// `N%` of the memory, and the braces of pglift's templates.
-    fn resolve(&self, name: &str, value: String, memory: u64) -> String {
+    fn resolve(name: &str, value: String, memory: u64) -> String {
         match name {
             "shared_buffers" | "effective_cache_size" => {
                 guc::memory_percent(&value, memory).unwrap_or(value)
@@ -236,7 +239,7 @@ impl Configuration {
         }
     }
 
-    fn same(&self, seen: &Seen, name: &str, value: Option<&str>) -> bool {
+    fn same(seen: &Seen, name: &str, value: Option<&str>) -> bool {
         match (seen.conf.get(name), value) {
             (None, None) => true,
             (Some(have), Some(want)) => {
@@ -251,17 +254,16 @@ impl Configuration {
         if seen.gucs.is_empty() || name.contains('.') {
             return Ok(());
         }
-        match find(&seen.gucs, name) {
-            Some(guc) => guc::check(guc, value).with_context(|| format!("setting `{name}`")),
-            None => {
-                let what = format!(
-                    "setting `{name}` is not known to PostgreSQL {}",
-                    self.target.paths.version
-                );
-                match crate::nearest::nearest(name, seen.gucs.iter().map(|guc| guc.name.as_str())) {
-                    Some(near) => bail_fault!(Input, "{what}"; "did you mean `{near}`?"),
-                    None => bail_fault!(Input, "{what}"),
-                }
+        if let Some(guc) = find(&seen.gucs, name) {
+            guc::check(guc, value).with_context(|| format!("setting `{name}`"))
+        } else {
+            let what = format!(
+                "setting `{name}` is not known to PostgreSQL {}",
+                self.target.paths.version
+            );
+            match crate::nearest::nearest(name, seen.gucs.iter().map(|guc| guc.name.as_str())) {
+                Some(near) => bail_fault!(Input, "{what}"; "did you mean `{near}`?"),
+                None => bail_fault!(Input, "{what}"),
             }
         }
     }
@@ -276,8 +278,8 @@ impl Configuration {
                 || find(&seen.gucs, &name).is_some_and(|guc| guc::same_value(guc, &shadow, &value));
             if !same {
                 let shown = |value: &str| {
-                    if SECRET_PARAMETERS.contains(&name.as_str()) {
-                        crate::secret::MASK.to_owned()
+                    if conf::is_secret(&name) {
+                        MASK.to_owned()
                     } else {
                         value.to_owned()
                     }
@@ -304,7 +306,12 @@ impl Configuration {
         let mut after: String = self
             .wanted(seen)
             .iter()
-            .filter_map(|(name, value)| value.as_ref().map(|value| format!("{name} = {value}\n")))
+            .filter_map(|(name, value)| {
+                let shown = value
+                    .as_ref()
+                    .map(|value| if conf::is_secret(name) { MASK } else { value });
+                shown.map(|value| format!("{name} = {value}\n"))
+            })
             .collect();
         after.push_str(&hba);
         let file = |name: &str, content: Vec<u8>| {
@@ -368,7 +375,7 @@ impl Configuration {
             Action::Create,
             format!("configuration {paths}"),
             format!("write the configuration of instance `{paths}`"),
-            Diff::new(paths.datadir.as_str(), "", masked(after.as_bytes())),
+            Diff::new(paths.datadir.as_str(), "", after),
             Impact::None,
             steps,
         )
@@ -385,7 +392,7 @@ impl Configuration {
             Action::Alter,
             format!("configuration {}", self.target.paths),
             format!("set `{}` in postgresql.conf", changed.join("`, `")),
-            Diff::new(path.as_str(), masked(&before), masked(&conf.render())),
+            Diff::new(path.as_str(), seen.conf.masked(), conf.masked()),
             if reload.is_empty() {
                 Impact::None
             } else {
@@ -401,14 +408,40 @@ impl Configuration {
         plan.facts.push(Fact::Previous(path, seen.conf.render()));
         plan.facts.push(Fact::ReloadNeeded);
         if !restart.is_empty() {
-            let pending = restart.into_iter().map(|name| {
-                let configured = conf
-                    .get(name)
-                    .or_else(|| find(&seen.gucs, name).and_then(|guc| guc.boot.clone()));
-                (name.clone(), configured.unwrap_or_default())
+            let pending = restart
+                .iter()
+                .filter_map(|name| self.waits(seen, conf, name))
+                .collect();
+            plan.facts.push(Fact::RestartNeeded {
+                changed: restart.into_iter().cloned().collect(),
+                pending,
             });
-            plan.facts.push(Fact::RestartNeeded(pending.collect()));
         }
+    }
+
+    /// The parameter, if the server runs with another value than it will after a restart.
+    fn waits(&self, seen: &Seen, conf: &Conf, name: &str) -> Option<Pending> {
+        let guc = find(&seen.gucs, name);
+        let configured = seen
+            .auto
+            .get(name)
+            .or_else(|| conf.get(name))
+            .or_else(|| guc.and_then(|guc| guc.boot.clone()));
+        let running = seen
+            .running
+            .iter()
+            .find(|running| running.name.eq_ignore_ascii_case(name))?;
+        let same = match (&running.running, &configured) {
+            (Some(running), Some(configured)) => {
+                running == configured
+                    || guc.is_some_and(|guc| guc::same_value(guc, running, configured))
+            }
+            _ => false,
+        };
+        (!same).then(|| Pending {
+            configured,
+            ..running.clone()
+        })
     }
 }
 
@@ -424,8 +457,8 @@ pub fn settings_view(conf: &Conf, auto: &Conf) -> Map<String, Value> {
         if name == "port" {
             port = value;
         } else {
-            let shown = if SECRET_PARAMETERS.contains(&name.as_str()) {
-                crate::secret::MASK.to_owned()
+            let shown = if conf::is_secret(&name) {
+                MASK.to_owned()
             } else {
                 value
             };
@@ -438,23 +471,4 @@ pub fn settings_view(conf: &Conf, auto: &Conf) -> Map<String, Value> {
         ("port".to_owned(), port),
         ("settings".to_owned(), Value::Object(settings)),
     ])
-}
-
-/// The text of a configuration file for a diff: what may hold a secret is masked.
-pub fn masked(content: &[u8]) -> String {
-    String::from_utf8_lossy(content)
-        .split_inclusive('\n')
-        .map(|line| {
-            let name = line
-                .trim_start()
-                .split(|c: char| c == '=' || c.is_whitespace())
-                .next()
-                .unwrap_or_default();
-            if SECRET_PARAMETERS.contains(&name.to_lowercase().as_str()) {
-                format!("{name} = '{}'\n", crate::secret::MASK)
-            } else {
-                line.to_owned()
-            }
-        })
-        .collect()
 }

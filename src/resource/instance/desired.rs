@@ -38,7 +38,7 @@ pub enum RestartPolicy {
     WhenRequired,
 }
 
-/// Authentication methods written to pg_hba.conf at creation; what is left out is taken from the site settings.
+/// Authentication methods written to `pg_hba.conf` at creation; what is left out is taken from the site settings.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
@@ -111,7 +111,7 @@ pub struct InstanceSpec {
     #[serde(default)]
     #[schemars(extend("x-create-only" = true))]
     pub encoding: Option<String>,
-    /// Authentication methods written to pg_hba.conf at creation.
+    /// Authentication methods written to `pg_hba.conf` at creation.
     #[serde(default)]
     #[schemars(extend("x-create-only" = true))]
     pub auth: Option<Auth>,
@@ -162,7 +162,7 @@ pub struct InstanceSpec {
     #[serde(default)]
     #[schemars(extend("x-hidden" = ["cli"], "x-unsupported" = true))]
     pub powa: Option<Value>,
-    /// postgres_exporter; not supported in this version.
+    /// `postgres_exporter`; not supported in this version.
     #[serde(default)]
     #[schemars(extend("x-hidden" = ["cli"], "x-unsupported" = true))]
     pub prometheus: Option<Value>,

@@ -164,7 +164,7 @@ impl Target {
         }
     }
 
-    /// pg_wal is a plain directory of the data directory.
+    /// `pg_wal` is a plain directory of the data directory.
     pub fn wal_inside(&self) -> bool {
         self.paths.waldir == self.paths.datadir.join("pg_wal")
     }

@@ -2,6 +2,8 @@
 //!
 //! Their variables stand in braces, as in pglift, so that a site's templates can be carried over.
 
+use std::fmt::Write as _;
+
 use anyhow::{Context as _, Result};
 use camino::Utf8PathBuf;
 
@@ -152,20 +154,23 @@ impl Templates {
                 "trust" => "scram-sha-256",
                 method => method,
             };
-            text.push_str(&format!(
-                "local   replication     {role:<15}                         {}\n",
+            let _ = writeln!(
+                text,
+                "local   replication     {role:<15}                         {}",
                 self.variable("auth.local")
-            ));
+            );
             for address in ["127.0.0.1/32", "::1/128"] {
-                text.push_str(&format!(
-                    "host    replication     {role:<15} {address:<23} {}\n",
+                let _ = writeln!(
+                    text,
+                    "host    replication     {role:<15} {address:<23} {}",
                     self.variable("auth.host")
-                ));
+                );
             }
-            text.push_str(&format!(
-                "host    replication     {role:<15} {:<23} {method}\n",
+            let _ = writeln!(
+                text,
+                "host    replication     {role:<15} {:<23} {method}",
                 "samenet"
-            ));
+            );
         }
         Ok(text)
     }

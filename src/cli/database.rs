@@ -1,0 +1,155 @@
+//! `pgsocle database`.
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value};
+
+use super::change::{Format, Run};
+use super::given::{Altered, Created, Noun};
+use super::manifest::Manifest;
+use super::object::Within;
+use super::{Call, Ended, develop, incomplete, prompt, show};
+use crate::resource::expect::Wanted;
+
+const KIND: &str = "database";
+
+struct Database;
+
+impl Noun for Database {
+    const KIND: &'static str = KIND;
+}
+
+#[derive(Args)]
+pub struct Command {
+    #[command(flatten)]
+    within: Within,
+    /// Print the JSON schema of a database and nothing else.
+    #[arg(long)]
+    schema: bool,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Make a database.
+    Create {
+        #[command(flatten)]
+        object: Created<Database>,
+        #[command(flatten)]
+        run: Run,
+    },
+    /// Change an existing database: what is not given stays.
+    Alter {
+        #[command(flatten)]
+        object: Altered<Database>,
+        #[command(flatten)]
+        run: Run,
+    },
+    /// Bring a database to what a manifest says.
+    Apply {
+        #[command(flatten)]
+        manifest: Manifest,
+        #[command(flatten)]
+        run: Run,
+    },
+    /// Show a database.
+    Get {
+        name: String,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Show the databases that accept connections.
+    List {
+        /// Only these databases; all unless given.
+        #[arg(value_name = "DBNAME")]
+        names: Vec<String>,
+        /// Leave this database out (repeatable).
+        #[arg(short = 'x', long, value_name = "DBNAME")]
+        exclude_database: Vec<String>,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Drop databases.
+    Drop(Drop),
+}
+
+#[derive(Args)]
+struct Drop {
+    #[arg(value_name = "NAME", required = true)]
+    names: Vec<String>,
+    /// End the sessions that use the database.
+    #[arg(long, overrides_with = "no_force")]
+    force: bool,
+    /// The contrary of `--force`.
+    #[arg(long, overrides_with = "force", hide = true)]
+    no_force: bool,
+    /// Start a stopped instance for the time of this run, and stop it again.
+    #[arg(long)]
+    start_temporarily: bool,
+    #[command(flatten)]
+    run: Run,
+}
+
+impl Command {
+    pub fn run(&self, call: &Call) -> Result<u8, Ended> {
+        let within = &self.within;
+        match &self.verb {
+            _ if self.schema => develop::schema(KIND),
+            None => Ok(incomplete(&["database"])),
+            Some(Verb::Create { object, run }) => {
+                within.converge(call, KIND, Wanted::New, object.object()?, run)
+            }
+            Some(Verb::Alter { object, run }) => {
+                within.converge(call, KIND, Wanted::Existing, object.object()?, run)
+            }
+            Some(Verb::Apply { manifest, run }) => within.apply(call, KIND, manifest, run),
+            Some(Verb::Get { name, format }) => within.get(call, KIND, name, *format),
+            Some(Verb::List {
+                names,
+                exclude_database,
+                format,
+            }) => within.list(call, KIND, *format, COLUMNS, |name| {
+                (names.is_empty() || names.iter().any(|other| other == name))
+                    && !exclude_database.iter().any(|other| other == name)
+            }),
+            Some(Verb::Drop(drop)) => {
+                let names = drop.names.join("`, `");
+                if !drop.run.dry_run {
+                    let question = format!("drop database `{names}` with all data in it?");
+                    prompt::confirm(&question, call.interactive)?;
+                }
+                within.drop(call, KIND, &drop.names, &drop.options(), &drop.run)
+            }
+        }
+    }
+}
+
+impl Drop {
+    fn options(&self) -> Map<String, Value> {
+        Map::from_iter([
+            ("force_drop".to_owned(), self.force.into()),
+            (
+                "start_temporarily".to_owned(),
+                self.start_temporarily.into(),
+            ),
+        ])
+    }
+}
+
+const COLUMNS: &[(&str, fn(&Value) -> String)] = &[
+    ("name", |database| show::cell("", &database["name"])),
+    ("owner", |database| show::cell("", &database["owner"])),
+    ("encoding", |database| show::cell("", &database["encoding"])),
+    ("collation", |database| {
+        show::cell("", &database["collation"])
+    }),
+    ("ctype", |database| show::cell("", &database["ctype"])),
+    ("size", |database| show::cell("size", &database["size"])),
+    ("tablespace", |database| {
+        show::cell("", &database["tablespace"]["name"])
+    }),
+    ("acls", |database| show::cell("", &database["acls"])),
+    ("description", |database| {
+        show::cell("", &database["description"])
+    }),
+];

@@ -1,0 +1,352 @@
+//! `pgsocle instance`.
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::change::{Format, Run};
+use super::given::{Created, Noun};
+use super::manifest::Manifest;
+use super::{Call, Ended, develop, incomplete, prompt, show};
+use crate::door::{Session, exit};
+use crate::facts;
+use crate::host::process;
+use crate::manifest::InstanceRef;
+use crate::pg::version::Major;
+use crate::resource::instance::desired::{InstanceSpec, State};
+use crate::resource::instance::lookup::{self, Identity};
+use crate::resource::instance::target::Target;
+use crate::resource::instance::{self, service_job};
+
+const KIND: &str = "instance";
+
+struct Instance;
+
+impl Noun for Instance {
+    const KIND: &'static str = KIND;
+}
+
+#[derive(Args)]
+pub struct Command {
+    /// Print the JSON schema of an instance and nothing else.
+    #[arg(long)]
+    schema: bool,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Make an instance, and start it.
+    Create {
+        #[command(flatten)]
+        object: Created<Instance>,
+        #[command(flatten)]
+        run: Run,
+    },
+    /// Bring an instance, with its roles and databases, to what a manifest says.
+    Apply {
+        #[command(flatten)]
+        manifest: Manifest,
+        #[command(flatten)]
+        run: Run,
+    },
+    /// Show an instance.
+    Get {
+        #[command(flatten)]
+        one: One,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Show all instances.
+    List {
+        /// Only those of this major version.
+        #[arg(long, value_name = "VERSION", value_parser = major)]
+        version: Option<Major>,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Show what runs; exit code 3 when something does not.
+    Status {
+        #[command(flatten)]
+        one: One,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Start instances.
+    Start(Many),
+    /// Stop instances (mode fast: sessions are cut, nothing is lost).
+    Stop(Many),
+    /// Restart instances.
+    Restart(Many),
+    /// Have servers read their configuration again.
+    Reload(Many),
+    /// Drop instances with all their data.
+    Drop {
+        #[arg(value_name = "[VERSION/]NAME", value_parser = reference)]
+        instances: Vec<InstanceRef>,
+        #[command(flatten)]
+        run: Run,
+    },
+    /// Print the environment for libpq clients.
+    Env {
+        #[command(flatten)]
+        one: One,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Run a program in the environment of an instance: `exec main -- psql -l`.
+    Exec {
+        #[arg(value_name = "[VERSION/]NAME", value_parser = reference)]
+        instance: InstanceRef,
+        /// The program, looked up among those of the instance's major first, and its arguments.
+        #[arg(
+            required = true,
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "COMMAND"
+        )]
+        command: Vec<String>,
+    },
+}
+
+/// One instance.
+#[derive(Args)]
+struct One {
+    /// The instance; may be left out when there is only one.
+    #[arg(value_name = "[VERSION/]NAME", value_parser = reference)]
+    instance: Option<InstanceRef>,
+}
+
+/// Several instances, and what is done to each.
+#[derive(Args)]
+struct Many {
+    /// The instances; may be left out when there is only one.
+    #[arg(value_name = "[VERSION/]NAME", value_parser = reference)]
+    instances: Vec<InstanceRef>,
+    /// Every instance of the site.
+    #[arg(long, conflicts_with = "instances")]
+    all: bool,
+    #[command(flatten)]
+    run: Run,
+}
+
+/// Reads `[version/]name`.
+pub fn reference(text: &str) -> Result<InstanceRef, String> {
+    serde_json::from_value(json!(text)).map_err(|error| error.to_string())
+}
+
+fn major(text: &str) -> Result<Major, String> {
+    text.parse()
+        .map_err(|error: anyhow::Error| error.to_string())
+}
+
+/// The instances that are meant; one that is not there is wrong usage, and none is touched.
+fn identities(session: &Session, references: &[InstanceRef]) -> Result<Vec<Identity>, Ended> {
+    let (look, settings) = (&session.local, &session.site.settings);
+    let find = |reference| lookup::find(look, settings, reference).map_err(Ended::usage);
+    let mut found = Vec::new();
+    if references.is_empty() {
+        found.push(find(None)?);
+    }
+    for reference in references {
+        let identity = find(Some(reference))?;
+        if !found.contains(&identity) {
+            found.push(identity);
+        }
+    }
+    Ok(found)
+}
+
+fn target(session: &Session, (version, name): &Identity) -> Result<Target> {
+    Target::new(&session.site.settings, &session.local, *version, name)
+}
+
+impl One {
+    fn target(&self, session: &Session) -> Result<Target, Ended> {
+        one(session, self.instance.as_ref())
+    }
+}
+
+fn one(session: &Session, reference: Option<&InstanceRef>) -> Result<Target, Ended> {
+    facts::target(&session.site, &session.local, reference).map_err(Ended::usage)
+}
+
+impl Command {
+    pub fn run(&self, call: &Call) -> Result<u8, Ended> {
+        match &self.verb {
+            _ if self.schema => develop::schema(KIND),
+            None => Ok(incomplete(&["instance"])),
+            Some(Verb::Create { object, run }) => create(call, object, run),
+            Some(Verb::Apply { manifest, run }) => apply(call, manifest, run),
+            Some(Verb::Get { one, format }) => get(call, one, *format),
+            Some(Verb::List { version, format }) => list(call, *version, *format),
+            Some(Verb::Status { one, format }) => status(call, one, *format),
+            Some(Verb::Start(many)) => many.bring(call, State::Started),
+            Some(Verb::Stop(many)) => many.bring(call, State::Stopped),
+            Some(Verb::Restart(many)) => many.bring(call, State::Restarted),
+            Some(Verb::Reload(many)) => many.bring(call, State::Reloaded),
+            Some(Verb::Drop { instances, run }) => drop(call, instances, run),
+            Some(Verb::Env { one, format }) => env(call, one, *format),
+            Some(Verb::Exec { instance, command }) => exec(call, instance, command),
+        }
+    }
+}
+
+fn create(call: &Call, object: &Created<Instance>, run: &Run) -> Result<u8, Ended> {
+    let mut object = object.object()?;
+    let session = run.open(call)?;
+    let default = &session.site.settings.instance_default_name;
+    object
+        .entry("name")
+        .or_insert_with(|| default.as_str().into());
+    let spec: InstanceSpec = crate::input::from_json(Value::Object(object), KIND)?;
+    let job = instance::create_job(spec, &session.site, &session.local)?;
+    run.carry_out(&session, job)
+}
+
+fn apply(call: &Call, manifest: &Manifest, run: &Run) -> Result<u8, Ended> {
+    let object = manifest.read()?;
+    let session = run.open(call)?;
+    let job = crate::input::from_json(object, KIND)
+        .and_then(|spec| instance::job(spec, &session.site, &session.local));
+    let job = job.map_err(|error| Ended::from(error).context(manifest.name()))?;
+    run.carry_out(&session, job)
+}
+
+fn get(call: &Call, one: &One, format: Format) -> Result<u8, Ended> {
+    let session = call.look()?;
+    let target = one.target(&session)?;
+    let view = lookup::describe(&session.local, &target)?;
+    if view.get("state") == Some(&json!("stopped")) {
+        show::say([format!(
+            "warning: instance `{}` is stopped: locale, encoding and pending restarts are not known",
+            target.paths
+        )]);
+    }
+    let text = show::object(&view);
+    format.show(&Value::Object(view), || text)?;
+    Ok(exit::DONE)
+}
+
+fn list(call: &Call, version: Option<Major>, format: Format) -> Result<u8, Ended> {
+    let session = call.look()?;
+    let items = facts::instances(&session.site, &session.local, version)?;
+    let titles = ["name", "version", "port", "datadir", "status"];
+    let text = || {
+        let row = |item: &Value| {
+            titles
+                .iter()
+                .map(|title| show::cell(title, &item[title]))
+                .collect()
+        };
+        show::table(&titles, &items.iter().map(row).collect::<Vec<_>>())
+    };
+    format.show(&Value::Array(items.clone()), text)?;
+    Ok(exit::DONE)
+}
+
+fn status(call: &Call, one: &One, format: Format) -> Result<u8, Ended> {
+    let session = call.look()?;
+    let target = one.target(&session)?;
+    let components = facts::components(&target, &session.local)?;
+    let items: Vec<Value> = components
+        .iter()
+        .map(|(name, runs)| json!({ "component": name, "running": runs }))
+        .collect();
+    let text = || {
+        let word = |runs: bool| if runs { "running" } else { "not running" };
+        components
+            .iter()
+            .map(|(name, runs)| format!("{name}: {}\n", word(*runs)))
+            .collect()
+    };
+    format.show(&Value::Array(items), text)?;
+    Ok(if components.iter().all(|(_, runs)| *runs) {
+        exit::DONE
+    } else {
+        exit::NOT_RUNNING
+    })
+}
+
+impl Many {
+    fn bring(&self, call: &Call, state: State) -> Result<u8, Ended> {
+        let session = self.run.open(call)?;
+        let meant = if self.all {
+            lookup::list(&session.local, &session.site.settings)?
+        } else {
+            identities(&session, &self.instances)?
+        };
+        let job = |identity| {
+            let target = target(&session, identity)?;
+            service_job(target, state, &session.site, &session.local)
+        };
+        let several = self.all || self.instances.len() > 1;
+        self.run
+            .carry_out_all(&session, meant.iter().map(job).collect(), several)
+    }
+}
+
+fn drop(call: &Call, references: &[InstanceRef], run: &Run) -> Result<u8, Ended> {
+    let session = run.open(call)?;
+    let meant = identities(&session, references)?;
+    if !run.dry_run {
+        let names: Vec<String> = meant.iter().map(lookup::shown).collect();
+        let question = format!("drop instance `{}` with all its data?", names.join("`, `"));
+        prompt::confirm(&question, call.interactive)?;
+    }
+    let job = |(version, name): &Identity| {
+        let object = json!({ "name": name, "version": version, "state": "absent" });
+        let spec = crate::input::from_json(object, KIND)?;
+        instance::job(spec, &session.site, &session.local)
+    };
+    let jobs = meant.iter().map(job).collect();
+    run.carry_out_all(&session, jobs, references.len() > 1)
+}
+
+/// The instance's variables; its programs come first in the caller's PATH.
+fn environment(call: &Call, session: &Session, target: &Target) -> Result<Vec<(String, String)>> {
+    let mut variables = facts::environment(target, &session.local)?;
+    for (name, value) in &mut variables {
+        if name == "PATH"
+            && let Some(path) = call.process.get("PATH")
+        {
+            *value = format!("{value}:{path}");
+        }
+    }
+    Ok(variables)
+}
+
+fn env(call: &Call, one: &One, format: Format) -> Result<u8, Ended> {
+    let session = call.look()?;
+    let variables = environment(call, &session, &one.target(&session)?)?;
+    let text = || {
+        variables
+            .iter()
+            .map(|(name, value)| format!("{name}={value}\n"))
+            .collect()
+    };
+    let object = variables
+        .iter()
+        .map(|(name, value)| (name.clone(), value.as_str().into()))
+        .collect();
+    format.show(&Value::Object(object), text)?;
+    Ok(exit::DONE)
+}
+
+fn exec(call: &Call, reference: &InstanceRef, command: &[String]) -> Result<u8, Ended> {
+    let session = call.look()?;
+    let target = one(&session, Some(reference))?;
+    let own = environment(call, &session, &target)?;
+    let (program, environment) = facts::execution(
+        &target,
+        &session.local,
+        command,
+        &own,
+        &call.process.environment,
+    )?;
+    let arguments = command.get(1..).unwrap_or_default();
+    // Nothing of ours may be open in the other program.
+    std::mem::drop(session);
+    Err(process::replace(&program, arguments, &environment).into())
+}

@@ -1,0 +1,298 @@
+//! What people see: tables, objects, plans, diffs. Data go to stdout.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use anyhow::{Context as _, Result};
+use serde_json::{Map, Value};
+use similar::TextDiff;
+
+use crate::engine::Outcome;
+use crate::plan::Diff;
+
+/// Writes to stdout. A reader that has gone away is no error.
+pub fn print(text: &str) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(error).context("write to standard output")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes JSON to stdout.
+pub fn json(value: &Value) -> Result<()> {
+    print(&format!("{value:#}\n"))
+}
+
+/// Writes messages to stderr, a line each.
+pub fn say(lines: impl IntoIterator<Item = String>) {
+    let text: String = lines.into_iter().map(|line| line + "\n").collect();
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// Aligned columns under their titles; nothing is cut, however narrow the terminal. The last column is not padded.
+pub fn table(titles: &[&str], rows: &[Vec<String>]) -> String {
+    let head: Vec<String> = titles.iter().map(|title| (*title).to_owned()).collect();
+    let mut widths = vec![0; titles.len()];
+    for row in rows.iter().chain([&head]) {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    for row in [&head].into_iter().chain(rows) {
+        let mut line = String::new();
+        for (width, cell) in widths.iter().zip(row) {
+            let _ = write!(line, "{cell:<width$}  ");
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// The attributes of one object, a line each; those of a mapping and the items of a list of objects below each other.
+pub fn object(view: &Map<String, Value>) -> String {
+    let width = view.keys().map(|key| key.chars().count()).max();
+    let width = width.unwrap_or_default() + 2;
+    let mut text = String::new();
+    for (key, value) in view {
+        let mut name = key.as_str();
+        for line in lines(key, value) {
+            let line = format!("{name:<width$}{line}");
+            text.push_str(line.trim_end());
+            text.push('\n');
+            name = "";
+        }
+    }
+    text
+}
+
+/// The lines of a value, at least one.
+fn lines(key: &str, value: &Value) -> Vec<String> {
+    let lines: Vec<String> = match value {
+        Value::Object(map) => map
+            .iter()
+            .map(|(name, value)| format!("{name} = {}", cell(name, value)))
+            .collect(),
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            items.iter().map(|item| cell(key, item)).collect()
+        }
+        _ => vec![cell(key, value)],
+    };
+    if lines.is_empty() {
+        vec![String::new()]
+    } else {
+        lines
+    }
+}
+
+/// A value on one line: sizes for people, lists with commas, nothing for `null`.
+pub fn cell(key: &str, value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        Value::Number(number) if key == "size" => number
+            .as_u64()
+            .map_or_else(|| number.to_string(), human_size),
+        Value::Number(number) => number.to_string(),
+        // A line end in a comment would break the columns.
+        Value::String(text) => text.replace('\n', " "),
+        Value::Array(items) => items
+            .iter()
+            .map(|item| cell(key, item))
+            .collect::<Vec<_>>()
+            .join(", "),
+        Value::Object(map) => map
+            .iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(name, value)| format!("{name}: {}", cell(name, value)))
+            .collect::<Vec<_>>()
+            .join(", "),
+    }
+}
+
+/// Bytes in the largest unit of which there are at least ten, as `pg_size_pretty` has them.
+pub fn human_size(bytes: u64) -> String {
+    let mut size = bytes;
+    for unit in ["bytes", "kB", "MB", "GB", "TB"] {
+        if size < 10 * 1024 {
+            return format!("{size} {unit}");
+        }
+        size = size / 1024 + u64::from(size % 1024 >= 512);
+    }
+    format!("{size} PB")
+}
+
+/// A diff in the unified format.
+pub fn unified(diff: &Diff) -> String {
+    TextDiff::from_lines(&diff.before, &diff.after)
+        .unified_diff()
+        .context_radius(3)
+        .header(&diff.before_header, &diff.after_header)
+        .to_string()
+}
+
+/// What was done or, in a dry run, would be: a sentence for each change.
+pub fn outcome(outcome: &Outcome, dry_run: bool, diff: bool) -> String {
+    let plan = &outcome.plan;
+    let mut text = String::new();
+    for change in &plan.changes {
+        text.push_str(&change.summary);
+        if dry_run {
+            let _ = write!(text, " (impact: {})", change.impact);
+        }
+        text.push('\n');
+        if diff {
+            text.push_str(&unified(&change.diff));
+        }
+    }
+    for what in &plan.undetermined {
+        let _ = writeln!(text, "undetermined: {what}");
+    }
+    if plan.is_empty() && plan.undetermined.is_empty() {
+        text.push_str("nothing to do\n");
+    }
+    if dry_run {
+        text.push_str("dry run: nothing was changed\n");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Action, Change, Impact, Plan};
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    #[test]
+    fn columns_are_aligned_and_never_cut() {
+        let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
+        let long = "x".repeat(200);
+        assert_eq!(
+            table(
+                &["name", "port", "status"],
+                &[
+                    row(["main", "5432", "running"]),
+                    row(["été", "", ""]),
+                    row(["b", &long, "not_running"]),
+                ]
+            ),
+            format!(
+                "name  port{}  status\nmain  5432{}  running\nété\nb     {long}  not_running\n",
+                " ".repeat(196),
+                " ".repeat(196)
+            )
+        );
+        assert_eq!(table(&["name", "port"], &[]), "name  port\n");
+    }
+
+    #[test]
+    fn objects() {
+        let view = json!({
+            "name": "bob", "login": true, "valid_until": null, "memberships": ["a", "b"], "size": 8_400_000,
+            "settings": {"work_mem": "4MB", "search_path": "a, b"},
+            "schemas": [{"name": "app", "owner": "bob"}, {"name": "tmp", "owner": null}],
+            "comment": "two\nlines", "extensions": [], "more": {}
+        });
+        let Value::Object(view) = view else { panic!() };
+        assert_eq!(
+            object(&view),
+            "\
+name         bob
+login        yes
+valid_until
+memberships  a, b
+size         8203 kB
+settings     work_mem = 4MB
+             search_path = a, b
+schemas      name: app, owner: bob
+             name: tmp
+comment      two lines
+extensions
+more
+"
+        );
+    }
+
+    #[test]
+    fn sizes() {
+        for (bytes, text) in [
+            (0, "0 bytes"),
+            (10_239, "10239 bytes"),
+            (10_240, "10 kB"),
+            (8_400_000, "8203 kB"),
+            (10 * 1024 * 1024, "10 MB"),
+            (1 << 40, "1024 GB"),
+            (u64::MAX, "16384 PB"),
+        ] {
+            assert_eq!(human_size(bytes), text);
+        }
+    }
+
+    fn some_outcome() -> Outcome {
+        let diff = Diff::new(
+            "role bob",
+            "login: no\nname: bob\n",
+            "login: yes\nname: bob\n",
+        );
+        let change = Change::new(
+            Action::Alter,
+            "role bob",
+            "alter role `bob`",
+            diff,
+            Impact::None,
+            Vec::new(),
+        );
+        Outcome {
+            plan: Plan {
+                changes: vec![change],
+                undetermined: vec!["role eve: the server is stopped".into()],
+                ..Plan::default()
+            },
+            ..Outcome::default()
+        }
+    }
+
+    #[test]
+    fn outcomes() {
+        assert_eq!(
+            outcome(&some_outcome(), true, true),
+            "\
+alter role `bob` (impact: none)
+--- role bob
++++ role bob
+@@ -1,2 +1,2 @@
+-login: no
++login: yes
+ name: bob
+undetermined: role eve: the server is stopped
+dry run: nothing was changed
+"
+        );
+        assert_eq!(
+            outcome(&some_outcome(), false, false),
+            "alter role `bob`\nundetermined: role eve: the server is stopped\n"
+        );
+        assert_eq!(outcome(&Outcome::default(), false, true), "nothing to do\n");
+        assert_eq!(
+            outcome(&Outcome::default(), true, false),
+            "nothing to do\ndry run: nothing was changed\n"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn every_row_is_a_line(rows in prop::collection::vec(prop::collection::vec("[^\n\r]*", 2..3), 0..5)) {
+            let text = table(&["a", "b"], &rows);
+            prop_assert_eq!(text.matches('\n').count(), rows.len() + 1);
+        }
+    }
+}

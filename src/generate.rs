@@ -1,0 +1,211 @@
+//! What is written from the input types: the modules of the collection and the reference pages.
+//!
+//! The files are committed, and a test fails when one is stale (`make shims` writes them). A kind gets all of it by its line in `resource::REGISTRY` or `facts::FACTS`, a line in
+//! [`ABOUT`], and its two files below `templates/ansible/`.
+
+mod markup;
+mod module;
+mod python;
+mod reference;
+mod yaml;
+
+use anyhow::Result;
+use serde_json::Value;
+
+use crate::fault::{Fault, Kind as FaultKind};
+use crate::schema::{Field, fields};
+use crate::{facts, nearest, resource};
+
+/// What is said of a kind beside its options.
+struct About {
+    name: &'static str,
+    /// One sentence in the third person, without a full stop.
+    summary: &'static str,
+    description: &'static [&'static str],
+    /// Version of the collection that first had it.
+    since: &'static str,
+    examples: &'static str,
+    returns: &'static str,
+}
+
+macro_rules! about {
+    ($name:literal, $since:literal, $summary:literal $(, $description:literal)* $(,)?) => {
+        About {
+            name: $name,
+            summary: $summary,
+            description: &[$($description),*],
+            since: $since,
+            examples: include_str!(concat!("templates/ansible/examples/", $name, ".yml")),
+            returns: include_str!(concat!("templates/ansible/return/", $name, ".yml")),
+        }
+    };
+}
+
+const ABOUT: &[About] = &[
+    about!(
+        "instance",
+        "0.1.0",
+        "Manages a PostgreSQL instance with its roles and databases",
+        "Creates, configures, starts, stops and removes an instance, and converges the roles and databases given with it in the same run.",
+        "What is left out is left as it is.",
+    ),
+    about!(
+        "role",
+        "0.1.0",
+        "Manages a role of a PostgreSQL instance",
+        "Creates, alters and drops a role, with its memberships, settings, password and access.",
+        "What is left out is left as it is.",
+    ),
+    about!(
+        "database",
+        "0.1.0",
+        "Manages a database of a PostgreSQL instance",
+        "Creates, alters and drops a database, with its schemas, extensions and settings.",
+        "What is left out is left as it is.",
+    ),
+    about!(
+        "site",
+        "0.1.0",
+        "Manages the files that pgsocle needs on a host",
+        "Makes or removes the directories and units that all instances of the host share.",
+    ),
+    about!(
+        "dsn_info",
+        "0.1.0",
+        "Tells how to connect to a PostgreSQL instance"
+    ),
+    about!(
+        "instance_info",
+        "0.1.0",
+        "Describes the PostgreSQL instances of a host"
+    ),
+    about!(
+        "role_info",
+        "0.1.0",
+        "Describes roles of a PostgreSQL instance"
+    ),
+    about!(
+        "database_info",
+        "0.1.0",
+        "Describes databases of a PostgreSQL instance"
+    ),
+];
+
+/// A kind with everything that is known of it.
+struct Described {
+    about: &'static About,
+    /// It only reads.
+    reads: bool,
+    schema: Value,
+    fields: Vec<Field>,
+}
+
+impl Described {
+    /// Fails for a kind that does not exist (`Input`), and for one that [`ABOUT`] has forgotten.
+    fn of(name: &str) -> Result<Self> {
+        let (reads, schema) = if let Some(kind) = resource::kind(name) {
+            (false, (kind.schema)())
+        } else if let Some(fact) = facts::kind(name) {
+            (true, (fact.schema)())
+        } else {
+            let fault = Fault::new(FaultKind::Input, format!("unknown kind `{name}`"));
+            return Err(match nearest::hint(name, kinds()) {
+                Some(hint) => fault.hint(hint),
+                None => fault,
+            }
+            .into());
+        };
+        let about = ABOUT
+            .iter()
+            .find(|about| about.name == name)
+            .ok_or_else(|| anyhow::anyhow!("kind `{name}` has no description"))?;
+        Ok(Self {
+            about,
+            reads,
+            fields: fields(&schema),
+            schema,
+        })
+    }
+}
+
+/// The names of all kinds, those that converge first.
+pub fn kinds() -> impl Iterator<Item = &'static str> {
+    resource::REGISTRY
+        .iter()
+        .map(|kind| kind.name)
+        .chain(facts::FACTS.iter().map(|fact| fact.name))
+}
+
+/// The JSON schema of a kind. A kind that does not exist is a fault of kind `Input`.
+pub fn schema(kind: &str) -> Result<Value> {
+    Ok(Described::of(kind)?.schema)
+}
+
+/// The Ansible module of a kind. A kind that does not exist is a fault of kind `Input`.
+pub fn shim(kind: &str) -> Result<String> {
+    module::module(&Described::of(kind)?)
+}
+
+/// All generated files: paths below the root of the repository, and contents.
+pub fn all_generated() -> Result<Vec<(String, String)>> {
+    let all = kinds().map(Described::of).collect::<Result<Vec<_>>>()?;
+    let mut files = Vec::new();
+    for kind in &all {
+        let name = kind.about.name;
+        files.push((format!("plugins/modules/{name}.py"), module::module(kind)?));
+        files.push((format!("plugins/action/{name}.py"), module::action(kind)?));
+        files.push((
+            format!("docs/reference/{name}.md"),
+            reference::kind(kind, &all),
+        ));
+    }
+    files.push(("meta/runtime.yml".into(), module::runtime()?));
+    files.push(("docs/reference/settings.md".into(), reference::settings()));
+    files.push((
+        "docs/reference/exit-codes.md".into(),
+        reference::exit_codes(),
+    ));
+    files.push(("docs/reference/README.md".into(), reference::index(&all)));
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_described() {
+        for name in kinds() {
+            assert!(
+                shim(name).is_ok_and(|text| text.contains(&format!("\nmodule: {name}\n"))),
+                "{name}"
+            );
+            assert_eq!(
+                schema(name).map(|schema| schema["type"].clone()).ok(),
+                Some("object".into()),
+                "{name}"
+            );
+        }
+        let paths: Vec<String> = all_generated()
+            .map(|all| all.into_iter().map(|(path, _)| path).collect())
+            .unwrap_or_default();
+        let mut unique = paths.clone();
+        unique.sort();
+        unique.dedup();
+        assert_eq!(unique.len(), paths.len());
+        assert_eq!(paths.len(), 3 * kinds().count() + 4);
+    }
+
+    #[test]
+    fn unknown_kinds_are_refused() {
+        for error in [shim("rol").unwrap_err(), schema("rol").unwrap_err()] {
+            let fault = Fault::of(&error).cloned();
+            assert_eq!(
+                fault,
+                Some(
+                    Fault::new(FaultKind::Input, "unknown kind `rol`").hint("did you mean `role`?")
+                )
+            );
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The terminal of whoever called: whether there is one, and what is typed there.
+
+use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
+
+use anyhow::{Context as _, Result};
+use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
+
+/// Somebody can be asked.
+pub fn attended() -> bool {
+    std::io::stdin().is_terminal()
+}
+
+/// Asks for one line; none when the input ends. The question goes to stderr, as stdout is for data.
+pub fn ask(question: &str) -> Result<Option<String>> {
+    put(question);
+    let mut line = String::new();
+    let read = std::io::stdin().lock().read_line(&mut line);
+    let length = read.context("read the answer")?;
+    Ok((length > 0).then(|| line.trim_end_matches(['\n', '\r']).to_owned()))
+}
+
+/// Asks for a line that nobody sees; none when it is broken off (end of input, Ctrl-C).
+pub fn ask_hidden(question: &str) -> Result<Option<String>> {
+    put(question);
+    let silence = Silence::begin()?;
+    let mut typed = Vec::new();
+    let mut given = None;
+    for byte in std::io::stdin().lock().bytes() {
+        match byte.context("read the answer")? {
+            b'\n' | b'\r' => {
+                given = Some(String::from_utf8_lossy(&typed).into_owned());
+                break;
+            }
+            CTRL_C | CTRL_D => break,
+            CTRL_U => typed.clear(),
+            BACKSPACE | DELETE => {
+                // A whole character, not its last byte.
+                while typed.pop().is_some_and(|byte| byte & 0xC0 == 0x80) {}
+            }
+            byte => typed.push(byte),
+        }
+    }
+    drop(silence);
+    put("\n");
+    Ok(given)
+}
+
+const CTRL_C: u8 = 3;
+const CTRL_D: u8 = 4;
+const BACKSPACE: u8 = 8;
+const CTRL_U: u8 = 21;
+const DELETE: u8 = 127;
+
+fn put(text: &str) {
+    let mut stderr = std::io::stderr();
+    let _ = stderr
+        .write_all(text.as_bytes())
+        .and_then(|()| stderr.flush());
+}
+
+/// A terminal that shows nothing and hands over each key, until this is dropped. Signals of the keyboard
+/// are off, as an end by Ctrl-C would leave the terminal mute.
+struct Silence {
+    before: Termios,
+}
+
+impl Silence {
+    fn begin() -> Result<Self> {
+        let before = tcgetattr(std::io::stdin()).context("read the state of the terminal")?;
+        let mut silent = before.clone();
+        silent
+            .local_flags
+            .remove(LocalFlags::ECHO | LocalFlags::ICANON | LocalFlags::ISIG);
+        tcsetattr(std::io::stdin(), SetArg::TCSAFLUSH, &silent).context("silence the terminal")?;
+        Ok(Self { before })
+    }
+}
+
+impl Drop for Silence {
+    fn drop(&mut self) {
+        let _ = tcsetattr(std::io::stdin(), SetArg::TCSAFLUSH, &self.before);
+    }
+}
