@@ -10,8 +10,9 @@ DOCUMENTATION = r"""
 module: site
 short_description: Manages the files that pgsocle needs on a host
 description:
-  - Manages the files that pgsocle needs on a host.
-  - Runs the C(pgsocle) executable on the target, which plans, reports and applies.
+  - 'Manages the files that pgsocle needs on a host.'
+  - 'Makes or removes the directories and units that all instances of the host share.'
+  - 'Runs the C(pgsocle) executable on the target, which plans, reports and applies.'
 version_added: 0.1.0
 author:
   - the pgsocle contributors (!UNKNOWN)
@@ -20,12 +21,17 @@ extends_documentation_fragment:
   - socle.postgresql._attributes.changes
 options:
   state:
-    description: 'Wanted state.'
+    description:
+      - 'Whether they are to be there.'
+      - 'Their removal is refused while an instance exists; logs are kept.'
     type: str
     choices: [present, absent]
     default: present
   force:
-    description: 'Overwrites files that are there already.'
+    description:
+      - 'Whether files whose content is not what the site settings give are overwritten.'
+      - 'Default: C(true).'
+      - 'With C(false) such files are told of in a warning, and only what is missing is made.'
     type: bool
 """
 
@@ -46,9 +52,25 @@ plan:
   returned: always
   type: list
   elements: dict
+  contains:
+    action:
+      description: What is done to the object.
+      returned: always
+      type: str
+      sample: create
+    object:
+      description: The object.
+      returned: always
+      type: str
+      sample: role bob
+    impact:
+      description: How much it disturbs those who use the instance, from V(none) over V(reload), V(restart) and V(rewrite) to V(destructive).
+      returned: always
+      type: str
+      sample: none
   sample: [{"action": "create", "object": "role bob", "impact": "none"}]
 change_state:
-  description: What became of the object.
+  description: What became of the object, V(created), V(changed) or V(dropped).
   returned: when something changed
   type: str
   sample: created
@@ -62,13 +84,20 @@ undetermined:
   returned: always
   type: list
   elements: str
+  sample: []
 pending_restart:
   description: Whether a setting waits for a restart of the server.
   returned: when the server runs
   type: bool
   sample: false
+pending_restart_settings:
+  description: The settings that wait for a restart of the server.
+  returned: when the server runs
+  type: list
+  elements: dict
+  sample: [{"name": "shared_buffers", "running": "128MB", "configured": "1GB"}]
 site:
-  description: The object as it is now, or would be; without secrets.
+  description: The files of the site as they are now, or would be.
   returned: always
   type: dict
 executable:

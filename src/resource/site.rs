@@ -28,7 +28,7 @@ use crate::resource::{Job, Site};
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SiteSpec {
-    /// Whether they are to be there. Their removal is refused while an instance exists; logs are kept.
+    /// Whether the files of the site are to be there. Their removal is refused while an instance exists; logs are kept.
     pub state: Presence,
 
     /// Whether files whose content is not what the site settings give are overwritten. Default: `true`.
