@@ -1,7 +1,7 @@
 //! The site: the directories, units and files that instances need on a host (`site-configure`).
 //!
 //! [`items`] says what they are, from the settings alone; [`check`] compares them with the host; the stages
-//! [`files::Files`] and [`files::Removal`] make and remove them (docs/decisions/0008-site-files.md).
+//! [`files::Files`] and [`files::Removal`] make and remove them (docs/decisions/0009-site-files.md).
 
 pub mod files;
 pub mod items;
