@@ -140,6 +140,11 @@ impl Probe {
         Self(Command::new("locale").arg("-a"))
     }
 
+    /// `systemctl --version`
+    pub fn systemctl_version() -> Self {
+        Self(Command::new("systemctl").arg("--version"))
+    }
+
     /// `systemctl [--user] show -p … UNIT`
     pub fn unit(user: bool, unit: &str, properties: &str) -> Self {
         let manager = if user { "--user" } else { "--system" };

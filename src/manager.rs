@@ -75,10 +75,10 @@ impl Manager {
         // What a server says before its own log is open. The journal of a system user's manager is readable for
         // root only; the system's manager would make the file root's.
         if unit.user && paths.logdir.is_some() {
-            content.push_str(&format!(
-                "StandardOutput=append:{}\nStandardError=inherit\n",
-                start_log(paths).as_str().replace('%', "%%")
-            ));
+            let log = start_log(paths).as_str().replace('%', "%%");
+            content.push_str("StandardOutput=append:");
+            content.push_str(&log);
+            content.push_str("\nStandardError=inherit\n");
         }
         content
     }

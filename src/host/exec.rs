@@ -109,10 +109,16 @@ pub fn run(caller: &Caller, command: &Command) -> Result<()> {
     ))
 }
 
-/// What programs may know of the caller: never our own environment as it comes.
+/// What programs may know of the caller: never our own environment as it comes. Where an ordinary user keeps
+/// programs of its own is its business; root's search path is ours.
 fn environment(caller: &Caller) -> Vec<(String, String)> {
+    let own = std::env::var("PATH").ok().filter(|_| !caller.root);
+    let path = own.map_or_else(
+        || SEARCH_PATH.to_owned(),
+        |own| format!("{own}:{SEARCH_PATH}"),
+    );
     let mut variables = vec![
-        ("PATH".to_owned(), SEARCH_PATH.to_owned()),
+        ("PATH".to_owned(), path),
         ("HOME".to_owned(), caller.home.to_string()),
         ("USER".to_owned(), caller.user.clone()),
         ("LOGNAME".to_owned(), caller.user.clone()),

@@ -267,7 +267,7 @@ impl Act for Local {
             Step::Tmpfiles { file, user, sudo } => self.tmpfiles(file, *user, *sudo),
             Step::AsRoot(step) => match &self.root {
                 Some(root) => by_root(&mut root.borrow_mut(), step),
-                None => self.perform(step),
+                None => self.perform(step).map_err(for_root),
             },
             Step::Disconnect => {
                 self.sessions.close();
@@ -323,6 +323,19 @@ impl Local {
             (false, false) => Command::new("systemd-tmpfiles"),
         };
         exec::run(&self.caller, &command.args(["--create", file.as_str()]))
+    }
+}
+
+/// What an ordinary user is told of files that are root's.
+fn for_root(error: anyhow::Error) -> anyhow::Error {
+    let denied = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|error| error.kind() == std::io::ErrorKind::PermissionDenied);
+    if denied {
+        fault!(Denied, "{error:#}"; "it is root's: call pgsocle as root (`become: true`), or choose another place in the site settings")
+    } else {
+        error
     }
 }
 

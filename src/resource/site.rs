@@ -1,7 +1,7 @@
 //! The site: the directories, units and files that instances need on a host (`site-configure`).
 //!
 //! [`items`] says what they are, from the settings alone; [`check`] compares them with the host; the stages
-//! [`files::Files`] and [`files::Removal`] make and remove them (docs/decisions/0008-site-files.md).
+//! [`files::Files`] and [`files::Removal`] make and remove them (docs/decisions/0009-site-files.md).
 
 pub mod files;
 pub mod items;
@@ -28,7 +28,7 @@ use crate::resource::{Job, Site};
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SiteSpec {
-    /// Whether they are to be there. Their removal is refused while an instance exists; logs are kept.
+    /// Whether the files of the site are to be there. Their removal is refused while an instance exists; logs are kept.
     pub state: Presence,
 
     /// Whether files whose content is not what the site settings give are overwritten. Default: `true`.

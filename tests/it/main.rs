@@ -13,6 +13,7 @@ mod protocol;
 mod refusals;
 mod role;
 mod secrets;
+mod service;
 mod settings;
 mod support;
 mod tidy;

@@ -319,6 +319,8 @@ impl Stage for Removal {
                 // The journal of this very run stays in `prefix`; a home is nobody's to remove.
                 (_, Purpose::Passwords) => {}
                 (_, Purpose::Base) if item.path == self.settings.prefix => {}
+                // What lies directly below the other base is all that an ordinary user has made there.
+                (_, Purpose::Base) if !look.caller().root => {}
                 _ => directories.push((item.path.clone(), item.root)),
             }
         }

@@ -4,7 +4,7 @@ use anyhow::{Error, Result};
 use camino::Utf8Path;
 
 use crate::fault;
-use crate::host::{Look, Unit};
+use crate::host::{Look, Probe, Unit};
 use crate::settings::Settings;
 
 /// The service manager as it is now.
@@ -32,10 +32,9 @@ impl Systemd {
         };
         let exists = |path: &Utf8Path| look.stat(path).map(|stat| stat.is_some());
         let caller = look.caller();
-        let mut systemctl = false;
-        for directory in ["/usr/bin", "/bin", "/usr/local/bin"] {
-            systemctl = systemctl || exists(&Utf8Path::new(directory).join("systemctl"))?;
-        }
+        // Where it usually is, before a process is made to ask.
+        let systemctl = exists(Utf8Path::new("/usr/bin/systemctl"))?
+            || look.probe(&Probe::systemctl_version()).is_ok();
         let access = if systemd.user {
             Access::User {
                 runs: match &caller.runtime_dir {

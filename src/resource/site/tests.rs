@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::items::{Templates, items, privileges};
 use super::*;
+use crate::bail_fault;
 use crate::host::{Command, FileKind, Look, Output, Privileges, Probe, Query, Stat};
 use crate::plan::Plan;
 use crate::settings::{Caller, Settings};
@@ -26,7 +27,7 @@ impl Machine {
                 group: "postgres".to_owned(),
                 uid: 26,
                 gid: 26,
-                home: "/var/home/postgres".into(),
+                home: "/var/lib/postgresql".into(),
                 config_home: None,
                 data_home: None,
                 runtime_dir: Some("/run/user/26".into()),
@@ -120,8 +121,8 @@ impl Look for Machine {
         Ok(None)
     }
 
-    fn probe(&self, _: &Probe) -> Result<Output> {
-        Ok(Output::default())
+    fn probe(&self, probe: &Probe) -> Result<Output> {
+        bail_fault!(Command, "no program `{}`", probe.command().program)
     }
 
     fn query(&self, _: &[Query]) -> Result<Vec<Vec<Value>>> {
@@ -157,17 +158,19 @@ const SYSTEM: &str = "prefix: /p\nrun_prefix: /r\nsystemd: {user: false}\nlogrot
 /// Everything with its content, as one text.
 fn shown(settings: &str) -> String {
     let site = Machine::new(true, &[]).site(settings);
-    let mut text = String::new();
-    for item in items(&site.settings, &Templates::shipped(&site.settings)).unwrap() {
-        let root = if item.root { " (root)" } else { "" };
-        match item.what {
-            What::Directory { mode } => text += &format!("{}/ {mode:04o}{root}\n", item.path),
-            What::File { content, mode } => {
-                text += &format!("{} {mode:04o}{root}\n{content}--\n", item.path);
+    let items = items(&site.settings, &Templates::shipped(&site.settings)).unwrap();
+    items
+        .into_iter()
+        .map(|item| {
+            let root = if item.root { " (root)" } else { "" };
+            match item.what {
+                What::Directory { mode } => format!("{}/ {mode:04o}{root}\n", item.path),
+                What::File { content, mode } => {
+                    format!("{} {mode:04o}{root}\n{content}--\n", item.path)
+                }
             }
-        }
-    }
-    text
+        })
+        .collect()
 }
 
 #[test]
@@ -175,7 +178,7 @@ fn items_without_systemd() {
     insta::assert_snapshot!(shown(PLAIN), @r"
     /p/ 0755 (root)
     /r/ 0755 (root)
-    /var/home/postgres/ 0700 (root)
+    /var/lib/postgresql/ 0700 (root)
     /p/log/postgresql/ 0750
     ");
 }
@@ -185,11 +188,11 @@ fn items_with_user_units() {
     insta::assert_snapshot!(shown(USER), @r"
     /p/ 0755 (root)
     /r/ 0755 (root)
-    /var/home/postgres/.config/user-tmpfiles.d/pgsocle-postgresql.conf 0644
+    /var/lib/postgresql/.config/user-tmpfiles.d/pgsocle-postgresql.conf 0644
     d /r 0755 - -
     d /r/postgresql 0755 - -
     --
-    /var/home/postgres/.local/share/systemd/user/pgsocle-postgresql@.service 0644
+    /var/lib/postgresql/.local/share/systemd/user/pgsocle-postgresql@.service 0644
     [Unit]
     Description=PostgreSQL instance %i
     Documentation=man:postgres(1)
@@ -219,7 +222,7 @@ fn items_with_user_units() {
     [Install]
     WantedBy=default.target
     --
-    /var/home/postgres/ 0700 (root)
+    /var/lib/postgresql/ 0700 (root)
     /p/log/postgresql/ 0750
     ");
 }
@@ -294,7 +297,7 @@ fn items_with_system_units() {
       missingok
     }
     --
-    /var/home/postgres/ 0700 (root)
+    /var/lib/postgresql/ 0700 (root)
     /var/log/pg/ 0750 (root)
     "#);
 }
@@ -374,7 +377,7 @@ fn what_root_may_do() {
     assert_eq!(
         of(USER),
         Privileges {
-            directories: vec!["/p".into(), "/r".into(), "/var/home/postgres".into()],
+            directories: vec!["/p".into(), "/r".into(), "/var/lib/postgresql".into()],
             ..Privileges::default()
         }
     );
@@ -384,7 +387,7 @@ fn what_root_may_do() {
             directories: vec![
                 "/p".into(),
                 "/r".into(),
-                "/var/home/postgres".into(),
+                "/var/lib/postgresql".into(),
                 "/var/log/pg".into()
             ],
             files: vec![
@@ -424,7 +427,7 @@ fn complete(settings: &str) -> Machine {
     machine
 }
 
-const UNIT: &str = "/var/home/postgres/.local/share/systemd/user/pgsocle-postgresql@.service";
+const UNIT: &str = "/var/lib/postgresql/.local/share/systemd/user/pgsocle-postgresql@.service";
 
 #[test]
 fn a_bare_host() {
@@ -434,16 +437,16 @@ fn a_bare_host() {
       make directory /p
     make base directory `/r` [none]
       make directory /r
-    write `/var/home/postgres/.config/user-tmpfiles.d/pgsocle-postgresql.conf` [none]
-      make directory /var/home/postgres/.config/user-tmpfiles.d
-      write /var/home/postgres/.config/user-tmpfiles.d/pgsocle-postgresql.conf
-      make the directories of /var/home/postgres/.config/user-tmpfiles.d/pgsocle-postgresql.conf
-    write `/var/home/postgres/.local/share/systemd/user/pgsocle-postgresql@.service` [none]
-      make directory /var/home/postgres/.local/share/systemd/user
-      write /var/home/postgres/.local/share/systemd/user/pgsocle-postgresql@.service
+    write `/var/lib/postgresql/.config/user-tmpfiles.d/pgsocle-postgresql.conf` [none]
+      make directory /var/lib/postgresql/.config/user-tmpfiles.d
+      write /var/lib/postgresql/.config/user-tmpfiles.d/pgsocle-postgresql.conf
+      make the directories of /var/lib/postgresql/.config/user-tmpfiles.d/pgsocle-postgresql.conf
+    write `/var/lib/postgresql/.local/share/systemd/user/pgsocle-postgresql@.service` [none]
+      make directory /var/lib/postgresql/.local/share/systemd/user
+      write /var/lib/postgresql/.local/share/systemd/user/pgsocle-postgresql@.service
       daemon-reload pgsocle-postgresql@.service
-    make directory `/var/home/postgres` [none]
-      make directory /var/home/postgres
+    make directory `/var/lib/postgresql` [none]
+      make directory /var/lib/postgresql
     make directory `/p/log/postgresql` [none]
       make directory /p/log/postgresql
     ");
@@ -466,8 +469,8 @@ fn a_bare_host() {
     write `/etc/logrotate.d/logrotate.conf` [none]
       as root: make directory /etc/logrotate.d
       as root: write /etc/logrotate.d/logrotate.conf
-    make directory `/var/home/postgres` [none]
-      make directory /var/home/postgres
+    make directory `/var/lib/postgresql` [none]
+      make directory /var/lib/postgresql
     make directory `/var/log/pg` [none]
       make directory /var/log/pg
     ");
@@ -498,17 +501,17 @@ fn what_differs_is_told_or_overwritten() {
                 "state": "present",
                 "prefix": "/p",
                 "run_prefix": "/r",
-                "directories": ["/p", "/r", "/var/home/postgres", "/p/log/postgresql"],
-                "files": ["/var/home/postgres/.config/user-tmpfiles.d/pgsocle-postgresql.conf", UNIT],
+                "directories": ["/p", "/r", "/var/lib/postgresql", "/p/log/postgresql"],
+                "files": ["/var/lib/postgresql/.config/user-tmpfiles.d/pgsocle-postgresql.conf", UNIT],
             })
         ))
     );
     insta::assert_snapshot!(plan_of(json!({})), @r"
-    change `/var/home/postgres/.local/share/systemd/user/pgsocle-postgresql@.service` [none]
-      write /var/home/postgres/.local/share/systemd/user/pgsocle-postgresql@.service
+    change `/var/lib/postgresql/.local/share/systemd/user/pgsocle-postgresql@.service` [none]
+      write /var/lib/postgresql/.local/share/systemd/user/pgsocle-postgresql@.service
       daemon-reload pgsocle-postgresql@.service
     ");
-    insta::assert_snapshot!(plan_of(json!({"force": false})), @"warning: `/var/home/postgres/.local/share/systemd/user/pgsocle-postgresql@.service` differs from what the site settings give and is left as it is; `pgsocle site-configure install --force` or the module `site` overwrites it");
+    insta::assert_snapshot!(plan_of(json!({"force": false})), @"warning: `/var/lib/postgresql/.local/share/systemd/user/pgsocle-postgresql@.service` differs from what the site settings give and is left as it is; `pgsocle site-configure install --force` or the module `site` overwrites it");
     let before = &plan_of(json!({})).changes[0].diff.before;
     assert_eq!(before, "[Service]\nType=simple\n");
     machine.take("/r/");
@@ -599,13 +602,13 @@ fn the_first_instance_makes_its_ground() {
       make directory /p
     make base directory `/r` [none]
       make directory /r
-    write `/var/home/postgres/.config/user-tmpfiles.d/pgsocle-postgresql.conf` [none]
-      make directory /var/home/postgres/.config/user-tmpfiles.d
-      write /var/home/postgres/.config/user-tmpfiles.d/pgsocle-postgresql.conf
-      make the directories of /var/home/postgres/.config/user-tmpfiles.d/pgsocle-postgresql.conf
-    write `/var/home/postgres/.local/share/systemd/user/pgsocle-postgresql@.service` [none]
-      make directory /var/home/postgres/.local/share/systemd/user
-      write /var/home/postgres/.local/share/systemd/user/pgsocle-postgresql@.service
+    write `/var/lib/postgresql/.config/user-tmpfiles.d/pgsocle-postgresql.conf` [none]
+      make directory /var/lib/postgresql/.config/user-tmpfiles.d
+      write /var/lib/postgresql/.config/user-tmpfiles.d/pgsocle-postgresql.conf
+      make the directories of /var/lib/postgresql/.config/user-tmpfiles.d/pgsocle-postgresql.conf
+    write `/var/lib/postgresql/.local/share/systemd/user/pgsocle-postgresql@.service` [none]
+      make directory /var/lib/postgresql/.local/share/systemd/user
+      write /var/lib/postgresql/.local/share/systemd/user/pgsocle-postgresql@.service
       daemon-reload pgsocle-postgresql@.service
     ");
 }

@@ -1,0 +1,235 @@
+//! systemd's user units, with a `systemctl` that only pretends: what is written, what it is told, and what it is not.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::support::bin::Run;
+use crate::support::fakebin::{Answer, FakeBin};
+use crate::support::pg::{Major, Site};
+use crate::support::tree;
+
+/// A site whose services are systemd's, and the programs that play its part.
+struct Host {
+    site: Site,
+    fakes: FakeBin,
+}
+
+impl Host {
+    /// `state` is what a unit is in once it was told to start.
+    fn new(state: &str) -> Self {
+        let site = Site::with_settings(&Major::usual(), &json!({ "systemd": {} }));
+        let show = format!("ActiveState={state}\nJob=\n");
+        let ok = |pattern| Answer::ok(pattern, "");
+        let fakes = FakeBin::new(site.dir())
+            .program(
+                "systemctl",
+                &[
+                    ok("--user daemon-reload"),
+                    ok("--user enable *"),
+                    ok("--user disable *"),
+                    ok("--user --no-block start *"),
+                    Answer::ok("--user show *", &show),
+                ],
+            )
+            .program("systemd-tmpfiles", &[ok("--user --create *")])
+            .program(
+                "journalctl",
+                &[Answer::ok("--user -u *", "FATAL:  so says the journal\n")],
+            );
+        for directory in [".run", ".run/systemd"] {
+            std::fs::create_dir(site.path("home").join(directory)).unwrap();
+        }
+        Self { site, fakes }
+    }
+
+    fn with_session(state: &str) -> Self {
+        let host = Self::new(state);
+        let socket = host.site.path("home/.run/systemd/private");
+        host.site.write_owned(&socket, b"", 0o600);
+        host
+    }
+
+    fn run(&self, kind: &str, check_mode: bool, params: &Value) -> Run {
+        self.site
+            .ansible_run(kind, check_mode, params)
+            .env("PATH", self.fakes.path())
+            .env("XDG_RUNTIME_DIR", self.site.path("home/.run"))
+    }
+
+    fn instance(&self, state: &str) -> Value {
+        json!({ "name": "main", "port": self.site.port(), "state": state })
+    }
+
+    fn unit(&self) -> String {
+        format!(
+            "pgsocle-postgresql@{}-main.service",
+            self.site.major().number
+        )
+    }
+
+    fn units(&self) -> PathBuf {
+        self.site.path("home/.local/share/systemd/user")
+    }
+
+    /// What systemctl was told since the first `known` calls, without questions.
+    fn told(&self, known: usize) -> Vec<String> {
+        let calls = self.fakes.calls("systemctl").split_off(known);
+        calls
+            .into_iter()
+            .map(|call| call.args.join(" "))
+            .filter(|line| !line.contains(" show "))
+            .collect()
+    }
+
+    fn calls(&self) -> usize {
+        self.fakes.calls("systemctl").len()
+    }
+}
+
+#[test]
+fn units_are_written_once_and_kept_true() {
+    let host = Host::with_session("inactive");
+    let (site, unit) = (&host.site, host.unit());
+    let stopped = host.instance("stopped");
+    let reply = host.run("instance", false, &stopped).json();
+    assert_eq!(reply["changed"], true);
+    assert_eq!(
+        host.told(0),
+        [
+            "--user daemon-reload".to_owned(),
+            "--user daemon-reload".to_owned(),
+            format!("--user enable {unit}"),
+        ]
+    );
+    let file = host.units().join(format!("{unit}.d/instance.conf"));
+    let version = site.major().number;
+    let (srv, data) = (site.path("srv"), site.datadir());
+    let expected = format!(
+        "# Written by pgsocle for instance {version}/main.\n[Unit]\nRequiresMountsFor={data} {srv}/srv/pgsql/{version}/main/wal\n\n\
+         [Service]\nExecStart=\nExecStart={bindir}/postgres -D {data}\n\
+         StandardOutput=append:{srv}/log/postgresql/{version}-main-start.log\nStandardError=inherit\n",
+        data = data.display(),
+        srv = srv.display(),
+        bindir = site.major().bindir().display(),
+    );
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), expected);
+
+    let known = host.calls();
+    for check_mode in [true, false] {
+        let reply = host.run("instance", check_mode, &stopped).json();
+        assert_eq!(reply["changed"], false, "{reply:#}");
+    }
+    assert_eq!(host.told(known), Vec::<String>::new());
+
+    // Programs that moved, or somebody's hand.
+    site.write_owned(&file, b"[Service]\nExecStart=/old/postgres\n", 0o644);
+    for check_mode in [true, false] {
+        let reply = host.run("instance", check_mode, &stopped).json();
+        assert_eq!(
+            reply["changes"],
+            json!([format!("change the service of instance `{version}/main`")])
+        );
+        assert_eq!(
+            reply["diff"][0]["before"],
+            "[Service]\nExecStart=/old/postgres\n"
+        );
+        assert_eq!(reply["diff"][0]["after"], expected.as_str());
+    }
+    assert_eq!(host.told(known), ["--user daemon-reload"]);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), expected);
+
+    let refused = host
+        .run("site", false, &json!({ "state": "absent" }))
+        .code(1)
+        .json();
+    assert_eq!(
+        refused["msg"],
+        format!("site: the site cannot be removed while instances exist: {version}/main")
+    );
+    let known = host.calls();
+    host.run(
+        "instance",
+        false,
+        &json!({ "name": "main", "state": "absent" }),
+    )
+    .go();
+    assert_eq!(
+        host.told(known),
+        [
+            format!("--user disable {unit}"),
+            "--user daemon-reload".to_owned()
+        ]
+    );
+    assert!(!file.exists());
+    let reply = host
+        .run("site", false, &json!({ "state": "absent" }))
+        .json();
+    assert_eq!(reply["changed"], true);
+    assert_eq!(
+        std::fs::read_dir(host.units()).unwrap().count(),
+        0,
+        "{reply:#}"
+    );
+}
+
+#[test]
+fn no_service_manager_runs() {
+    let host = Host::new("inactive");
+    let complaint = format!(
+        "the service manager of user `{}` does not run, and the site settings want services in it",
+        host.site.sysuser()
+    );
+    let before = tree::snapshot_with_times(host.site.dir());
+    let wanted = host.instance("started");
+    let checked = host.run("instance", true, &wanted).json();
+    assert!(
+        checked["warnings"]
+            .as_array()
+            .unwrap()
+            .contains(&json!(complaint)),
+        "{checked:#}"
+    );
+    let reply = host.run("instance", false, &wanted).code(1).json();
+    assert_eq!(reply["msg"], complaint.as_str());
+    assert_eq!(
+        reply["hint"],
+        format!(
+            "as root, `loginctl enable-linger {}` starts it, now and at every boot",
+            host.site.sysuser()
+        )
+    );
+    assert_eq!(host.told(0), Vec::<String>::new());
+    assert_eq!(before, tree::snapshot_with_times(host.site.dir()));
+}
+
+#[test]
+fn a_unit_that_fails_shows_why() {
+    let host = Host::with_session("failed");
+    let (version, unit) = (host.site.major().number, host.unit());
+    let reply = host
+        .run("instance", false, &host.instance("started"))
+        .code(1)
+        .json();
+    assert_eq!(
+        reply["msg"],
+        format!(
+            "start instance `{version}/main`: unit `{unit}` failed to start\nserver log:\nFATAL:  so says the journal"
+        )
+    );
+    assert_eq!(
+        reply["hint"],
+        format!("`journalctl --user -u {unit}` and the server's own log say more")
+    );
+    // A creation that fails leaves nothing behind, the unit included.
+    assert!(!host.site.datadir().exists());
+    assert!(!host.units().join(format!("{unit}.d")).exists());
+    assert_eq!(
+        host.told(0)[3..],
+        [
+            format!("--user --no-block start {unit}"),
+            format!("--user disable {unit}"),
+            "--user daemon-reload".to_owned(),
+        ]
+    );
+}
