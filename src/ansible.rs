@@ -129,10 +129,13 @@ pub fn change_state(plan: &Plan) -> Option<&'static str> {
     if !plan.changed() {
         return None;
     }
+    // What only lays the ground for the object says something where there is nothing else.
+    let ground = |object: &str| object.starts_with("directory ") || object.starts_with("site ");
     let own = plan
         .changes
         .iter()
-        .find(|change| !change.object.starts_with("directory "));
+        .find(|change| !ground(&change.object))
+        .or(plan.changes.first());
     Some(match own?.action {
         Action::Create => "created",
         Action::Drop => "dropped",

@@ -18,7 +18,7 @@ use crate::host::local::{self, Local};
 use crate::host::root::Helper;
 use crate::host::{Host, Look as _, users};
 use crate::journal::Stamp;
-use crate::resource::{Job, Site};
+use crate::resource::{Job, Site, site};
 use crate::settings::{DEFAULT_SYSTEM_USER, Settings};
 
 /// Exit codes of the program; pglift's, and one for our own faults.
@@ -118,14 +118,8 @@ impl Session {
         let mut helper = None;
         if root && user.uid != 0 {
             if !check {
-                let missing: Vec<&Utf8Path> =
-                    [settings.prefix.as_path(), settings.run_prefix.as_path()]
-                        .into_iter()
-                        .filter(|path| !local::is_directory(path))
-                        .collect();
-                if !missing.is_empty() {
-                    helper = Some(RefCell::new(Helper::start(&missing, user.uid, user.gid)?));
-                }
+                let privileges = site::privileges(&settings)?;
+                helper = Some(RefCell::new(Helper::start(privileges, user.uid, user.gid)?));
             }
             users::drop_to(&user)?;
         }

@@ -185,10 +185,12 @@ fn dsn_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<String, V
         ..params.name
     };
     let target = target(site, look, Some(&reference))?;
-    let variables: Map<String, Value> = environment(&target, look)?
+    let mut variables: Map<String, Value> = environment(&target, look)?
         .into_iter()
         .map(|(name, value)| (name, Value::String(value)))
         .collect();
+    // As a whole too, for `environment:`; beside it, by their names, as pglift's module has them.
+    variables.insert("dsn".to_owned(), Value::Object(variables.clone()));
     Ok(variables)
 }
 

@@ -168,3 +168,44 @@ pub fn all_generated() -> Result<Vec<(String, String)>> {
     files.push(("docs/reference/README.md".into(), reference::index(&all)));
     Ok(files)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_described() {
+        for name in kinds() {
+            assert!(
+                shim(name).is_ok_and(|text| text.contains(&format!("\nmodule: {name}\n"))),
+                "{name}"
+            );
+            assert_eq!(
+                schema(name).map(|schema| schema["type"].clone()).ok(),
+                Some("object".into()),
+                "{name}"
+            );
+        }
+        let paths: Vec<String> = all_generated()
+            .map(|all| all.into_iter().map(|(path, _)| path).collect())
+            .unwrap_or_default();
+        let mut unique = paths.clone();
+        unique.sort();
+        unique.dedup();
+        assert_eq!(unique.len(), paths.len());
+        assert_eq!(paths.len(), 3 * kinds().count() + 4);
+    }
+
+    #[test]
+    fn unknown_kinds_are_refused() {
+        for error in [shim("rol").unwrap_err(), schema("rol").unwrap_err()] {
+            let fault = Fault::of(&error).cloned();
+            assert_eq!(
+                fault,
+                Some(
+                    Fault::new(FaultKind::Input, "unknown kind `rol`").hint("did you mean `role`?")
+                )
+            );
+        }
+    }
+}

@@ -17,8 +17,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::fault;
 use crate::plan::Step;
 use crate::secret::Text;
 
@@ -192,6 +194,20 @@ pub struct Query {
     pub parameter: Value,
 }
 
+/// What root does for the system user: nothing that is not named here.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Privileges {
+    /// Directories that it makes, for the system user.
+    pub directories: Vec<Utf8PathBuf>,
+    /// Files that it writes and removes.
+    pub files: Vec<Utf8PathBuf>,
+    /// Where it writes and removes the system units of ours, and that it may start and stop them.
+    pub unit_path: Option<Utf8PathBuf>,
+}
+
+/// The names of all units of ours begin so.
+pub const UNIT_PREFIX: &str = "pgsocle-";
+
 /// A service unit of the instance's manager.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unit {
@@ -202,6 +218,46 @@ pub struct Unit {
     pub sudo: bool,
 }
 
+impl Unit {
+    /// `systemctl` for its manager.
+    pub fn systemctl(&self, arguments: &[&str]) -> Command {
+        let manager = if self.user { "--user" } else { "--system" };
+        let command = if self.sudo {
+            Command::new("sudo").args(["-n", "systemctl"])
+        } else {
+            Command::new("systemctl")
+        };
+        command.arg(manager).args(arguments.iter().copied())
+    }
+
+    /// … telling it something. A start is not waited for: see [`crate::plan::Step::StartUnit`].
+    pub fn tell(&self, verb: Verb) -> Command {
+        match verb {
+            Verb::DaemonReload => self.systemctl(&[verb.name()]),
+            Verb::Start => self.systemctl(&["--no-block", verb.name(), &self.name]),
+            _ => self.systemctl(&[verb.name(), &self.name]),
+        }
+    }
+}
+
+impl Unit {
+    /// Whether a process is the unit's, by its `/proc/PID/cgroup`.
+    pub fn holds(&self, groups: &[u8]) -> bool {
+        String::from_utf8_lossy(groups)
+            .lines()
+            .any(|line| line.split('/').any(|part| part == self.name))
+    }
+
+    /// The error when no service manager runs for a user.
+    pub fn no_session(user: &str) -> anyhow::Error {
+        fault!(
+            Unavailable,
+            "the service manager of user `{user}` does not run, and the site settings want services in it";
+            "as root, `loginctl enable-linger {user}` starts it, now and at every boot"
+        )
+    }
+}
+
 impl fmt::Display for Unit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
@@ -209,7 +265,7 @@ impl fmt::Display for Unit {
 }
 
 /// What a service manager is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verb {
     Start,
     Stop,
@@ -297,3 +353,70 @@ impl<'a> Host<'a> {
 
 /// How long a server may take to start, unless said otherwise.
 pub const START_TIMEOUT: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_of_a_unit() {
+        let unit = "pgsocle-postgresql@15-main.service";
+        let known = Unit {
+            name: unit.to_owned(),
+            user: true,
+            sudo: false,
+        };
+        let slice = r"app-pgsocle\x2dpostgresql.slice";
+        for (groups, own) in [
+            (
+                format!(
+                    "0::/user.slice/user-101.slice/user@101.service/app.slice/{slice}/{unit}\n"
+                ),
+                true,
+            ),
+            (
+                format!("12:pids:/\n1:name=systemd:/system.slice/{unit}\n"),
+                true,
+            ),
+            (
+                "0::/user.slice/user-101.slice/session-1.scope\n".to_owned(),
+                false,
+            ),
+            (format!("0::/system.slice/x{unit}\n"), false),
+        ] {
+            assert_eq!(known.holds(groups.as_bytes()), own, "{groups}");
+        }
+    }
+
+    #[test]
+    fn words_for_a_manager() {
+        for (user, sudo, verb, line) in [
+            (true, false, Verb::Stop, "systemctl --user stop x.service"),
+            (
+                true,
+                false,
+                Verb::Start,
+                "systemctl --user --no-block start x.service",
+            ),
+            (
+                false,
+                false,
+                Verb::DaemonReload,
+                "systemctl --system daemon-reload",
+            ),
+            (
+                false,
+                true,
+                Verb::Enable,
+                "sudo -n systemctl --system enable x.service",
+            ),
+        ] {
+            let unit = Unit {
+                name: "x.service".to_owned(),
+                user,
+                sudo,
+            };
+            assert_eq!(unit.tell(verb).to_string(), line);
+        }
+    }
+}

@@ -60,37 +60,57 @@ impl Manager {
         }
     }
 
-    /// Its content: which programs and which data directory.
-    pub fn instance_file_content(bindir: &Utf8Path, paths: &InstancePaths) -> String {
-        format!(
-            "# Written by pgsocle for instance {paths}.\n[Unit]\nRequiresMountsFor={0}\n\n[Service]\nExecStart=\nExecStart={bindir}/postgres -D {0}\n",
-            paths.datadir
-        )
+    /// Its content: which programs and which data directory. Nothing of it depends on the caller or on us.
+    pub fn instance_file_content(&self, bindir: &Utf8Path, paths: &InstancePaths) -> String {
+        let Self::Systemd { unit, .. } = self else {
+            return String::new();
+        };
+        let (datadir, waldir) = (quoted(&paths.datadir), quoted(&paths.waldir));
+        let mut content = format!(
+            "# Written by pgsocle for instance {paths}.\n[Unit]\nRequiresMountsFor={datadir} {waldir}\n\n\
+             [Service]\nExecStart=\nExecStart={} -D {}\n",
+            word(&bindir.join("postgres")),
+            word(&paths.datadir)
+        );
+        // What a server says before its own log is open. The journal of a system user's manager is readable for
+        // root only; the system's manager would make the file root's.
+        if unit.user && paths.logdir.is_some() {
+            content.push_str(&format!(
+                "StandardOutput=append:{}\nStandardError=inherit\n",
+                start_log(paths).as_str().replace('%', "%%")
+            ));
+        }
+        content
     }
 
     /// Makes the manager know the instance, and start it at boot.
     pub fn register(&self, bindir: &Utf8Path, paths: &InstancePaths) -> Vec<Step> {
+        let mut steps = self.write_instance_file(bindir, paths);
+        if let Self::Systemd { unit, .. } = self {
+            steps.push(Step::Service {
+                unit: unit.clone(),
+                verb: Verb::Enable,
+            });
+        }
+        steps
+    }
+
+    /// Makes the manager know what has changed of the instance.
+    pub fn write_instance_file(&self, bindir: &Utf8Path, paths: &InstancePaths) -> Vec<Step> {
         let (Self::Systemd { unit, .. }, Some(file)) = (self, self.instance_file()) else {
             return Vec::new();
         };
+        let root = !unit.user;
         let mut steps: Vec<Step> = file
             .parent()
-            .map(|parent| Step::make_dir(parent, 0o755))
+            .map(|parent| Step::make_dir(parent, 0o755).as_root(root))
             .into_iter()
             .collect();
-        let content = Self::instance_file_content(bindir, paths);
-        steps.push(Step::write(
-            &file,
-            Content::Bytes(content.into_bytes()),
-            0o644,
-        ));
+        let content = self.instance_file_content(bindir, paths);
+        steps.push(Step::write(&file, Content::Bytes(content.into_bytes()), 0o644).as_root(root));
         steps.push(Step::Service {
             unit: unit.clone(),
             verb: Verb::DaemonReload,
-        });
-        steps.push(Step::Service {
-            unit: unit.clone(),
-            verb: Verb::Enable,
         });
         steps
     }
@@ -104,8 +124,11 @@ impl Manager {
             unit: unit.clone(),
             verb: Verb::Disable,
         }];
-        steps.extend(file.parent().map(|parent| Step::Remove {
-            path: parent.into(),
+        steps.extend(file.parent().map(|parent| {
+            Step::Remove {
+                path: parent.into(),
+            }
+            .as_root(!unit.user)
         }));
         steps.push(Step::Service {
             unit: unit.clone(),
@@ -115,22 +138,15 @@ impl Manager {
     }
 
     pub fn start(&self, start: &Start) -> Vec<Step> {
-        let await_ready = Step::AwaitReady {
-            server: start.server.clone(),
-            datadir: start.paths.datadir.clone(),
-            timeout: START_TIMEOUT,
-            logs: logs(start.paths),
-        };
         let mut steps = directories(start.paths);
         match self {
             Self::None => steps.push(Step::Run(pg_ctl_start(start, ""))),
-            Self::Systemd { unit, .. } => {
-                steps.push(Step::Service {
-                    unit: unit.clone(),
-                    verb: Verb::Start,
-                });
-                steps.push(await_ready);
-            }
+            Self::Systemd { unit, .. } => steps.push(Step::StartUnit {
+                unit: unit.clone(),
+                datadir: start.paths.datadir.clone(),
+                timeout: START_TIMEOUT,
+                logs: logs(start.paths),
+            }),
         }
         steps
     }
@@ -148,13 +164,16 @@ impl Manager {
     pub fn stop(&self, bindir: &Utf8Path, paths: &InstancePaths, mode: StopMode) -> Vec<Step> {
         match (self, mode) {
             (Self::Systemd { unit, .. }, StopMode::Fast) => {
-                vec![
+                let mut steps = vec![
                     Step::Disconnect,
                     Step::Service {
                         unit: unit.clone(),
                         verb: Verb::Stop,
                     },
-                ]
+                ];
+                // A server that its unit does not know (started by pg_ctl) is still there.
+                steps.extend(Self::pg_ctl_stop(bindir, paths, mode));
+                steps
             }
             // systemd sees its main process end by itself, and calls the unit stopped.
             (_, mode) => Self::pg_ctl_stop(bindir, paths, mode),
@@ -189,6 +208,22 @@ impl Manager {
 /// `pgsocle-postgresql@15-main.service`
 pub fn unit_name(qualified_name: &str) -> String {
     format!("pgsocle-postgresql@{qualified_name}.service")
+}
+
+/// A word of a command line, in which `$` begins a variable (systemd.service, "Command lines").
+pub fn word(path: &Utf8Path) -> String {
+    quoted(path).replace('$', "$$")
+}
+
+/// A word of a unit file, in which `%` begins a specifier (systemd.syntax, "Quoting").
+fn quoted(path: &Utf8Path) -> String {
+    let escaped = path.as_str().replace('%', "%%");
+    let plain = |c: char| c.is_alphanumeric() || "-_./=:,@%+$".contains(c);
+    if escaped.chars().all(plain) {
+        escaped
+    } else {
+        format!("\"{}\"", escaped.replace('\\', r"\\").replace('"', "\\\""))
+    }
 }
 
 /// Where a server says why it does not start.
@@ -233,4 +268,19 @@ fn pg_ctl_start(start: &Start, options: &str) -> Command {
     }
     command.logs = logs(start.paths);
     command
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn words_of_a_unit_file() {
+        for (path, word) in [
+            ("/srv/pgsql/15/main/data", "/srv/pgsql/15/main/data"),
+            ("/srv/my data", "\"/srv/my data\""),
+            ("/srv/100%/$x", "/srv/100%%/$$x"),
+            ("/srv/a\"b\\c", "\"/srv/a\\\"b\\\\c\""),
+        ] {
+            assert_eq!(super::word(path.into()), word);
+        }
+    }
 }

@@ -149,13 +149,21 @@ pub enum Step {
     Reload {
         server: Server,
     },
-    /// Waits until the server answers on its socket.
-    AwaitReady {
-        server: Server,
+    /// Starts a unit and waits until its server accepts connections; what the logs gained meanwhile is in the error.
+    StartUnit {
+        unit: Unit,
         datadir: Utf8PathBuf,
         timeout: Duration,
         logs: Vec<Utf8PathBuf>,
     },
+    /// Has systemd-tmpfiles make what a file of rules says.
+    Tmpfiles {
+        file: Utf8PathBuf,
+        user: bool,
+        sudo: bool,
+    },
+    /// A step on files that are root's (system units, `/etc`): done by root when the program was called as root.
+    AsRoot(Box<Step>),
     /// Ends the step list's view of a server: sessions that the host keeps open are closed first.
     Disconnect,
 }
@@ -185,6 +193,16 @@ impl Step {
             path: path.into(),
             mode,
             run_as: RunAs::Sysuser,
+        }
+    }
+
+    /// The same by root, or plainly.
+    #[must_use]
+    pub fn as_root(self, root: bool) -> Self {
+        if root {
+            Self::AsRoot(Box::new(self))
+        } else {
+            self
         }
     }
 
@@ -225,7 +243,11 @@ impl fmt::Display for Step {
             Self::Reload { .. } => {
                 f.write_str("reload and wait until the server has read its files")
             }
-            Self::AwaitReady { .. } => f.write_str("wait until the server answers"),
+            Self::StartUnit { unit, .. } => {
+                write!(f, "start {unit} and wait until the server answers")
+            }
+            Self::Tmpfiles { file, .. } => write!(f, "make the directories of {file}"),
+            Self::AsRoot(step) => write!(f, "as root: {step}"),
             Self::Disconnect => f.write_str("close our own sessions"),
         }
     }
@@ -354,12 +376,18 @@ pub enum Fact {
     NoDatabase(String),
     /// The server must read its files again.
     ReloadNeeded,
-    /// Settings, with their configured values, that only a restart brings into effect.
-    RestartNeeded(Vec<(String, String)>),
+    /// Settings that this run changes and only a restart brings into effect: all of them, and those that run
+    /// with another value than the new one.
+    RestartNeeded {
+        changed: Vec<String>,
+        pending: Vec<Pending>,
+    },
     /// The run leaves these waiting for a restart, as the server says.
     PendingRestart(Vec<Pending>),
     /// Where the server will listen once it has been started with the files as this run leaves them.
     Configured(Server),
+    /// From one port to another, by this run.
+    Moves(u16, u16),
     /// A file that this run replaces, as it was: for putting it back when the server refuses the new one.
     Previous(Utf8PathBuf, Vec<u8>),
     /// Parts of the object's public view that this run changes.

@@ -10,6 +10,9 @@ pub mod database;
 pub mod expect;
 pub mod instance;
 pub mod role;
+#[cfg(test)]
+mod samples;
+pub mod site;
 
 use std::time::Duration;
 
@@ -88,6 +91,11 @@ pub const REGISTRY: &[Kind] = &[
         name: "database",
         schema: schema_within::<DatabaseSpec>,
         job: database_job,
+    },
+    Kind {
+        name: "site",
+        schema: schema::<site::SiteSpec>,
+        job: |value, site, look| site::job(&crate::input::from_json(value, "site")?, site, look),
     },
 ];
 

@@ -95,10 +95,7 @@ impl<'s> Reader<'s> {
     }
 
     fn field(&self, name: &str, node: &Value, required: bool, depth: usize) -> Field {
-        let own = |key: &str| {
-            node.get(key)
-                .or_else(|| self.target(self.only(node)?)?.get(key))
-        };
+        let own = |key: &str| node.get(key).or_else(|| self.target(only(node)?)?.get(key));
         let word = |key: &str| node.get(key).and_then(Value::as_str).map(str::to_owned);
         let flag = |key: &str| node.get(key).and_then(Value::as_bool).unwrap_or_default();
         Field {
@@ -127,17 +124,6 @@ impl<'s> Reader<'s> {
                 .and_then(Value::as_str)
                 .map(str::to_owned),
             variables: words(node, "x-variables"),
-        }
-    }
-
-    /// The node itself, or the only alternative it has besides `null`.
-    fn only<'n>(&self, node: &'n Value) -> Option<&'n Value> {
-        match alternatives(node) {
-            None => Some(node),
-            Some(all) => match all.as_slice() {
-                [one] => Some(one),
-                _ => None,
-            },
         }
     }
 
@@ -206,6 +192,17 @@ impl<'s> Reader<'s> {
             },
             _ => Kind::Any,
         }
+    }
+}
+
+/// The node itself, or the only alternative it has besides `null`.
+fn only(node: &Value) -> Option<&Value> {
+    match alternatives(node) {
+        None => Some(node),
+        Some(all) => match all.as_slice() {
+            [one] => Some(one),
+            _ => None,
+        },
     }
 }
 

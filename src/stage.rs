@@ -109,11 +109,17 @@ pub struct World {
     /// Databases that earlier stages make (true) or drop (false).
     pub databases: BTreeMap<String, bool>,
     pub reload_needed: bool,
-    /// Settings that wait for a restart.
-    pub restart_needed: Vec<(String, String)>,
+    /// Settings that this run changes and that take effect with a restart: what the server says of them is out of date.
+    pub restart_changed: Vec<String>,
+    /// Those of them that run with another value than the new one.
+    pub restart_needed: Vec<Pending>,
+    /// This run restarted (or would restart) the server.
+    pub restarted: bool,
     pub pending_restart: Option<Vec<Pending>>,
     /// Where the server will listen with the files as this run leaves them.
     pub configured: Option<Server>,
+    /// The port that the instance leaves in this run, and the one that it gets.
+    pub moved: Option<(u16, u16)>,
     /// Files that this run replaced, as they were.
     pub previous: Vec<(Utf8PathBuf, Vec<u8>)>,
     /// What this run changes in the public view of the object.
@@ -143,6 +149,7 @@ impl World {
                     self.restart_needed.clear();
                 }
                 Fact::Restarts { before, after } => {
+                    self.restarted = true;
                     self.catalogs = Catalogs::Readable(if performed { after } else { before });
                     self.reload_needed = false;
                     self.restart_needed.clear();
@@ -154,13 +161,31 @@ impl World {
                 Fact::Database(name) => _ = self.databases.insert(name, true),
                 Fact::NoDatabase(name) => _ = self.databases.insert(name, false),
                 Fact::ReloadNeeded => self.reload_needed = true,
-                Fact::RestartNeeded(names) => self.restart_needed.extend(names),
+                Fact::RestartNeeded { changed, pending } => {
+                    self.restart_changed.extend(changed);
+                    self.restart_needed.extend(pending);
+                }
                 Fact::PendingRestart(pending) => self.pending_restart = Some(pending),
                 Fact::Configured(server) => self.configured = Some(server),
+                Fact::Moves(from, to) => self.moved = Some((from, to)),
                 Fact::Previous(path, content) => self.previous.push((path, content)),
                 Fact::View(parts) => self.view.extend(parts),
             }
         }
+    }
+
+    /// What waits for a restart: what the server said when it was asked, and what this run adds to it and takes from it.
+    pub fn pending(&self, server: Vec<Pending>) -> Vec<Pending> {
+        if self.restarted {
+            return Vec::new();
+        }
+        let mut all: Vec<Pending> = server
+            .into_iter()
+            .filter(|pending| !self.restart_changed.contains(&pending.name))
+            .chain(self.restart_needed.clone())
+            .collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
     }
 
     /// How a stage that reads catalogs can see.

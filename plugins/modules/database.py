@@ -256,6 +256,8 @@ database:
     owner: bob
     encoding: UTF8
     locale: C.UTF-8
+    locale_provider: libc
+    icu_locale: null
     tablespace: pg_default
     connection_limit: -1
     settings: {"work_mem": "8MB"}

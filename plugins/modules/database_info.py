@@ -44,7 +44,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 databases:
-  description: The databases that were found; empty when there is none.
+  description: The databases that were found; empty when there is none. Sizes are in bytes.
   returned: always
   type: list
   elements: dict
@@ -52,13 +52,12 @@ databases:
     - name: shop
       owner: bob
       encoding: UTF8
-      locale: C.UTF-8
-      tablespace: pg_default
-      connection_limit: -1
-      settings: {"work_mem": "8MB"}
-      schemas: [{"name": "app", "owner": "bob"}]
-      extensions: [{"name": "pg_trgm", "schema": "app", "version": "1.6"}]
-      comment: null
+      collation: C.UTF-8
+      ctype: C.UTF-8
+      acls: []
+      size: 7930339
+      description: null
+      tablespace: {"name": "pg_default", "location": "", "size": 38294807}
 executable:
   description: The executable that did the work, with its path, version and sha256.
   returned: success

@@ -1,5 +1,7 @@
 //! From the words of a doc comment to those of Ansible.
 
+use std::fmt::Write as _;
+
 use crate::schema::{Field, Kind};
 
 /// The sentences of a text, those of a paragraph and those of the next alike.
@@ -35,7 +37,7 @@ pub fn ansible(text: &str, beside: &[Field], path: &str) -> String {
             example = part.ends_with("as ") || example && part == " or ";
             out.push_str(part);
         } else if example {
-            out.push_str(&format!("V({})", escaped(part)));
+            _ = write!(out, "V({})", escaped(part));
         } else {
             out.push_str(&span(part, beside, path));
         }

@@ -214,3 +214,6 @@ fn types(kind: &Kind) -> (&'static str, Option<&'static str>) {
         Kind::Either(_) | Kind::Any => ("raw", None),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,9 @@ use crate::settings::Caller;
 /// How much of a failed program's words goes into the error, in bytes.
 const TAIL: usize = 2048;
 
+/// Where programs are looked for.
+pub const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// Runs a program to its end, whatever its exit status.
 pub fn output(caller: &Caller, command: &Command) -> Result<Output> {
     let mut process = Process::new(command.program.as_std_path());
@@ -109,10 +112,7 @@ pub fn run(caller: &Caller, command: &Command) -> Result<()> {
 /// What programs may know of the caller: never our own environment as it comes.
 fn environment(caller: &Caller) -> Vec<(String, String)> {
     let mut variables = vec![
-        (
-            "PATH".to_owned(),
-            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
-        ),
+        ("PATH".to_owned(), SEARCH_PATH.to_owned()),
         ("HOME".to_owned(), caller.home.to_string()),
         ("USER".to_owned(), caller.user.clone()),
         ("LOGNAME".to_owned(), caller.user.clone()),
@@ -140,27 +140,29 @@ pub fn tail(text: &str, limit: usize) -> &str {
     rest.split_once('\n').map_or(rest, |(_, lines)| lines)
 }
 
+/// The files themselves, each once: a file may be named beside its directory.
 fn files(logs: &[Utf8PathBuf]) -> Vec<Utf8PathBuf> {
-    logs.iter()
-        .flat_map(|path| match path.read_dir_utf8() {
-            Ok(entries) => {
-                let mut paths: Vec<_> = entries
-                    .flatten()
-                    .map(|entry| entry.path().to_owned())
-                    .collect();
-                paths.sort();
-                paths
-            }
+    let mut files: Vec<Utf8PathBuf> = Vec::new();
+    for path in logs {
+        let mut found = match path.read_dir_utf8() {
+            Ok(entries) => entries
+                .flatten()
+                .map(|entry| entry.path().to_owned())
+                .collect(),
             Err(_) => vec![path.clone()],
-        })
-        .collect()
+        };
+        found.sort();
+        found.retain(|path| !files.contains(path));
+        files.extend(found);
+    }
+    files
 }
 
 fn size(path: &Utf8Path) -> u64 {
     path.metadata().map_or(0, |metadata| metadata.len())
 }
 
-fn sizes(logs: &[Utf8PathBuf]) -> Vec<(Utf8PathBuf, u64)> {
+pub fn sizes(logs: &[Utf8PathBuf]) -> Vec<(Utf8PathBuf, u64)> {
     files(logs)
         .into_iter()
         .map(|path| {
@@ -171,7 +173,7 @@ fn sizes(logs: &[Utf8PathBuf]) -> Vec<(Utf8PathBuf, u64)> {
 }
 
 /// What the files hold beyond their former sizes.
-fn gained(logs: &[Utf8PathBuf], before: &[(Utf8PathBuf, u64)]) -> String {
+pub fn gained(logs: &[Utf8PathBuf], before: &[(Utf8PathBuf, u64)]) -> String {
     let mut text = String::new();
     for path in files(logs) {
         let known = before

@@ -5,22 +5,23 @@
 use std::cell::RefCell;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 use serde_json::Value;
 
-use crate::host::root::Helper;
+use crate::host::root::{Helper, Request, remove_empty_dir};
 use crate::host::sql::Sessions;
 use crate::host::{
-    Act, Command, FileKind, Look, Output, Probe, Query, Server, Stat, Unit, Verb, exec, lock,
+    Act, Command, FileKind, Look, Output, Probe, Query, Stat, Unit, Verb, exec, lock,
 };
-use crate::pg::postmaster_pid::PostmasterPid;
 use crate::plan::{Content, RunAs, Step};
 use crate::settings::Caller;
 use crate::{bail_fault, fault};
+
+mod services;
 
 /// The machine as seen by the user who owns the instances.
 pub struct Local {
@@ -199,7 +200,11 @@ impl Act for Local {
                 mode,
                 run_as: RunAs::Root,
             } => match &self.root {
-                Some(root) => root.borrow_mut().make_dir(path, *mode),
+                Some(root) => {
+                    let (path, mode) = (path.clone(), *mode);
+                    root.borrow_mut().ask(&Request::MakeDir { path, mode })?;
+                    Ok(())
+                }
                 None => make_dir(path, *mode),
             },
             Step::MakeDir {
@@ -225,17 +230,7 @@ impl Act for Local {
                 }
                 Ok(())
             }
-            Step::RemoveEmptyDir { path } => match fs::remove_dir(path) {
-                Err(error)
-                    if !matches!(
-                        error.kind(),
-                        std::io::ErrorKind::NotFound | std::io::ErrorKind::DirectoryNotEmpty
-                    ) =>
-                {
-                    Err(error.into())
-                }
-                _ => Ok(()),
-            },
+            Step::RemoveEmptyDir { path } => remove_empty_dir(path),
             Step::Run(command) => exec::run(&self.caller, command),
             Step::RunIfExists { path, command } => {
                 if path.exists() {
@@ -263,12 +258,17 @@ impl Act for Local {
                 self.service(unit, *verb)
             }
             Step::Reload { server } => self.sessions.reload(&self.caller, server),
-            Step::AwaitReady {
-                server,
+            Step::StartUnit {
+                unit,
                 datadir,
                 timeout,
                 logs,
-            } => self.await_ready(server, datadir, *timeout, logs),
+            } => services::start(self, unit, datadir, *timeout, logs),
+            Step::Tmpfiles { file, user, sudo } => self.tmpfiles(file, *user, *sudo),
+            Step::AsRoot(step) => match &self.root {
+                Some(root) => by_root(&mut root.borrow_mut(), step),
+                None => self.perform(step),
+            },
             Step::Disconnect => {
                 self.sessions.close();
                 Ok(())
@@ -299,49 +299,52 @@ impl Act for Local {
 }
 
 impl Local {
+    /// Tells a service manager something: the system's through root where we were called as root.
     fn service(&self, unit: &Unit, verb: Verb) -> Result<()> {
-        let manager = if unit.user { "--user" } else { "--system" };
-        let command = if unit.sudo {
-            Command::new("sudo").args(["-n", "systemctl"])
-        } else {
-            Command::new("systemctl")
-        };
-        let command = command.arg(manager).arg(verb.name());
-        let command = if verb == Verb::DaemonReload {
-            command
-        } else {
-            command.arg(unit.name.as_str())
-        };
-        exec::run(&self.caller, &command)
+        if unit.user {
+            services::session(self)?;
+        } else if let Some(root) = &self.root {
+            let name = unit.name.clone();
+            root.borrow_mut().ask(&Request::Service { name, verb })?;
+            return Ok(());
+        }
+        exec::run(&self.caller, &unit.tell(verb))
     }
 
-    /// Reads what the server writes of itself: cheaper than connecting, and it tells a dead start from a slow one.
-    fn await_ready(
-        &self,
-        server: &Server,
-        datadir: &Utf8Path,
-        timeout: Duration,
-        logs: &[Utf8PathBuf],
-    ) -> Result<()> {
-        let deadline = Instant::now() + timeout;
-        loop {
-            if let Some(content) = self.read(&datadir.join("postmaster.pid"))? {
-                let pid = PostmasterPid::parse(&content);
-                if pid.is_ready() {
-                    return Ok(());
-                }
-            }
-            if Instant::now() >= deadline {
-                bail_fault!(
-                    Unavailable,
-                    "the server on port {} was not ready after {} seconds; its logs: {}",
-                    server.port, timeout.as_secs(), logs.iter().map(|path| path.as_str()).collect::<Vec<_>>().join(", ");
-                    "look into its log; a long recovery may need more time"
-                );
-            }
-            std::thread::sleep(Duration::from_millis(20));
+    fn tmpfiles(&self, file: &Utf8Path, user: bool, sudo: bool) -> Result<()> {
+        if !user && let Some(root) = &self.root {
+            let file = file.to_owned();
+            root.borrow_mut().ask(&Request::Tmpfiles { file })?;
+            return Ok(());
         }
+        let command = match (user, sudo) {
+            (true, _) => Command::new("systemd-tmpfiles").arg("--user"),
+            (false, true) => Command::new("sudo").args(["-n", "systemd-tmpfiles"]),
+            (false, false) => Command::new("systemd-tmpfiles"),
+        };
+        exec::run(&self.caller, &command.args(["--create", file.as_str()]))
     }
+}
+
+/// Has root do a step on files.
+fn by_root(root: &mut Helper, step: &Step) -> Result<()> {
+    let request = match step {
+        Step::MakeDir { path, .. } => Request::MakeRootDir { path: path.clone() },
+        Step::WriteFile {
+            path,
+            content: Content::Bytes(content),
+            mode,
+        } => Request::Write {
+            path: path.clone(),
+            content: String::from_utf8(content.clone()).context("a file of root's is not UTF-8")?,
+            mode: *mode,
+        },
+        Step::Remove { path } => Request::Remove { path: path.clone() },
+        Step::RemoveEmptyDir { path } => Request::RemoveEmptyDir { path: path.clone() },
+        other => bail_fault!(Unsupported, "root does not do this: {other}"),
+    };
+    root.ask(&request)?;
+    Ok(())
 }
 
 fn make_dir(path: &Utf8Path, mode: u32) -> Result<()> {

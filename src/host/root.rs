@@ -1,28 +1,79 @@
 //! The few steps that only root can do, done by a child that has kept root's rights.
 //!
 //! Called as root, the program becomes the system user for good. Before that it starts this child, which
-//! can do one thing only: make a base directory for that user (docs/decisions/0007-root-helper.md).
+//! does what its [`Privileges`] name and nothing else (docs/decisions/0007-root-helper.md): it makes
+//! directories for that user, writes and removes the files of ours that are root's, and tells the
+//! system's service manager about units of ours.
 
 #![expect(clippy::disallowed_methods, reason = "host/ is where effects live")]
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result};
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
 use crate::bail_fault;
+use crate::host::exec::{SEARCH_PATH, tail};
+use crate::host::{Privileges, UNIT_PREFIX, Unit, Verb};
 
 /// The hidden argument that makes the program be the child.
 pub const ARGUMENT: &str = "root-helper";
 
-/// What the child is asked: a directory with its owner.
+/// What the child is asked.
 #[derive(Debug, Serialize, Deserialize)]
-struct Request {
-    path: Utf8PathBuf,
-    mode: u32,
+pub enum Request {
+    /// A directory for the system user.
+    MakeDir {
+        path: Utf8PathBuf,
+        mode: u32,
+    },
+    /// A directory of root's, for files of ours.
+    MakeRootDir {
+        path: Utf8PathBuf,
+    },
+    Write {
+        path: Utf8PathBuf,
+        content: String,
+        mode: u32,
+    },
+    /// A file, or a directory with what is in it.
+    Remove {
+        path: Utf8PathBuf,
+    },
+    /// One of the directories, when nothing is in it.
+    RemoveEmptyDir {
+        path: Utf8PathBuf,
+    },
+    Service {
+        name: String,
+        verb: Verb,
+    },
+    /// The last lines that a unit of ours wrote.
+    Journal {
+        name: String,
+        /// Seconds since 1970.
+        since: u64,
+    },
+    /// `systemd-tmpfiles --create`
+    Tmpfiles {
+        file: Utf8PathBuf,
+    },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum Answer {
+    Done(String),
+    Refused(String),
+}
+
+/// What the child starts with.
+#[derive(Debug, Serialize, Deserialize)]
+struct Charter {
+    privileges: Privileges,
     uid: u32,
     gid: u32,
 }
@@ -30,39 +81,37 @@ struct Request {
 /// The child, seen from the program that has become the system user.
 pub struct Helper {
     child: Child,
-    uid: u32,
-    gid: u32,
 }
 
 impl Helper {
-    /// To be called while still root. `bases`: the only directories that it will make.
-    pub fn start(bases: &[&Utf8Path], uid: u32, gid: u32) -> Result<Self> {
+    /// To be called while still root. The ids are those of the system user.
+    pub fn start(privileges: Privileges, uid: u32, gid: u32) -> Result<Self> {
         let program = std::env::current_exe().context("find the own executable")?;
+        let charter = Charter {
+            privileges,
+            uid,
+            gid,
+        };
         let child = Command::new(program)
             .arg(ARGUMENT)
-            .args(bases)
+            .arg(serde_json::to_string(&charter)?)
             .env_clear()
+            .env("PATH", SEARCH_PATH)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .context("start the helper that keeps root's rights")?;
-        Ok(Self { child, uid, gid })
+        Ok(Self { child })
     }
 
-    /// Makes a directory that belongs to the system user.
-    pub fn make_dir(&mut self, path: &Utf8Path, mode: u32) -> Result<()> {
-        let request = Request {
-            path: path.into(),
-            mode,
-            uid: self.uid,
-            gid: self.gid,
-        };
+    /// Has root do something; gives what there is to say of it.
+    pub fn ask(&mut self, request: &Request) -> Result<String> {
         let stdin = self
             .child
             .stdin
             .as_mut()
             .context("the helper has no input")?;
-        writeln!(stdin, "{}", serde_json::to_string(&request)?).context("ask the helper")?;
+        writeln!(stdin, "{}", serde_json::to_string(request)?).context("ask the helper")?;
         let stdout = self
             .child
             .stdout
@@ -72,14 +121,10 @@ impl Helper {
         BufReader::new(stdout)
             .read_line(&mut answer)
             .context("hear from the helper")?;
-        if answer.trim() != "done" {
-            bail_fault!(
-                Denied,
-                "directory `{path}` cannot be made by root: {}",
-                answer.trim()
-            );
+        match serde_json::from_str(&answer).context("understand the helper")? {
+            Answer::Done(words) => Ok(words),
+            Answer::Refused(why) => bail_fault!(Denied, "root could not do it: {why}"),
         }
-        Ok(())
     }
 }
 
@@ -93,43 +138,301 @@ impl Drop for Helper {
 
 /// What the child does until its input ends.
 pub fn serve(
-    bases: &[String],
+    arguments: &[String],
     input: impl std::io::BufRead,
     mut output: impl std::io::Write,
 ) -> Result<()> {
+    let charter: Charter = serde_json::from_str(arguments.first().map_or("", String::as_str))
+        .context("what root may do")?;
     for line in input.lines() {
-        let answer = match serde_json::from_str::<Request>(&line?)
+        let answer = serde_json::from_str::<Request>(&line?)
             .map_err(Into::into)
-            .and_then(|request| make(bases, &request))
-        {
-            Ok(()) => "done".to_owned(),
-            Err(error) => format!("{error:#}").replace('\n', " "),
+            .and_then(|request| charter.fulfil(&request));
+        let answer = match answer {
+            Ok(words) => Answer::Done(words),
+            Err(error) => Answer::Refused(format!("{error:#}")),
         };
-        writeln!(output, "{answer}")?;
+        writeln!(output, "{}", serde_json::to_string(&answer)?)?;
         output.flush()?;
     }
     Ok(())
 }
 
-fn make(bases: &[String], request: &Request) -> Result<()> {
-    if !bases.iter().any(|base| base == request.path.as_str()) {
+impl Charter {
+    fn fulfil(&self, request: &Request) -> Result<String> {
+        match request {
+            Request::MakeDir { path, mode } => self.make_dir(path, *mode)?,
+            Request::MakeRootDir { path } => self.make_root_dir(path)?,
+            Request::Write {
+                path,
+                content,
+                mode,
+            } => self.write(path, content, *mode)?,
+            Request::Remove { path } => self.remove(path)?,
+            Request::RemoveEmptyDir { path } => {
+                self.is_directory(path)?;
+                remove_empty_dir(path)?;
+            }
+            Request::Service { name, verb } => {
+                self.is_unit(name)?;
+                let unit = Unit {
+                    name: name.clone(),
+                    user: false,
+                    sudo: false,
+                };
+                let command = unit.tell(*verb);
+                let arguments: Vec<&str> = command.arguments.iter().map(String::as_str).collect();
+                return run(command.program.as_str(), &arguments);
+            }
+            Request::Journal { name, since } => {
+                self.is_unit(name)?;
+                let command = journal(name, *since);
+                let arguments: Vec<&str> = command.iter().map(String::as_str).collect();
+                return run("journalctl", &arguments);
+            }
+            Request::Tmpfiles { file } => {
+                self.is_ours(file)?;
+                return run("systemd-tmpfiles", &["--create", file.as_str()]);
+            }
+        }
+        Ok(String::new())
+    }
+
+    fn make_dir(&self, path: &Utf8Path, mode: u32) -> Result<()> {
+        self.is_directory(path)?;
+        if path.exists() {
+            return Ok(());
+        }
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::create_dir(path)?;
+        std::os::unix::fs::lchown(path, Some(self.uid), Some(self.gid))?;
+        fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+        Ok(())
+    }
+
+    fn make_root_dir(&self, path: &Utf8Path) -> Result<()> {
+        let above = |file: &Utf8PathBuf| file.parent() == Some(path);
+        if !self.privileges.files.iter().any(above)
+            && self.privileges.unit_path.as_deref() != Some(path)
+        {
+            self.is_ours(path)?;
+        }
+        let mut existing = path;
+        while !existing.exists() {
+            let Some(parent) = existing.parent() else {
+                break;
+            };
+            existing = parent;
+        }
+        only_roots(existing)?;
+        fs::create_dir_all(path)?;
+        Ok(())
+    }
+
+    fn write(&self, path: &Utf8Path, content: &str, mode: u32) -> Result<()> {
+        self.is_ours(path)?;
+        let parent = path.parent().unwrap_or(Utf8Path::new("/"));
+        only_roots(parent)?;
+        let mut file = tempfile::Builder::new()
+            .prefix(".pgsocle-")
+            .permissions(std::fs::Permissions::from_mode(0o600))
+            .tempfile_in(parent)
+            .with_context(|| format!("write {path}"))?;
+        file.write_all(content.as_bytes())?;
+        file.as_file()
+            .set_permissions(std::fs::Permissions::from_mode(mode))?;
+        file.as_file().sync_all()?;
+        file.persist(path)
+            .with_context(|| format!("write {path}"))?;
+        fs::File::open(parent)?.sync_all()?;
+        Ok(())
+    }
+
+    fn remove(&self, path: &Utf8Path) -> Result<()> {
+        self.is_ours(path)?;
+        let Ok(metadata) = fs::symlink_metadata(path) else {
+            return Ok(());
+        };
+        only_roots(path.parent().unwrap_or(Utf8Path::new("/")))?;
+        if metadata.is_dir() {
+            fs::remove_dir_all(path)?;
+        } else {
+            fs::remove_file(path)?;
+        }
+        Ok(())
+    }
+
+    fn is_directory(&self, path: &Utf8Path) -> Result<()> {
+        if self.privileges.directories.iter().any(|own| own == path) {
+            return Ok(());
+        }
         bail_fault!(
             Denied,
-            "`{}` is not one of the base directories of the site settings",
-            request.path
+            "`{path}` is not one of the directories of the site settings"
+        )
+    }
+
+    /// A file that is named, or a unit of ours, or what lies in the directory of one.
+    fn is_ours(&self, path: &Utf8Path) -> Result<()> {
+        let plain = path
+            .components()
+            .all(|part| matches!(part, Utf8Component::RootDir | Utf8Component::Normal(_)));
+        let below = |units: &Utf8PathBuf| {
+            path.strip_prefix(units).is_ok_and(|rest| {
+                rest.components()
+                    .next()
+                    .is_some_and(|first| first.as_str().starts_with(UNIT_PREFIX))
+            })
+        };
+        let privileges = &self.privileges;
+        if plain
+            && (privileges.files.iter().any(|file| file == path)
+                || privileges.unit_path.as_ref().is_some_and(below))
+        {
+            return Ok(());
+        }
+        bail_fault!(
+            Denied,
+            "`{path}` is not one of the files of the site settings"
+        )
+    }
+
+    fn is_unit(&self, name: &str) -> Result<()> {
+        if self.privileges.unit_path.is_some() && name.starts_with(UNIT_PREFIX) {
+            return Ok(());
+        }
+        bail_fault!(Denied, "`{name}` is not one of our units")
+    }
+}
+
+/// Arguments of journalctl: what a unit has said since then, its last lines.
+pub fn journal(name: &str, since: u64) -> Vec<String> {
+    let since = format!("--since=@{since}");
+    ["-u", name, &since, "-n", "20", "--no-pager", "-o", "cat"]
+        .map(str::to_owned)
+        .into()
+}
+
+/// Removes a directory if it is empty.
+pub fn remove_empty_dir(path: &Utf8Path) -> Result<()> {
+    match fs::remove_dir(path) {
+        Err(error)
+            if !matches!(
+                error.kind(),
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::DirectoryNotEmpty
+            ) =>
+        {
+            Err(error.into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Where another user can put links, root writes nothing.
+fn only_roots(directory: &Utf8Path) -> Result<()> {
+    let real = directory
+        .canonicalize_utf8()
+        .with_context(|| format!("look at {directory}"))?;
+    for part in real.ancestors() {
+        let metadata = fs::metadata(part)?;
+        if metadata.uid() != 0 || metadata.mode() & 0o022 != 0 {
+            bail_fault!(
+                Denied,
+                "directory `{part}` is not root's alone, so root writes nothing in it";
+                "let root own it, or choose another place in the site settings"
+            );
+        }
+    }
+    Ok(())
+}
+
+fn run(program: &str, arguments: &[&str]) -> Result<String> {
+    let output = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("run `{program}`"))?;
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if output.status.success() {
+        return Ok(said(&output.stdout));
+    }
+    let words = said(&output.stderr);
+    bail_fault!(
+        Command,
+        "`{program} {}` failed: {}",
+        arguments.join(" "),
+        tail(&words, 2048)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn charter() -> Charter {
+        Charter {
+            privileges: Privileges {
+                directories: vec!["/p".into()],
+                files: vec!["/etc/logrotate.d/logrotate.conf".into()],
+                unit_path: Some("/etc/systemd/system".into()),
+            },
+            uid: 26,
+            gid: 26,
+        }
+    }
+
+    #[test]
+    fn only_what_is_named() {
+        for (path, allowed) in [
+            ("/etc/logrotate.d/logrotate.conf", true),
+            ("/etc/logrotate.d/other.conf", false),
+            ("/etc/systemd/system/pgsocle-postgresql@.service", true),
+            (
+                "/etc/systemd/system/pgsocle-postgresql@15-main.service.d/instance.conf",
+                true,
+            ),
+            ("/etc/systemd/system/ssh.service", false),
+            ("/etc/systemd/system/pgsocle-x/../../../cron.d/evil", false),
+            ("/etc/systemd/system", false),
+            ("/etc/cron.d/evil", false),
+            ("etc/systemd/system/pgsocle-x", false),
+        ] {
+            assert_eq!(charter().is_ours(path.into()).is_ok(), allowed, "{path}");
+        }
+        for (name, allowed) in [
+            ("pgsocle-postgresql@15-main.service", true),
+            ("ssh.service", false),
+            ("--now", false),
+        ] {
+            assert_eq!(charter().is_unit(name).is_ok(), allowed, "{name}");
+        }
+        assert_eq!(
+            charter()
+                .make_dir("/etc/p".into(), 0o755)
+                .unwrap_err()
+                .to_string(),
+            "`/etc/p` is not one of the directories of the site settings"
         );
     }
-    if request.path.exists() {
-        return Ok(());
+
+    #[test]
+    fn nothing_without_a_charter() {
+        assert!(serve(&[], &b""[..], Vec::new()).is_err());
+        assert!(serve(&["/prefix".to_owned()], &b""[..], Vec::new()).is_err());
     }
-    if let Some(parent) = request.path.parent() {
-        fs::create_dir_all(parent)?;
+
+    #[test]
+    fn answers_line_by_line() {
+        let mut output = Vec::new();
+        let charter = serde_json::to_string(&charter()).unwrap();
+        let input = b"{\"Remove\":{\"path\":\"/etc/passwd\"}}\nnonsense\n";
+        serve(&[charter], &input[..], &mut output).unwrap();
+        assert_eq!(
+            String::from_utf8(output).unwrap(),
+            "{\"Refused\":\"`/etc/passwd` is not one of the files of the site settings\"}\n\
+             {\"Refused\":\"expected value at line 1 column 1\"}\n"
+        );
     }
-    fs::create_dir(&request.path)?;
-    std::os::unix::fs::lchown(&request.path, Some(request.uid), Some(request.gid))?;
-    fs::set_permissions(
-        &request.path,
-        std::os::unix::fs::PermissionsExt::from_mode(request.mode),
-    )?;
-    Ok(())
 }

@@ -4,17 +4,21 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::host::{Look, Server};
-use crate::manifest::{Presence, RoleHba, RoleSpec};
+use crate::manifest::{Presence, RoleHba, RoleSpec, UpdatePassword};
 use crate::pg::hba::{self, ConnectionType, Hba, Position, Record};
 use crate::pg::pgpass::Pgpass;
 use crate::plan::{Action, Change, Content, Diff, Impact, Plan, Step};
-use crate::resource::catalog::ServerFacts;
+use crate::resource::catalog::{self, ServerFacts};
+use crate::secret::MASK;
 use crate::settings::InstancePaths;
+use crate::stage::World;
 
 /// The two files as they are.
 pub struct Files {
-    hba: Option<(Utf8PathBuf, Vec<u8>)>,
-    passfile: Option<(Utf8PathBuf, Vec<u8>)>,
+    pub hba: Option<(Utf8PathBuf, Vec<u8>)>,
+    pub passfile: Option<(Utf8PathBuf, Pgpass)>,
+    /// The port of the instance at the end of the run.
+    pub port: u16,
 }
 
 impl Files {
@@ -22,8 +26,10 @@ impl Files {
         look: &dyn Look,
         paths: &InstancePaths,
         facts: &ServerFacts,
+        world: &World,
         hba: bool,
     ) -> Result<Self> {
+        let server = catalog::server(world)?;
         let hba_path = Utf8Path::new(&facts.hba_file);
         Ok(Self {
             hba: if hba {
@@ -32,28 +38,35 @@ impl Files {
                 None
             },
             passfile: match &paths.passfile {
-                Some(path) => Some((path.clone(), look.read(path)?.unwrap_or_default())),
+                Some(path) => {
+                    let mut passfile = Pgpass::parse(&look.read(path)?.unwrap_or_default())?;
+                    if let Some((from, to)) = world.moved {
+                        passfile.rename_port(&paths.own_hosts(), from, to);
+                    }
+                    Some((path.clone(), passfile))
+                }
                 None => None,
             },
+            port: world.moved.map_or(server.port, |(_, to)| to),
         })
     }
 }
 
-/// Adds the changes of both files to the plan.
+/// Adds the changes of both files to the plan; `exists` says which roles were there before.
 pub fn plan(
     specs: &[RoleSpec],
     files: &Files,
     server: &Server,
-    paths: &InstancePaths,
+    exists: &dyn Fn(&str) -> bool,
     plan: &mut Plan,
 ) -> Result<()> {
     if let Some((path, content)) = &files.hba {
         plan.changes
             .extend(hba_change(specs, path, content, server)?);
     }
-    if let Some((path, content)) = &files.passfile {
+    if let Some((path, before)) = &files.passfile {
         plan.changes
-            .extend(passfile(specs, path, content, server.port, paths)?);
+            .extend(passfile(specs, path, before, files.port, exists));
     }
     Ok(())
 }
@@ -67,10 +80,13 @@ fn hba_change(
     let before = Hba::parse(content);
     let mut after = before.clone();
     for spec in specs {
+        if spec.state == Presence::Absent {
+            after.remove_user(&spec.name);
+            continue;
+        }
         for record in spec.hba_records.iter().flatten() {
             let entry = entry(&spec.name, record)?;
-            let wanted = record.state == Presence::Present && spec.state == Presence::Present;
-            if wanted {
+            if record.state == Presence::Present {
                 after.add(&entry, &Position::Last);
             } else {
                 after.remove(&entry);
@@ -121,20 +137,31 @@ fn entry(role: &str, record: &RoleHba) -> Result<Record> {
     })
 }
 
+/// The entry of a role as a diff shows it.
+fn masked_entry(port: u16, role: &str) -> String {
+    let role = role.replace('\\', r"\\").replace(':', r"\:");
+    format!("*:{port}:*:{role}:{MASK}")
+}
+
 /// pglift's form of an entry: `*:port:*:role:password`.
 fn passfile(
     specs: &[RoleSpec],
     path: &Utf8Path,
-    content: &[u8],
+    before: &Pgpass,
     port: u16,
-    _: &InstancePaths,
-) -> Result<Option<Change>> {
-    let before = Pgpass::parse(content)?;
+    exists: &dyn Fn(&str) -> bool,
+) -> Option<Change> {
     let mut after = before.clone();
+    let mut replaced = Vec::new();
     for spec in specs {
+        // A password that the server is not given would be a wrong one here.
+        let kept = spec.update_password == UpdatePassword::OnCreate && exists(&spec.name);
         match (spec.state, spec.pgpass, &spec.password) {
+            (Presence::Present, Some(true), _) if kept => {}
             (Presence::Present, Some(true), Some(password)) => {
-                _ = after.set("*", port, "*", &spec.name, password);
+                if after.set("*", port, "*", &spec.name, password) {
+                    replaced.push(masked_entry(port, &spec.name));
+                }
             }
             (Presence::Present, Some(false), _) | (Presence::Absent, ..) => {
                 after.remove("*", port, "*", &spec.name);
@@ -142,19 +169,29 @@ fn passfile(
             (Presence::Present, ..) => {}
         }
     }
-    Ok((before != after).then(|| {
+    (*before != after).then(|| {
         let step = if after.is_empty() {
             Step::Remove { path: path.into() }
         } else {
             Step::write(path, Content::Text(after.render()), 0o600)
         };
+        // An entry of which only the password differs would look unchanged.
+        let marked = after
+            .masked()
+            .split_inclusive('\n')
+            .fold(String::new(), |text, line| {
+                let bare = line.trim_end();
+                let same = before.masked().lines().any(|old| old == bare);
+                let mark = same && replaced.iter().any(|entry| entry == bare);
+                text + bare + if mark { " (changed)\n" } else { "\n" }
+            });
         Change::new(
             Action::Alter,
             "file pgpass",
             format!("change the password file {path}"),
-            Diff::new(path.as_str(), before.masked(), after.masked()),
+            Diff::new(path.as_str(), before.masked(), marked),
             Impact::None,
             vec![step],
         )
-    }))
+    })
 }

@@ -199,7 +199,13 @@ pub fn settings_line(
 
 fn same(name: &str, want: &str, have: &str) -> bool {
     if guc::is_list(name) {
-        return guc::split_list(want) == guc::split_list(have);
+        // An empty list is stored as one of an empty name (`search_path=""`).
+        let items = |list| {
+            let mut items = guc::split_list(list);
+            items.retain(|item| !item.is_empty());
+            items
+        };
+        return items(want) == items(have);
     }
     want == have
 }

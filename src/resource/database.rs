@@ -397,7 +397,7 @@ fn drop(spec: &DatabaseSpec, row: &Row, seen: &Seen) -> Result<Change> {
     let force = if spec.force_drop { " WITH (FORCE)" } else { "" };
     let mut summary = format!("drop database `{name}`");
     if sessions > 0 {
-        summary.push_str(&format!(", which {}", uses(sessions)));
+        summary.extend([", which ", &uses(sessions)]);
     }
     let lines = [
         ("name", Some(name.clone())),
@@ -480,3 +480,6 @@ impl Row {
         .collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,12 @@
 //! Instances: a cluster, its configuration, its run state, and the roles and databases nested in it.
 //! Each is a stage of its own; this file strings them together.
 
-pub mod bases;
 pub mod cluster;
 pub mod configuration;
 pub mod desired;
 pub mod lookup;
+pub mod passfile;
+pub mod registration;
 pub mod removal;
 pub mod report;
 pub mod service;
@@ -15,10 +16,11 @@ pub mod templates;
 use anyhow::Result;
 use camino::Utf8PathBuf;
 
-use self::bases::Bases;
 use self::cluster::{Cluster, Traits};
 use self::configuration::Configuration;
 use self::desired::{InstanceSpec, State};
+use self::passfile::Passfile;
+use self::registration::Registration;
 use self::removal::Removal;
 use self::report::{Report, Traits as Chosen};
 use self::service::{Service, Settle};
@@ -49,12 +51,18 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         ));
     }
     if spec.state == State::Absent {
+        job.stages.push(Box::new(Registration {
+            target: target.clone(),
+            settings: site.settings.clone(),
+            wanted: false,
+        }));
         job.stages.push(Box::new(Removal {
             target: target.clone(),
         }));
         return Ok(job);
     }
-    job.stages.push(Box::new(Bases::new(&site.settings)));
+    job.stages
+        .push(Box::new(crate::resource::site::ground(look, site)?));
     let templates = Templates::observe(
         look,
         &site.settings,
@@ -99,6 +107,11 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         settings: spec.settings.clone().unwrap_or_default(),
         purge: spec.settings_purge,
     }));
+    job.stages.push(Box::new(Registration {
+        target: target.clone(),
+        settings: site.settings.clone(),
+        wanted: true,
+    }));
     let roles = roles(&spec, site);
     let databases = spec.databases.clone().unwrap_or_default();
     job.stages.push(Box::new(Service {
@@ -108,6 +121,9 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         catalogs: !(roles.wanted.is_empty() && databases.is_empty()),
         own_roles_only: roles.own_only && databases.is_empty(),
         start_temporarily: spec.start_temporarily,
+    }));
+    job.stages.push(Box::new(Passfile {
+        target: target.clone(),
     }));
     job.stages.push(Box::new(
         Roles::new(roles.wanted, target.paths.clone())?.on_stopped(roles.own_only),

@@ -1,4 +1,4 @@
--- Databases by name, with what is managed of them. $1: {"names": […], "counted": [names whose sessions are counted]}
+-- Databases by name, with what is managed of them. $1: {"names": [...], "counted": [names whose sessions are counted]}
 SELECT d.datname AS name,
        pg_catalog.pg_get_userbyid(d.datdba) AS owner,
        pg_catalog.pg_encoding_to_char(d.encoding) AS encoding,

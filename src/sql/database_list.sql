@@ -1,4 +1,4 @@
--- Databases that accept connections, as `database list` shows them. $1: {"names": [] for all, "exclude": […]}
+-- Databases that accept connections, as `database list` shows them. $1: {"names": [] for all, "exclude": [...]}
 SELECT d.datname AS name,
        pg_catalog.pg_get_userbyid(d.datdba) AS owner,
        pg_catalog.pg_encoding_to_char(d.encoding) AS encoding,

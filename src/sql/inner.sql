@@ -1,5 +1,5 @@
 -- Schemas and extensions of a database.
--- $1: {"schemas": [names] or null for all, "absent_schemas": […], "absent_extensions": […]}
+-- $1: {"schemas": [names] or null for all, "absent_schemas": [...], "absent_extensions": [...]}
 SELECT (SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
                  'name', n.nspname,
                  'owner', pg_catalog.pg_get_userbyid(n.nspowner),
@@ -38,8 +38,8 @@ SELECT (SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
                                  AND p.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND p.deptype = 'n'),
                  'dependents', CASE WHEN w.j -> 'absent_extensions' ? e.extname THEN
                    -- What the extension is made of (its members, and what goes with them by itself), and what else depends on that.
-                   (WITH RECURSIVE own (classid, objid) AS (
-                      SELECT 'pg_catalog.pg_extension'::pg_catalog.regclass::pg_catalog.oid, e.oid
+                   (WITH RECURSIVE own AS (
+                      SELECT 'pg_catalog.pg_extension'::pg_catalog.regclass::pg_catalog.oid AS classid, e.oid AS objid
                       UNION
                       SELECT p.classid, p.objid
                         FROM own

@@ -1,4 +1,4 @@
--- Roles by name, with what is managed of them. $1: {"names": […], "absent": […], "valid_until": {role: text}}
+-- Roles by name, with what is managed of them. $1: {"names": [...], "absent": [...], "valid_until": {role: text}}
 SELECT r.rolname AS name,
        r.rolsuper AS superuser,
        r.rolinherit AS inherit,

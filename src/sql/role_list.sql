@@ -1,4 +1,4 @@
--- Every role that is not predefined, or the one of a name. $1: {"name": … or null}
+-- Every role that is not predefined, or the one of a name. $1: {"name": ... or null}
 SELECT r.rolname AS name,
        r.rolsuper AS superuser,
        r.rolinherit AS inherit,

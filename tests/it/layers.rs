@@ -92,6 +92,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "host::types",
             "host::Look",
             "input",
+            "journal",
             "manifest",
             "pg",
             "plan",

@@ -6,6 +6,13 @@
     reason = "tests play the part of the operator: they write files, start programs, and panic when these fail"
 )]
 
+mod instance;
+mod interruption;
 mod layers;
+mod protocol;
+mod refusals;
+mod role;
+mod secrets;
+mod settings;
 mod support;
 mod tidy;

@@ -25,6 +25,15 @@ fn one_version() {
     );
 }
 
+/// A session in a database of another encoding (LATIN1) could not send anything else.
+#[test]
+fn observations_are_ascii() {
+    for path in files_below(&checkout().join("src/sql"), "sql") {
+        let text = std::fs::read(&path).expect("a file that was just listed");
+        assert!(text.is_ascii(), "{}", path.display());
+    }
+}
+
 /// Every fragment has sections that `changelogs/config.yaml` knows, with entries that say something; and the present
 /// version is described: by a release in `changelogs/changelog.yaml`, or by fragments that wait for it.
 #[test]
@@ -504,7 +513,7 @@ fn sql_faults(text: &str) -> Vec<String> {
         } else {
             before
         };
-        if matches!(before_name, "as" | "with" | "::")
+        if matches!(before_name, "as" | "with" | "recursive" | "::")
             || (!qualified && SQL_GRAMMAR.contains(&name))
         {
             continue;

@@ -332,26 +332,56 @@ fn fields_of_every_kind() {
 
 #[test]
 fn help_of_a_command() {
-    let help = command(&kind("database"), Verb::Alter)
-        .render_help()
-        .to_string();
-    insta::assert_snapshot!(help, @r"
-    Usage: test [OPTIONS] <NAME>
+    let fields = fields(
+        &json!({"type": "object", "required": ["name"], "properties": {
+            "instance": {"type": "string", "description": "Where it is."},
+            "name": {"type": "string", "description": "Name of it."},
+            "color": {"enum": ["red", "blue"], "description": "Its color. It may change."},
+            "login": {"type": "boolean", "description": "May log in."},
+            "keep": {"type": "boolean", "default": true, "description": "Is kept."},
+            "force": {"type": "boolean", "default": false, "description": "By force."},
+            "limit": {"type": "integer", "minimum": -1, "description": "How many; -1 for no limit."},
+            "password": {"type": "string", "writeOnly": true, "description": "Password."},
+            "groups": {
+                "type": "array",
+                "items": {"type": "object", "properties": {"role": {"type": "string"}}},
+                "description": "Groups it is in; those not listed are kept.",
+                "x-short": "role", "x-create": "in-group", "x-alter": ["grant", "revoke"],
+            },
+        }}),
+    );
+    let help = |verb| command(&fields, verb).render_help().to_string();
+    assert_eq!(
+        help(Verb::Create),
+        "\
+Usage: test [OPTIONS] <NAME>
 
-    Arguments:
-      <NAME>  Name of the database
+Arguments:
+  <NAME>  Name of it
 
-    Options:
-          --start-temporarily          Start a stopped instance for the time of this run (without TCP listener), and stop it again
-          --max-impact <MAX_IMPACT>    Refuse the whole plan when a change has a greater impact than this [possible values: none, reload, restart, rewrite, destructive]
-          --owner <OWNER>              Owner of the database
-          --tablespace <TABLESPACE>    Tablespace; changing it moves the database, with its sessions cut off
-          --connection-limit <NUMBER>  How many sessions the database may have; -1 for no limit
-          --comment <COMMENT>          Comment on the database; an empty one takes it away
-          --add-schema <NAME>          Schemas: add one (repeatable)
-          --remove-schema <NAME>       Schemas: take one away (repeatable)
-          --add-extension <NAME>       Extensions: add one (repeatable)
-          --remove-extension <NAME>    Extensions: take one away (repeatable)
-      -h, --help                       Print help
-    ");
+Options:
+      --color <COLOR>       Its color [possible values: red, blue]
+      --login               May log in
+      --no-login            The contrary of `--login`
+      --no-keep             The contrary of `--keep`
+      --force               By force
+      --limit <NUMBER>      How many; -1 for no limit
+      --password [<VALUE>]  Password
+      --in-group <NAME>     Groups it is in (repeatable)
+  -h, --help                Print help
+"
+    );
+    let alter = help(Verb::Alter);
+    let lists: Vec<&str> = alter
+        .lines()
+        .filter(|line| line.contains("repeatable"))
+        .map(str::trim)
+        .collect();
+    assert_eq!(
+        lists,
+        [
+            "--grant <NAME>        Groups it is in: add one (repeatable)",
+            "--revoke <NAME>       Groups it is in: take one away (repeatable)",
+        ]
+    );
 }

@@ -72,6 +72,14 @@ impl Wanted<'_> {
                 .as_ref()
                 .is_some_and(|have| folded_encoding(want) != folded_encoding(have))
         });
+        // Where the two differ, the first alone would not tell why.
+        let own_locale = match (&row.collate, &row.ctype) {
+            _ if row.locale_provider.as_deref() == Some("builtin") => row.provider_locale.clone(),
+            (Some(collate), Some(ctype)) if collate != ctype => {
+                Some(format!("{collate}` with LC_CTYPE `{ctype}"))
+            }
+            (collate, _) => collate.clone(),
+        };
         let differences = [
             (
                 "encoding",
@@ -88,11 +96,7 @@ impl Wanted<'_> {
                 spec.locale
                     .as_deref()
                     .filter(|want| row.collate.is_some() && !has_locale(row, want)),
-                if row.locale_provider.as_deref() == Some("builtin") {
-                    row.provider_locale.as_ref()
-                } else {
-                    row.collate.as_ref()
-                },
+                own_locale.as_ref(),
             ),
             (
                 "icu_locale",
@@ -116,7 +120,7 @@ impl Wanted<'_> {
     }
 
     /// Clauses of CREATE DATABASE for encoding and locale, where template1 has others; each of them needs template0.
-    fn traits(&self) -> Result<Vec<String>> {
+    pub fn traits(&self) -> Result<Vec<String>> {
         let (spec, template) = (self.spec, self.template);
         let mut clauses = Vec::new();
         if let Some(encoding) = &spec.encoding
@@ -192,17 +196,17 @@ impl Wanted<'_> {
         }
         let mut create = format!("CREATE DATABASE {}", ident(name));
         if let Some(owner) = &spec.owner {
-            create.push_str(&format!(" OWNER {}", ident(owner)));
+            create.extend([" OWNER ", &ident(owner)]);
         }
         let traits = self.traits()?;
         if !traits.is_empty() {
-            create.push_str(&format!(" TEMPLATE template0 {}", traits.join(" ")));
+            create.extend([" TEMPLATE template0 ", &traits.join(" ")]);
         }
         if let Some(tablespace) = &spec.tablespace {
-            create.push_str(&format!(" TABLESPACE {}", ident(tablespace)));
+            create.extend([" TABLESPACE ", &ident(tablespace)]);
         }
         if let Some(limit) = spec.connection_limit {
-            create.push_str(&format!(" CONNECTION LIMIT {limit}"));
+            create.extend([" CONNECTION LIMIT ", &limit.to_string()]);
         }
         // A session of ours in template1 would keep the server from copying it.
         let mut steps = vec![
@@ -437,7 +441,14 @@ impl Wanted<'_> {
         set(&mut row.tablespace, &spec.tablespace);
         row.connection_limit = spec.connection_limit.unwrap_or(row.connection_limit);
         if self.row.is_none() {
-            row.encoding = spec.encoding.clone().or(row.encoding);
+            let same = |have: &String| {
+                spec.encoding
+                    .as_deref()
+                    .is_none_or(|want| folded_encoding(want) == folded_encoding(have))
+            };
+            if !row.encoding.as_ref().is_some_and(same) {
+                row.encoding.clone_from(&spec.encoding);
+            }
             if let Some(provider) = spec.locale_provider {
                 row.locale_provider = Some(provider.name().to_owned());
             }

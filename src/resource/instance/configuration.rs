@@ -12,7 +12,8 @@ use crate::host::{Look, Probe};
 use crate::manifest::Settings as Parameters;
 use crate::pg::conf::{self, Conf};
 use crate::pg::guc::{self, Context, Guc};
-use crate::plan::{Action, Change, Content, Diff, Fact, Impact, Plan, Scope, Step};
+use crate::plan::{Action, Change, Content, Diff, Fact, Impact, Pending, Plan, Scope, Step};
+use crate::resource::instance::service;
 use crate::resource::instance::target::Target;
 use crate::resource::instance::templates::Templates;
 use crate::secret::MASK;
@@ -38,6 +39,10 @@ pub struct Seen {
     /// Parameters as the server programs describe them; asked for only when something differs.
     gucs: Vec<Guc>,
     memory: u64,
+    /// The server runs.
+    up: bool,
+    /// Values with which it runs, of the parameters that are to change.
+    running: Vec<Pending>,
 }
 
 struct New {
@@ -93,13 +98,21 @@ impl Stage for Configuration {
             auto,
             gucs: Vec::new(),
             memory: look.memory()?,
+            up: false,
+            running: Vec::new(),
         };
-        if self
+        let differing: Vec<String> = self
             .wanted(&seen)
-            .iter()
-            .any(|(name, value)| seen.conf.get(name) != *value)
-        {
+            .into_iter()
+            .filter(|(name, value)| seen.conf.get(name) != *value)
+            .map(|(name, _)| name)
+            .collect();
+        if !differing.is_empty() {
             seen.gucs = self.gucs(look)?;
+            if let Some(running) = self.target.running(look)? {
+                seen.up = true;
+                seen.running = service::values(look, &running.server, &differing)?;
+            }
         }
         Ok(seen)
     }
@@ -118,6 +131,8 @@ impl Stage for Configuration {
             auto: Conf::parse(b"")?,
             gucs: self.gucs(look)?,
             memory: look.memory()?,
+            up: false,
+            running: Vec::new(),
         })
     }
 
@@ -397,15 +412,46 @@ impl Configuration {
         plan.changes.push(change);
         plan.facts.push(Fact::Previous(path, seen.conf.render()));
         plan.facts.push(Fact::ReloadNeeded);
-        if !restart.is_empty() {
-            let pending = restart.into_iter().map(|name| {
-                let configured = conf
-                    .get(name)
-                    .or_else(|| find(&seen.gucs, name).and_then(|guc| guc.boot.clone()));
-                (name.clone(), configured.unwrap_or_default())
-            });
-            plan.facts.push(Fact::RestartNeeded(pending.collect()));
+        // A running one moves when it is restarted.
+        let [from, to] = [&seen.conf, conf].map(|conf| self.target.configured(conf).port);
+        if from != to && !seen.up {
+            plan.facts.push(Fact::Moves(from, to));
         }
+        if !restart.is_empty() {
+            let pending = restart
+                .iter()
+                .filter_map(|name| self.waits(seen, conf, name))
+                .collect();
+            plan.facts.push(Fact::RestartNeeded {
+                changed: restart.into_iter().cloned().collect(),
+                pending,
+            });
+        }
+    }
+
+    /// The parameter, if the server runs with another value than it will after a restart.
+    fn waits(&self, seen: &Seen, conf: &Conf, name: &str) -> Option<Pending> {
+        let guc = find(&seen.gucs, name);
+        let configured = seen
+            .auto
+            .get(name)
+            .or_else(|| conf.get(name))
+            .or_else(|| guc.and_then(|guc| guc.boot.clone()));
+        let running = seen
+            .running
+            .iter()
+            .find(|running| running.name.eq_ignore_ascii_case(name))?;
+        let same = match (&running.running, &configured) {
+            (Some(running), Some(configured)) => {
+                running == configured
+                    || guc.is_some_and(|guc| guc::same_value(guc, running, configured))
+            }
+            _ => false,
+        };
+        (!same).then(|| Pending {
+            configured,
+            ..running.clone()
+        })
     }
 }
 

@@ -173,21 +173,12 @@ impl Stage for Report {
             ])
         };
         view.extend(world.view.clone());
-        let mut pending: Vec<Pending> = view
+        let said = view
             .get("pending_restart_settings")
             .cloned()
             .and_then(|seen| serde_json::from_value(seen).ok())
             .unwrap_or_default();
-        for (name, configured) in &world.restart_needed {
-            if !pending.iter().any(|known| known.name == *name) {
-                pending.push(Pending {
-                    name: name.clone(),
-                    running: None,
-                    configured: Some(configured.clone()),
-                });
-            }
-        }
-        pending.sort_by(|a, b| a.name.cmp(&b.name));
+        let pending = world.pending(said);
         Ok(AtEnd { view, pending })
     }
 

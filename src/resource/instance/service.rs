@@ -32,7 +32,6 @@ pub struct Seen {
     configured: Server,
     pending: Vec<Pending>,
     reload_needed: bool,
-    restart_needed: Vec<(String, String)>,
     previous: Vec<Step>,
 }
 
@@ -54,7 +53,7 @@ impl Stage for Service {
             None => self.target.configured_on_disk(look)?,
         };
         let pending = match &running {
-            Some(running) => pending(look, &running.server)?,
+            Some(running) => world.pending(pending(look, &running.server)?),
             None => Vec::new(),
         };
         Ok(Seen {
@@ -63,7 +62,6 @@ impl Stage for Service {
             configured,
             pending,
             reload_needed: world.reload_needed,
-            restart_needed: world.restart_needed.clone(),
             previous: world
                 .previous
                 .iter()
@@ -84,11 +82,16 @@ impl Stage for Service {
 
 /// Settings that wait for a restart, from the server.
 pub fn pending(look: &dyn Look, server: &Server) -> Result<Vec<Pending>> {
+    values(look, server, &[])
+}
+
+/// The same, and these whether they wait or not.
+pub fn values(look: &dyn Look, server: &Server, also: &[String]) -> Result<Vec<Pending>> {
     let query = Query {
         server: server.clone(),
         database: catalog::MAINTENANCE.into(),
         sql: include_str!("../../sql/pending_restart.sql"),
-        parameter: Value::Null,
+        parameter: also.into(),
     };
     catalog::rows(look.query(&[query])?.into_iter().next().unwrap_or_default())
 }
@@ -192,7 +195,7 @@ impl Service {
 
     fn is_running(&self, seen: &Seen, running: &Running, plan: &mut Plan) {
         plan.facts.push(Fact::Runs(running.server.clone()));
-        let pending = !seen.pending.is_empty() || !seen.restart_needed.is_empty();
+        let pending = !seen.pending.is_empty();
         if self.state == State::Restarted
             || (self.restarts && pending && self.state != State::Stopped)
         {
@@ -217,6 +220,9 @@ impl Service {
                 .settles(Scope::Configuration),
             );
             let (before, after) = (running.server.clone(), seen.configured.clone());
+            if before.port != after.port {
+                plan.facts.push(Fact::Moves(before.port, after.port));
+            }
             plan.facts.push(Fact::Restarts { before, after });
         } else if self.state == State::Reloaded || seen.reload_needed {
             let steps = vec![Step::Reload {

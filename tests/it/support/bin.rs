@@ -20,7 +20,8 @@ pub struct Run {
     stdin: Vec<u8>,
     env: Vec<(OsString, OsString)>,
     dir: Option<PathBuf>,
-    code: i32,
+    /// None: any.
+    code: Option<i32>,
 }
 
 /// What came of it.
@@ -48,7 +49,7 @@ impl Run {
             stdin: Vec::new(),
             env: Vec::new(),
             dir: None,
-            code: 0,
+            code: Some(0),
         }
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .env("LC_ALL", "C")
@@ -89,7 +90,14 @@ impl Run {
     /// The exit code that is expected; 0 unless said.
     #[must_use]
     pub fn code(mut self, code: i32) -> Self {
-        self.code = code;
+        self.code = Some(code);
+        self
+    }
+
+    /// Any exit code will do: the test looks at it itself.
+    #[must_use]
+    pub fn any_code(mut self) -> Self {
+        self.code = None;
         self
     }
 
@@ -98,6 +106,14 @@ impl Run {
     /// # Panics
     /// When the program cannot be started or ends with another exit code than expected.
     pub fn go(self) -> Output {
+        self.start().wait()
+    }
+
+    /// Starts it, for tests that do something meanwhile.
+    ///
+    /// # Panics
+    /// When the program cannot be started.
+    pub fn start(self) -> Started {
         let mut command = Command::new(&self.argv[0]);
         command
             .args(&self.argv[1..])
@@ -117,8 +133,46 @@ impl Run {
         // In a thread: a child that writes much before it has read all must not block both sides.
         // A child that does not read at all is no fault of the test.
         let writer = std::thread::spawn(move || drop(pipe.write_all(&stdin)));
-        let output = child.wait_with_output().expect("wait for the child");
-        writer.join().expect("write to the child");
+        Started {
+            child,
+            writer,
+            argv: self.argv,
+            code: self.code,
+        }
+    }
+
+    /// Runs it and reads the one JSON document that it prints.
+    pub fn json(self) -> Value {
+        let output = self.go();
+        serde_json::from_str(&output.stdout)
+            .unwrap_or_else(|error| panic!("not JSON ({error}): {output:?}"))
+    }
+}
+
+/// A program that runs.
+#[derive(Debug)]
+pub struct Started {
+    child: std::process::Child,
+    writer: std::thread::JoinHandle<()>,
+    argv: Vec<OsString>,
+    code: Option<i32>,
+}
+
+impl Started {
+    pub fn pid(&self) -> i32 {
+        i32::try_from(self.child.id()).expect("a process number")
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("look at the child").is_some()
+    }
+
+    /// # Panics
+    /// When it ends with another exit code than expected.
+    pub fn wait(self) -> Output {
+        let output = self.child.wait_with_output().expect("wait for the child");
+        self.writer.join().expect("write to the child");
         let output = Output {
             stdout: String::from_utf8(output.stdout).expect("standard output is UTF-8"),
             stderr: String::from_utf8(output.stderr).expect("standard error is UTF-8"),
@@ -128,19 +182,14 @@ impl Run {
                 -output.status.signal().unwrap_or(0)
             }),
         };
-        assert_eq!(
-            output.code, self.code,
-            "exit code of {:?}\n--- stdout\n{}\n--- stderr\n{}",
-            self.argv, output.stdout, output.stderr
-        );
+        if let Some(code) = self.code {
+            assert_eq!(
+                output.code, code,
+                "exit code of {:?}\n--- stdout\n{}\n--- stderr\n{}",
+                self.argv, output.stdout, output.stderr
+            );
+        }
         output
-    }
-
-    /// Runs it and reads the one JSON document that it prints.
-    pub fn json(self) -> Value {
-        let output = self.go();
-        serde_json::from_str(&output.stdout)
-            .unwrap_or_else(|error| panic!("not JSON ({error}): {output:?}"))
     }
 }
 

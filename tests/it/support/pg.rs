@@ -200,6 +200,15 @@ impl Site {
         &self.major
     }
 
+    /// Writes a file that belongs to the servers' user.
+    pub fn write_owned(&self, path: &Path, content: &[u8], mode: u32) {
+        std::fs::write(path, content).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        if self.account.drop {
+            chown(path, Some(self.account.uid), Some(self.account.gid)).unwrap();
+        }
+    }
+
     /// A port of this site's own, free when the site was made.
     pub fn port(&self) -> u16 {
         self.port

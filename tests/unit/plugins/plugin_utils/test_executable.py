@@ -16,10 +16,13 @@ from types import SimpleNamespace
 
 import pytest
 from ansible_collections.socle.postgresql.plugins.action.role import ActionModule
+from ansible_collections.socle.postgresql.plugins.modules.role import ARGUMENT_SPEC
 from ansible_collections.socle.postgresql.plugins.plugin_utils import _executable
 
 STUB = os.path.join(os.path.dirname(__file__), "..", "..", "stub", "pgsocle")
 CANARY = "correct-horse-battery"
+# What the role's module fills in by itself.
+DEFAULTS = {name: option["default"] for name, option in ARGUMENT_SPEC.items() if "default" in option}
 HINT = "run the role `socle.postgresql.install` on this host"
 
 
@@ -125,7 +128,7 @@ def test_one_command_and_the_reply_of_the_executable(host):
         "check_mode": False,
         "diff_mode": True,
         "verbosity": 0,
-        "params": {"instance": "main", "name": "bob", "state": "present", "login": True, "settings": {"work_mem": None}},
+        "params": {"instance": "main", "name": "bob", "login": True, "settings": {"work_mem": None}, **DEFAULTS},
     }
     assert "failed" not in result
 

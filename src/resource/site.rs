@@ -1,0 +1,123 @@
+//! The site: the directories, units and files that instances need on a host (`site-configure`).
+//!
+//! [`items`] says what they are, from the settings alone; [`check`] compares them with the host; the stages
+//! [`files::Files`] and [`files::Removal`] make and remove them (docs/decisions/0008-site-files.md).
+
+pub mod files;
+pub mod items;
+pub mod systemd;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use anyhow::Result;
+use camino::Utf8PathBuf;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use self::files::{Files, Removal};
+use self::items::Templates;
+pub use self::items::{Item, Purpose, What, privileges};
+use crate::engine::Subject;
+use crate::host::Look;
+use crate::manifest::Presence;
+use crate::resource::{Job, Site};
+
+/// The directories, units and files that the instances of a host need.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SiteSpec {
+    /// Whether they are to be there. Their removal is refused while an instance exists; logs are kept.
+    pub state: Presence,
+
+    /// Whether files whose content is not what the site settings give are overwritten. Default: `true`.
+    /// With `false` such files are told of in a warning, and only what is missing is made.
+    pub force: Option<bool>,
+}
+
+/// Something of the site that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    pub path: Utf8PathBuf,
+    pub problem: Problem,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Problem {
+    Missing,
+    /// The content is not what the site settings give.
+    Differs,
+    /// A directory is wanted where there is something else, or the other way round.
+    WrongKind,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = &self.path;
+        match self.problem {
+            Problem::Missing => write!(f, "`{path}` is missing"),
+            Problem::Differs => {
+                write!(f, "`{path}` differs from what the site settings give")
+            }
+            Problem::WrongKind => write!(f, "`{path}` is not of the right kind"),
+        }
+    }
+}
+
+/// Everything that is managed on the host, in the order in which it is made.
+pub fn items(look: &dyn Look, site: &Site) -> Result<Vec<Item>> {
+    let templates = Templates::observe(look, &site.settings, site.config_dir.as_deref())?;
+    items::items(&site.settings, &templates)
+}
+
+/// What is missing or differs.
+pub fn check(look: &dyn Look, site: &Site) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    for item in items(look, site)? {
+        if let Some(problem) = files::problem(look, &item)? {
+            findings.push(Finding {
+                path: item.path,
+                problem,
+            });
+        }
+    }
+    Ok(findings)
+}
+
+/// The run that makes or removes them.
+pub fn job(spec: &SiteSpec, site: &Site, look: &dyn Look) -> Result<Job> {
+    let state = site.settings.state_directory().join("site");
+    let mut job = Job::new(Subject {
+        name: "site".to_owned(),
+        lock: Some(state.join("lock")),
+        lock_timeout: site.lock_timeout,
+        journal: Some(state.join("history")),
+    });
+    let items = items(look, site)?;
+    if spec.state == Presence::Absent {
+        job.stages.push(Box::new(Removal::new(items, site)));
+        return Ok(job);
+    }
+    let view = files::view(&site.settings, &items, "present");
+    let (bases, rest) = items
+        .into_iter()
+        .partition(|item| item.purpose == Purpose::Base);
+    job.stages.push(Box::new(Files::bases(bases, site)));
+    job.stages.push(Box::new(Files {
+        view: Some(view),
+        overwrite: spec.force.unwrap_or(true),
+        ..Files::new(rest, site)
+    }));
+    Ok(job)
+}
+
+/// What the first instance of a site needs of it: made by its own run where it is missing.
+pub fn ground(look: &dyn Look, site: &Site) -> Result<Files> {
+    let items = items(look, site)?
+        .into_iter()
+        .filter(|item| matches!(item.purpose, Purpose::Base | Purpose::Unit | Purpose::Rules))
+        .collect();
+    Ok(Files::bases(items, site))
+}

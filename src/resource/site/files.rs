@@ -1,0 +1,390 @@
+//! Makes what is missing, overwrites what differs, and takes away what nobody needs any more.
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+use serde_json::{Value, json};
+
+use super::Problem;
+use super::items::{Item, Purpose, UNIT, What};
+use super::systemd::Systemd;
+use crate::bail_fault;
+use crate::host::{FileKind, Look, Unit, Verb};
+use crate::plan::{Action, Change, Content, Diff, Impact, Plan, RunAs, Step};
+use crate::resource::Site;
+use crate::resource::instance::lookup::{self, Identity};
+use crate::settings::Settings;
+use crate::stage::{Stage, World};
+
+/// Brings items about.
+pub struct Files {
+    pub items: Vec<Item>,
+    /// Files that differ are overwritten, not only told of.
+    pub overwrite: bool,
+    /// The lock lies in what this makes.
+    pub first: bool,
+    /// The public view of the site, where that is asked for.
+    pub view: Option<Value>,
+    pub settings: Settings,
+}
+
+impl Files {
+    pub fn new(items: Vec<Item>, site: &Site) -> Self {
+        Self {
+            items,
+            overwrite: false,
+            first: false,
+            view: None,
+            settings: site.settings.clone(),
+        }
+    }
+
+    /// What must be there before anything else is.
+    pub fn bases(items: Vec<Item>, site: &Site) -> Self {
+        Self {
+            first: true,
+            ..Self::new(items, site)
+        }
+    }
+}
+
+/// What is wrong with an item.
+pub fn problem(look: &dyn Look, item: &Item) -> Result<Option<Problem>> {
+    Ok(State::of(look, item)?.problem(item))
+}
+
+/// What is at the path of an item; links are followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    Missing,
+    Directory,
+    File(Vec<u8>),
+    Other,
+}
+
+impl State {
+    fn of(look: &dyn Look, item: &Item) -> Result<Self> {
+        let Some(stat) = look.stat(&item.path)? else {
+            return Ok(Self::Missing);
+        };
+        if stat.kind == FileKind::Directory || look.stat(&item.path.join("."))?.is_some() {
+            return Ok(Self::Directory);
+        }
+        Ok(match (&item.what, look.read(&item.path)?) {
+            (What::File { .. }, Some(content)) => Self::File(content),
+            // A link to nothing is replaced by what it should lead to.
+            (What::File { .. }, None) => Self::Missing,
+            _ => Self::Other,
+        })
+    }
+
+    fn problem(&self, item: &Item) -> Option<Problem> {
+        match (self, &item.what) {
+            (Self::Missing, _) => Some(Problem::Missing),
+            (Self::Directory, What::Directory { .. }) => None,
+            (Self::File(found), What::File { content, .. }) => {
+                (found != content.as_bytes()).then_some(Problem::Differs)
+            }
+            _ => Some(Problem::WrongKind),
+        }
+    }
+}
+
+pub struct Seen {
+    states: Vec<State>,
+    /// Directories of files that are not there yet.
+    parents: Vec<Utf8PathBuf>,
+    systemd: Option<Systemd>,
+}
+
+impl Stage for Files {
+    type Seen = Seen;
+
+    fn name(&self) -> String {
+        "site".to_owned()
+    }
+
+    fn before_lock(&self) -> bool {
+        self.first
+    }
+
+    fn observe(&self, look: &dyn Look, _: &World) -> Result<Seen> {
+        let mut parents = Vec::new();
+        for item in &self.items {
+            if let (What::File { .. }, Some(parent)) = (&item.what, item.path.parent())
+                && look.stat(parent)?.is_none()
+            {
+                parents.push(parent.to_owned());
+            }
+        }
+        Ok(Seen {
+            states: self
+                .items
+                .iter()
+                .map(|item| State::of(look, item))
+                .collect::<Result<_>>()?,
+            parents,
+            systemd: Systemd::observe(look, &self.settings)?,
+        })
+    }
+
+    fn plan(&self, seen: &Seen) -> Result<Plan> {
+        let mut plan = Plan::default();
+        for (item, state) in self.items.iter().zip(&seen.states) {
+            match state.problem(item) {
+                None => {}
+                Some(Problem::Differs) if !self.overwrite => plan.warnings.push(format!(
+                    "`{}` differs from what the site settings give and is left as it is; \
+                     `pgsocle site-configure install --force` or the module `site` overwrites it",
+                    item.path
+                )),
+                Some(Problem::WrongKind) => bail_fault!(
+                    Conflict,
+                    "`{}` is in the way: it is not a {}", item.path, match item.what {
+                        What::Directory { .. } => "directory",
+                        What::File { .. } => "file",
+                    };
+                    "move it away, or choose another place in the site settings; nothing was changed"
+                ),
+                Some(_) => {
+                    plan.changes.push(self.change(item, state, seen));
+                    if item.purpose == Purpose::Unit && plan.missing.is_empty() {
+                        plan.missing
+                            .extend(seen.systemd.as_ref().and_then(Systemd::missing));
+                    }
+                }
+            }
+        }
+        plan.view = self.view.clone().map(|view| ("site", view));
+        Ok(plan)
+    }
+}
+
+impl Files {
+    fn change(&self, item: &Item, state: &State, seen: &Seen) -> Change {
+        let path = &item.path;
+        let (content, mode) = match &item.what {
+            What::Directory { mode } => {
+                let kind = if item.purpose == Purpose::Base {
+                    "base directory"
+                } else {
+                    "directory"
+                };
+                return Change::new(
+                    Action::Create,
+                    format!("directory {path}"),
+                    format!("make {kind} `{path}`"),
+                    Diff::new(path.as_str(), "", self.owned(*mode)),
+                    Impact::None,
+                    vec![Step::MakeDir {
+                        path: path.clone(),
+                        mode: *mode,
+                        run_as: if item.root {
+                            RunAs::Root
+                        } else {
+                            RunAs::Sysuser
+                        },
+                    }],
+                );
+            }
+            What::File { content, mode } => (content, *mode),
+        };
+        let mut steps = Vec::new();
+        if let Some(parent) = path.parent().filter(|parent| is_in(&seen.parents, parent)) {
+            steps.push(Step::make_dir(parent, 0o755).as_root(item.root));
+        }
+        let bytes = Content::Bytes(content.clone().into_bytes());
+        steps.push(Step::write(path, bytes, mode).as_root(item.root));
+        steps.extend(self.follow(item));
+        let (action, verb, before) = match state {
+            State::File(found) => (
+                Action::Alter,
+                "change",
+                String::from_utf8_lossy(found).into_owned(),
+            ),
+            _ => (Action::Create, "write", String::new()),
+        };
+        Change::new(
+            action,
+            format!("site {path}"),
+            format!("{verb} `{path}`"),
+            Diff::new(path.as_str(), before, content.clone()),
+            Impact::None,
+            steps,
+        )
+    }
+
+    fn owned(&self, mode: u32) -> String {
+        format!("owner: {}\nmode: {mode:04o}\n", self.settings.sysuser.user)
+    }
+
+    /// What makes systemd take a file over.
+    fn follow(&self, item: &Item) -> Option<Step> {
+        match item.purpose {
+            Purpose::Rules => {
+                let systemd = self.settings.systemd.as_ref()?;
+                Some(Step::Tmpfiles {
+                    file: item.path.clone(),
+                    user: systemd.user,
+                    sudo: systemd.sudo,
+                })
+            }
+            Purpose::Unit => reload(&self.settings),
+            _ => None,
+        }
+    }
+}
+
+fn is_in(paths: &[Utf8PathBuf], path: &Utf8Path) -> bool {
+    paths.iter().any(|other| other == path)
+}
+
+/// Has systemd read its units again.
+fn reload(settings: &Settings) -> Option<Step> {
+    let systemd = settings.systemd.as_ref()?;
+    Some(Step::Service {
+        unit: Unit {
+            name: UNIT.to_owned(),
+            user: systemd.user,
+            sudo: systemd.sudo,
+        },
+        verb: Verb::DaemonReload,
+    })
+}
+
+/// What users are told of the site.
+pub fn view(settings: &Settings, items: &[Item], state: &str) -> Value {
+    let paths = |directory: bool| -> Vec<&Utf8PathBuf> {
+        items
+            .iter()
+            .filter(|item| matches!(item.what, What::Directory { .. }) == directory)
+            .map(|item| &item.path)
+            .collect()
+    };
+    json!({
+        "state": state,
+        "prefix": settings.prefix,
+        "run_prefix": settings.run_prefix,
+        "directories": paths(true),
+        "files": paths(false),
+    })
+}
+
+/// Takes the items away again: files, and directories with nothing in them.
+pub struct Removal {
+    items: Vec<Item>,
+    settings: Settings,
+}
+
+impl Removal {
+    pub fn new(items: Vec<Item>, site: &Site) -> Self {
+        Self {
+            items,
+            settings: site.settings.clone(),
+        }
+    }
+}
+
+pub struct Remains {
+    instances: Vec<Identity>,
+    /// In the order in which they go.
+    files: Vec<(Item, Vec<u8>)>,
+    directories: Vec<(Utf8PathBuf, bool)>,
+    kept: Vec<(Utf8PathBuf, usize)>,
+    systemd: Option<Systemd>,
+}
+
+impl Stage for Removal {
+    type Seen = Remains;
+
+    fn name(&self) -> String {
+        "site".to_owned()
+    }
+
+    fn observe(&self, look: &dyn Look, _: &World) -> Result<Remains> {
+        let mut remains = Remains {
+            instances: lookup::list(look, &self.settings)?,
+            files: Vec::new(),
+            directories: Vec::new(),
+            kept: Vec::new(),
+            systemd: Systemd::observe(look, &self.settings)?,
+        };
+        let mut directories = vec![(self.settings.postgresql.socket_directory.clone(), false)];
+        for item in self.items.iter().rev() {
+            match (&item.what, item.purpose) {
+                (What::File { .. }, _) => {
+                    if let Some(content) = look.read(&item.path)? {
+                        remains.files.push((item.clone(), content));
+                    }
+                }
+                // The journal of this very run stays in `prefix`; a home is nobody's to remove.
+                (_, Purpose::Passwords) => {}
+                (_, Purpose::Base) if item.path == self.settings.prefix => {}
+                _ => directories.push((item.path.clone(), item.root)),
+            }
+        }
+        for (path, root) in directories {
+            let Some(names) = look.list(&path)? else {
+                continue;
+            };
+            let left = names
+                .iter()
+                .filter(|name| {
+                    let inside = path.join(name);
+                    !remains.directories.iter().any(|(gone, _)| *gone == inside)
+                })
+                .count();
+            if left == 0 {
+                remains.directories.push((path, root));
+            } else {
+                remains.kept.push((path, left));
+            }
+        }
+        Ok(remains)
+    }
+
+    fn plan(&self, seen: &Remains) -> Result<Plan> {
+        if !seen.instances.is_empty() {
+            let names: Vec<String> = seen.instances.iter().map(lookup::shown).collect();
+            bail_fault!(
+                Conflict,
+                "the site cannot be removed while instances exist: {}", names.join(", ");
+                "drop them first; nothing was changed"
+            );
+        }
+        let mut plan = Plan::default();
+        for (item, content) in &seen.files {
+            let path = &item.path;
+            let mut steps = vec![Step::Remove { path: path.clone() }.as_root(item.root)];
+            if item.purpose == Purpose::Unit {
+                steps.extend(reload(&self.settings));
+                plan.missing
+                    .extend(seen.systemd.as_ref().and_then(Systemd::missing));
+            }
+            plan.changes.push(Change::new(
+                Action::Drop,
+                format!("site {path}"),
+                format!("remove `{path}`"),
+                Diff::new(path.as_str(), String::from_utf8_lossy(content), ""),
+                Impact::None,
+                steps,
+            ));
+        }
+        for (path, root) in &seen.directories {
+            plan.changes.push(Change::new(
+                Action::Drop,
+                format!("directory {path}"),
+                format!("remove the empty directory `{path}`"),
+                Diff::new(path.as_str(), "state: present\n", "state: absent\n"),
+                Impact::None,
+                vec![Step::RemoveEmptyDir { path: path.clone() }.as_root(*root)],
+            ));
+        }
+        plan.warnings.extend(
+            seen.kept.iter().map(|(path, left)| {
+                format!("directory `{path}` is kept: {left} entries are in it")
+            }),
+        );
+        plan.view = Some(("site", view(&self.settings, &[], "absent")));
+        Ok(plan)
+    }
+}

@@ -1,0 +1,251 @@
+//! What is managed on the host, as a function of the site settings and the templates.
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::fault;
+use crate::host::{Look, Privileges};
+use crate::manager::word;
+use crate::settings::{Settings, expand};
+
+/// A directory or file of the site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    pub path: Utf8PathBuf,
+    pub what: What,
+    pub purpose: Purpose,
+    /// It lies where only root can write: done by root when the program was called as root.
+    pub root: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    Directory { mode: u32 },
+    File { content: String, mode: u32 },
+}
+
+/// What an item is there for; decides what else is done when it changes, and whether it may be removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// The base directories.
+    Base,
+    /// Rules by which systemd makes the directories that do not outlive a boot.
+    Rules,
+    /// The unit of all instances.
+    Unit,
+    /// Configuration of rsyslog or logrotate.
+    Logging,
+    /// Where password files lie: not ours to remove.
+    Passwords,
+    /// Where servers log.
+    Logs,
+}
+
+/// The unit of all instances.
+pub const UNIT: &str = "pgsocle-postgresql@.service";
+/// The rules for the directories of PostgreSQL.
+pub const RULES: &str = "pgsocle-postgresql.conf";
+
+const USER_UNIT: &str = include_str!("../../templates/systemd/user.service");
+const SYSTEM_UNIT: &str = include_str!("../../templates/systemd/system.service");
+const LOGROTATE: &str = include_str!("../../templates/logrotate/postgresql.conf");
+const RSYSLOG: &str = include_str!("../../templates/rsyslog/postgresql.conf");
+
+/// The templates of the site's files: shipped, or the site's own from its configuration directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Templates {
+    unit: String,
+    logrotate: String,
+    rsyslog: String,
+}
+
+impl Templates {
+    pub fn shipped(site: &Settings) -> Self {
+        let user = site.systemd.as_ref().is_none_or(|systemd| systemd.user);
+        Self {
+            unit: if user { USER_UNIT } else { SYSTEM_UNIT }.to_owned(),
+            logrotate: LOGROTATE.to_owned(),
+            rsyslog: RSYSLOG.to_owned(),
+        }
+    }
+
+    pub fn observe(
+        look: &dyn Look,
+        site: &Settings,
+        config_dir: Option<&Utf8Path>,
+    ) -> Result<Self> {
+        let mut this = Self::shipped(site);
+        let Some(directory) = config_dir else {
+            return Ok(this);
+        };
+        for (name, text) in [
+            (format!("systemd/{UNIT}"), &mut this.unit),
+            ("postgresql/logrotate.conf".to_owned(), &mut this.logrotate),
+            ("postgresql/rsyslog.conf".to_owned(), &mut this.rsyslog),
+        ] {
+            let path = directory.join(name);
+            if let Some(content) = look.read(&path)? {
+                *text = String::from_utf8(content).map_err(
+                    |_| fault!(Input, "template `{path}` is not UTF-8"; "save it as UTF-8"),
+                )?;
+            }
+        }
+        Ok(this)
+    }
+}
+
+/// Everything that is managed on the host, in the order in which it is made.
+pub fn items(site: &Settings, templates: &Templates) -> Result<Vec<Item>> {
+    let mut items = Vec::new();
+    let mut add = |path: &Utf8Path, what: What, purpose: Purpose, root: bool| {
+        items.push(Item {
+            path: path.into(),
+            what,
+            purpose,
+            root,
+        });
+    };
+    // 0755: clients of other users reach the sockets below, and servers keep what they hold to themselves.
+    for base in [&site.prefix, &site.run_prefix] {
+        add(base, What::Directory { mode: 0o755 }, Purpose::Base, true);
+    }
+    let file = |content: String| What::File {
+        content,
+        mode: 0o644,
+    };
+    if let Some(systemd) = &site.systemd {
+        if site.tmpfiles_manager.is_some()
+            && let Some(rules) = rules(site, systemd.user)
+        {
+            let path = systemd.tmpfilesd_conf_path.join(RULES);
+            add(&path, file(rules), Purpose::Rules, !systemd.user);
+        }
+        if site.service_manager.is_some() {
+            let path = systemd.unit_path.join(UNIT);
+            let unit = fill(site, UNIT, &templates.unit)?;
+            add(&path, file(unit), Purpose::Unit, !systemd.user);
+        }
+    }
+    let logpath = site.postgresql.logpath.as_ref();
+    let settings = [
+        (
+            site.rsyslog.as_ref().map(|rsyslog| &rsyslog.configdir),
+            "rsyslog.conf",
+            &templates.rsyslog,
+        ),
+        (
+            site.logrotate
+                .as_ref()
+                .map(|logrotate| &logrotate.configdir),
+            "logrotate.conf",
+            &templates.logrotate,
+        ),
+    ];
+    for (directory, name, template) in settings {
+        if let (Some(directory), Some(_)) = (directory, logpath) {
+            let content = file(fill(site, name, template)?);
+            let root = !is_own(site, directory);
+            add(&directory.join(name), content, Purpose::Logging, root);
+        }
+    }
+    if let Some(directory) = site
+        .postgresql
+        .auth
+        .passfile
+        .as_deref()
+        .and_then(Utf8Path::parent)
+    {
+        let root = !is_own(site, directory);
+        add(
+            directory,
+            What::Directory { mode: 0o700 },
+            Purpose::Passwords,
+            root,
+        );
+    }
+    if let Some(directory) = logpath {
+        let root = !is_own(site, directory);
+        add(
+            directory,
+            What::Directory { mode: 0o750 },
+            Purpose::Logs,
+            root,
+        );
+    }
+    Ok(items)
+}
+
+/// Below a base directory the system user does everything.
+fn is_own(site: &Settings, path: &Utf8Path) -> bool {
+    [&site.prefix, &site.run_prefix]
+        .into_iter()
+        .any(|base| base.as_str() != "/" && path.starts_with(base))
+}
+
+/// The directories that a boot takes away; only those below `run_prefix` are ours to make.
+fn rules(site: &Settings, user: bool) -> Option<String> {
+    let sockets = &site.postgresql.socket_directory;
+    if !sockets.starts_with(&site.run_prefix) || *sockets == site.run_prefix {
+        return None;
+    }
+    let owner = if user {
+        "- -".to_owned()
+    } else {
+        format!("{} {}", site.sysuser.user, site.sysuser.group)
+    };
+    // A directory that is not named is made for root, and then refused as an unsafe way to the one below it.
+    let mut directories: Vec<&Utf8Path> = sockets
+        .ancestors()
+        .take_while(|path| path.starts_with(&site.run_prefix))
+        .collect();
+    directories.reverse();
+    let lines = directories.iter().map(|path| {
+        let path = path.as_str().replace('%', "%%");
+        if path.contains(char::is_whitespace) {
+            format!("d \"{path}\" 0755 {owner}\n")
+        } else {
+            format!("d {path} 0755 {owner}\n")
+        }
+    });
+    Some(lines.collect())
+}
+
+/// Fills in a template. Units have a syntax of their own for paths.
+fn fill(site: &Settings, name: &str, template: &str) -> Result<String> {
+    let word = |path: &Utf8Path| {
+        if name == UNIT {
+            word(path)
+        } else {
+            path.to_string()
+        }
+    };
+    let postgresql = &site.postgresql;
+    let logpath = word(postgresql.logpath.as_deref().unwrap_or(Utf8Path::new("")));
+    let sockets = word(&postgresql.socket_directory);
+    let (prefix, run_prefix) = (word(&site.prefix), word(&site.run_prefix));
+    let values = [
+        ("user", site.sysuser.user.as_str()),
+        ("group", site.sysuser.group.as_str()),
+        ("logpath", &logpath),
+        ("socket_directory", &sockets),
+        ("prefix", &prefix),
+        ("run_prefix", &run_prefix),
+    ];
+    expand(template, &values).with_context(|| format!("template {name}"))
+}
+
+/// What root does for the system user when the program was called as root.
+pub fn privileges(site: &Settings) -> Result<Privileges> {
+    let mut privileges = Privileges::default();
+    for item in items(site, &Templates::shipped(site))? {
+        match (&item.what, item.purpose) {
+            _ if !item.root => {}
+            (What::Directory { .. }, _) => privileges.directories.push(item.path),
+            (What::File { .. }, Purpose::Unit) => {
+                privileges.unit_path = item.path.parent().map(Utf8Path::to_owned);
+            }
+            (What::File { .. }, _) => privileges.files.push(item.path),
+        }
+    }
+    Ok(privileges)
+}
