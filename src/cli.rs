@@ -72,6 +72,8 @@ enum Command {
     History(history::Command),
     /// The settings of the site.
     SiteSettings(site::Settings),
+    /// The directories, units and files that instances need on the host.
+    SiteConfigure(site::Configure),
     /// The JSON schema of what can be declared.
     Schema(develop::Schema),
     /// For those who work on pgsocle.
@@ -178,6 +180,7 @@ fn called(arguments: Arguments) -> Result<u8, Ended> {
         Some(Command::Database(command)) => command.run(&call),
         Some(Command::History(command)) => command.run(&call),
         Some(Command::SiteSettings(command)) => command.run(&call),
+        Some(Command::SiteConfigure(command)) => command.run(&call),
         Some(Command::Schema(command)) => command.run(),
         Some(Command::Dev(command)) => command.run(),
         Some(Command::Ansible { kind }) => Ok(ansible::serve(
