@@ -1,6 +1,6 @@
 //! What a role has outside the catalogs: entries of pg_hba.conf, and of the site's password file.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::host::{Look, Server};
@@ -73,6 +73,10 @@ fn hba_change(
     let before = Hba::parse(content);
     let mut after = before.clone();
     for spec in specs {
+        if spec.state == Presence::Absent {
+            // A later role of that name is somebody else.
+            after.remove_user(&spec.name);
+        }
         for record in spec.hba_records.iter().flatten() {
             let entry = entry(&spec.name, record)?;
             let wanted = record.state == Presence::Present && spec.state == Presence::Present;
@@ -106,7 +110,7 @@ fn entry(role: &str, record: &RoleHba) -> Result<Record> {
         None => ConnectionType::Local,
         Some(connection) => connection.kind.name().parse()?,
     };
-    Ok(Record {
+    let record = Record {
         kind,
         databases: record
             .database
@@ -124,7 +128,11 @@ fn entry(role: &str, record: &RoleHba) -> Result<Record> {
             .and_then(|connection| connection.netmask.clone()),
         method: record.method.name().to_owned(),
         options: Vec::new(),
-    })
+    };
+    record
+        .check()
+        .with_context(|| format!("role `{role}`: entry of pg_hba.conf"))?;
+    Ok(record)
 }
 
 /// pglift's form of an entry: `*:port:*:role:password`.

@@ -127,7 +127,9 @@ impl Roles {
             &self.paths,
             &facts,
             world,
-            self.specs.iter().any(|spec| spec.hba_records.is_some()),
+            self.specs
+                .iter()
+                .any(|spec| spec.hba_records.is_some() || spec.state == Presence::Absent),
         )?;
         Ok(Seen {
             server,
@@ -223,6 +225,15 @@ impl Stage for Roles {
                     .map(|until| (spec.name.clone(), json!(until)))
             })
             .collect();
+        if !valid_until.is_empty() {
+            // Also of a role that is yet to be made: a wrong one is refused before anything is done.
+            look.query(&[Query {
+                server: server.clone(),
+                database: catalog::MAINTENANCE.into(),
+                sql: include_str!("../sql/valid_until.sql"),
+                parameter: valid_until.clone().into(),
+            }])?;
+        }
         let absent: Vec<&str> = self
             .specs
             .iter()
