@@ -55,11 +55,19 @@ fn answer(kind: &str, process: &Process, input: &mut impl Read) -> Result<Value,
         return Ok(Value::Object(reply));
     }
     let Some(kind) = resource::kind(kind) else {
-        return Err(crate::fault!(Input, "there is no kind `{kind}`").into());
+        return Err(unknown(kind).into());
     };
     let job = (kind.job)(request.params, &session.site, &session.local)?;
     let outcome = session.run(job)?;
     Ok(Value::Object(success(&outcome, request.diff_mode)))
+}
+
+fn unknown(kind: &str) -> anyhow::Error {
+    let known = resource::REGISTRY.iter().map(|kind| kind.name);
+    match crate::nearest::nearest(kind, known) {
+        Some(near) => crate::fault!(Input, "there is no kind `{kind}`"; "did you mean `{near}`?"),
+        None => crate::fault!(Input, "there is no kind `{kind}`"),
+    }
 }
 
 fn read(input: &mut impl Read) -> Result<Request> {
@@ -134,7 +142,7 @@ pub fn change_state(plan: &Plan) -> Option<&'static str> {
     let own = plan
         .changes
         .iter()
-        .find(|change| !ground(&change.object))
+        .find(|change| !change.transient && !ground(&change.object))
         .or(plan.changes.first());
     Some(match own?.action {
         Action::Create => "created",

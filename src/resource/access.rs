@@ -1,6 +1,6 @@
 //! What a role has outside the catalogs: entries of `pg_hba.conf`, and of the site's password file.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::host::{Look, Server};
@@ -81,6 +81,7 @@ fn hba_change(
     let mut after = before.clone();
     for spec in specs {
         if spec.state == Presence::Absent {
+            // A later role of that name is somebody else.
             after.remove_user(&spec.name);
             continue;
         }
@@ -116,7 +117,7 @@ fn entry(role: &str, record: &RoleHba) -> Result<Record> {
         None => ConnectionType::Local,
         Some(connection) => connection.kind.name().parse()?,
     };
-    Ok(Record {
+    let record = Record {
         kind,
         databases: record
             .database
@@ -134,7 +135,11 @@ fn entry(role: &str, record: &RoleHba) -> Result<Record> {
             .and_then(|connection| connection.netmask.clone()),
         method: record.method.name().to_owned(),
         options: Vec::new(),
-    })
+    };
+    record
+        .check()
+        .with_context(|| format!("role `{role}`: entry of pg_hba.conf"))?;
+    Ok(record)
 }
 
 /// The entry of a role as a diff shows it.

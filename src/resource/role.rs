@@ -233,6 +233,15 @@ impl Stage for Roles {
                     .map(|until| (spec.name.clone(), json!(until)))
             })
             .collect();
+        if !valid_until.is_empty() {
+            // Also of a role that is yet to be made: a wrong one is refused before anything is done.
+            look.query(&[Query {
+                server: server.clone(),
+                database: catalog::MAINTENANCE.into(),
+                sql: include_str!("../sql/valid_until.sql"),
+                parameter: valid_until.clone().into(),
+            }])?;
+        }
         let absent: Vec<&str> = self
             .specs
             .iter()
