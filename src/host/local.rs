@@ -26,6 +26,8 @@ pub struct Local {
     sessions: Sessions,
     /// The child with root's rights, where one is needed.
     root: Option<RefCell<Helper>>,
+    /// The lock that this run holds, for the programs that it runs.
+    lock: RefCell<Option<std::fs::File>>,
 }
 
 impl Local {
@@ -34,6 +36,7 @@ impl Local {
             caller,
             sessions: Sessions::default(),
             root,
+            lock: RefCell::new(None),
         }
     }
 }
@@ -224,10 +227,10 @@ impl Act for Local {
                 }
                 _ => Ok(()),
             },
-            Step::Run(command) => exec::run(&self.caller, command),
+            Step::Run(command) => exec::run(&self.caller, command, self.lock.borrow().as_ref()),
             Step::RunIfExists { path, command } => {
                 if path.exists() {
-                    exec::run(&self.caller, command)
+                    exec::run(&self.caller, command, self.lock.borrow().as_ref())
                 } else {
                     Ok(())
                 }
@@ -269,7 +272,13 @@ impl Act for Local {
     }
 
     fn lock(&self, path: &Utf8Path, timeout: Duration, subject: &str) -> Result<lock::Guard> {
-        lock::take(path, timeout, subject)
+        let guard = lock::take(path, timeout, subject)?;
+        *self.lock.borrow_mut() = Some(guard.file()?);
+        Ok(guard)
+    }
+
+    fn is_locked(&self, path: &Utf8Path) -> Result<bool> {
+        lock::is_held(path)
     }
 
     fn journal(&self, path: &Utf8Path, line: &Value) -> Result<()> {
@@ -300,7 +309,7 @@ impl Local {
         } else {
             command.arg(unit.name.as_str())
         };
-        exec::run(&self.caller, &command)
+        exec::run(&self.caller, &command, self.lock.borrow().as_ref())
     }
 
     /// Reads what the server writes of itself: cheaper than connecting, and it tells a dead start from a slow one.
