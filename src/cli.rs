@@ -21,7 +21,7 @@ use std::ffi::OsString;
 use anyhow::Result;
 use camino::Utf8PathBuf;
 use clap::error::ErrorKind;
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use self::ended::Ended;
 use crate::ansible;
@@ -72,6 +72,8 @@ enum Command {
     History(history::Command),
     /// The settings of the site.
     SiteSettings(site::Settings),
+    /// The directories, units and files that instances need on the host.
+    SiteConfigure(site::Configure),
     /// The JSON schema of what can be declared.
     Schema(develop::Schema),
     /// For those who work on pgsocle.
@@ -119,12 +121,19 @@ impl Call {
 pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
     let arguments: Vec<OsString> = arguments.collect();
     let json = arguments.get(1).is_some_and(|first| first == "ansible");
+    ended::note_panics();
     ended::caught(json, || serve(arguments))
 }
 
 fn serve(arguments: Vec<OsString>) -> u8 {
-    let arguments = match Arguments::try_parse_from(arguments) {
-        Ok(arguments) => arguments,
+    let parsed = Arguments::command()
+        .try_get_matches_from(arguments)
+        .and_then(|matches| {
+            let json = wants_json(&matches);
+            Ok((Arguments::from_arg_matches(&matches)?, json))
+        });
+    let (arguments, json) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => return refused(&error),
     };
     if arguments.version {
@@ -137,9 +146,18 @@ fn serve(arguments: Vec<OsString>) -> u8 {
         Ok(code) => code,
         Err(ended) => {
             ended.tell();
+            if json {
+                let _ = show::json(&ended.json());
+            }
             ended.code
         }
     }
+}
+
+/// Whether the command is to answer in JSON, also when it fails.
+fn wants_json(matches: &ArgMatches) -> bool {
+    let below = matches.subcommand().map(|(_, below)| below);
+    matches!(matches.try_contains_id(change::OUTPUT), Ok(true)) || below.is_some_and(wants_json)
 }
 
 fn called(arguments: Arguments) -> Result<u8, Ended> {
@@ -162,6 +180,7 @@ fn called(arguments: Arguments) -> Result<u8, Ended> {
         Some(Command::Database(command)) => command.run(&call),
         Some(Command::History(command)) => command.run(&call),
         Some(Command::SiteSettings(command)) => command.run(&call),
+        Some(Command::SiteConfigure(command)) => command.run(&call),
         Some(Command::Schema(command)) => command.run(),
         Some(Command::Dev(command)) => command.run(),
         Some(Command::Ansible { kind }) => Ok(ansible::serve(

@@ -251,7 +251,8 @@ fn status(running: bool) -> &'static str {
     if running { "running" } else { "not_running" }
 }
 
-/// The runs that changed something, oldest first: of one instance (which may be dropped by now), or of all.
+/// The runs that changed something, oldest first: of one instance (which may be dropped by now), or of all
+/// and of the site.
 pub fn history(
     site: &Site,
     look: &dyn Look,
@@ -260,19 +261,20 @@ pub fn history(
     let directory = site.settings.state_directory();
     let mut runs = Vec::new();
     for qualified in look.list(&directory)?.unwrap_or_default() {
-        let Some((version, name)) = qualified.split_once('-') else {
-            continue;
+        let meant = match (reference, qualified.split_once('-')) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(reference), Some((version, name))) => {
+                reference.name.as_deref().is_none_or(|own| own == name)
+                    && reference
+                        .version
+                        .as_deref()
+                        .is_none_or(|own| own == version)
+            }
         };
         let Some(text) = look.read(&directory.join(&qualified).join("history"))? else {
             continue;
         };
-        let meant = reference.is_none_or(|reference| {
-            reference.name.as_deref().is_none_or(|own| own == name)
-                && reference
-                    .version
-                    .as_deref()
-                    .is_none_or(|own| own == version)
-        });
         if meant {
             runs.extend(crate::journal::runs(&String::from_utf8_lossy(&text)));
         }

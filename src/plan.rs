@@ -386,6 +386,8 @@ pub enum Fact {
     PendingRestart(Vec<Pending>),
     /// Where the server will listen once it has been started with the files as this run leaves them.
     Configured(Server),
+    /// From one port to another, by this run.
+    Moves(u16, u16),
     /// A file that this run replaces, as it was: for putting it back when the server refuses the new one.
     Previous(Utf8PathBuf, Vec<u8>),
     /// Parts of the object's public view that this run changes.

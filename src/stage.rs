@@ -118,6 +118,8 @@ pub struct World {
     pub pending_restart: Option<Vec<Pending>>,
     /// Where the server will listen with the files as this run leaves them.
     pub configured: Option<Server>,
+    /// The port that the instance leaves in this run, and the one that it gets.
+    pub moved: Option<(u16, u16)>,
     /// Files that this run replaced, as they were.
     pub previous: Vec<(Utf8PathBuf, Vec<u8>)>,
     /// What this run changes in the public view of the object.
@@ -165,6 +167,7 @@ impl World {
                 }
                 Fact::PendingRestart(pending) => self.pending_restart = Some(pending),
                 Fact::Configured(server) => self.configured = Some(server),
+                Fact::Moves(from, to) => self.moved = Some((from, to)),
                 Fact::Previous(path, content) => self.previous.push((path, content)),
                 Fact::View(parts) => self.view.extend(parts),
             }

@@ -12,11 +12,14 @@ use crate::door::{Session, exit};
 use crate::plan::Impact;
 use crate::resource::Job;
 
+/// Identifies the option of the format.
+pub const OUTPUT: &str = "output";
+
 /// How things are shown.
 #[derive(Args, Clone, Copy)]
 pub struct Format {
     /// JSON on stdout instead of text for people.
-    #[arg(short = 'o', long = "output-format", value_name = "FORMAT")]
+    #[arg(id = OUTPUT, short = 'o', long = "output-format", value_name = "FORMAT")]
     output: Option<OutputFormat>,
 }
 
@@ -42,6 +45,10 @@ impl Format {
 
 /// The options of everything that changes something.
 #[derive(Args, Clone, Copy)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "`--dry-run` is the option's name"
+)]
 pub struct Run {
     /// Say what would be done, and do nothing.
     #[arg(long)]

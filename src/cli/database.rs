@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::change::{Format, Run};
 use super::given::{Altered, Created, Noun};
 use super::manifest::Manifest;
-use super::object::Within;
+use super::object::{Column, Within};
 use super::{Call, Ended, develop, incomplete, prompt, show};
 use crate::resource::expect::Wanted;
 
@@ -136,7 +136,7 @@ impl Drop {
     }
 }
 
-const COLUMNS: &[(&str, fn(&Value) -> String)] = &[
+const COLUMNS: &[Column] = &[
     ("name", |database| show::cell("", &database["name"])),
     ("owner", |database| show::cell("", &database["owner"])),
     ("encoding", |database| show::cell("", &database["encoding"])),

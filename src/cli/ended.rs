@@ -77,30 +77,32 @@ impl Ended {
 /// Where the last panic was.
 static PANICKED: Mutex<String> = Mutex::new(String::new());
 
+/// Has a panic say nothing by itself.
+pub fn note_panics() {
+    set_hook(Box::new(note));
+}
+
 /// Runs the program; a panic becomes an error like others, as JSON where that is what the caller reads.
 pub fn caught(json: bool, program: impl FnOnce() -> u8) -> u8 {
-    set_hook(Box::new(note));
-    match catch_unwind(AssertUnwindSafe(program)) {
-        Ok(code) => code,
-        Err(_) => {
-            let what = PANICKED
-                .lock()
-                .map_or_else(|_| String::new(), |what| what.clone());
-            let ended = Ended::from(anyhow::anyhow!("internal error at {what}"));
-            ended.tell();
-            if json {
-                let _ = show::print(&format!("{}\n", ended.json()));
-            }
-            ended.code
-        }
+    if let Ok(code) = catch_unwind(AssertUnwindSafe(program)) {
+        return code;
     }
+    let place = PANICKED
+        .lock()
+        .map_or_else(|_| String::new(), |place| place.clone());
+    let ended = Ended::from(anyhow::anyhow!("internal error at {place}"));
+    ended.tell();
+    if json {
+        let _ = show::print(&format!("{}\n", ended.json()));
+    }
+    ended.code
 }
 
 /// Keeps the place; the message could hold anything, even a secret.
 fn note(panic: &PanicHookInfo) {
     let place = panic
         .location()
-        .map_or_else(String::new, |location| location.to_string());
+        .map_or_else(String::new, ToString::to_string);
     if let Ok(mut last) = PANICKED.lock() {
         *last = place;
     }

@@ -1,5 +1,7 @@
 //! `pgsocle history`: who changed what.
 
+use std::fmt::Write as _;
+
 use clap::Args;
 use serde_json::Value;
 
@@ -45,14 +47,14 @@ fn told(run: &Value) -> String {
     let changes = run["plan"].as_array();
     for change in changes.into_iter().flatten() {
         let summary = change["summary"].as_str().unwrap_or_default();
-        text.push_str(&format!("  {summary}\n"));
+        let _ = writeln!(text, "  {summary}");
     }
     if let Some(error) = run["failure"]["error"].as_str() {
-        text.push_str(&format!("  error: {error}\n"));
+        let _ = writeln!(text, "  error: {error}");
     }
     let reverted = run["failure"]["reverted"].as_array();
     for summary in reverted.into_iter().flatten().filter_map(Value::as_str) {
-        text.push_str(&format!("  taken back: {summary}\n"));
+        let _ = writeln!(text, "  taken back: {summary}");
     }
     text
 }

@@ -256,10 +256,8 @@ fn status(call: &Call, one: &One, format: Format) -> Result<u8, Ended> {
         .collect();
     let text = || {
         let word = |runs: bool| if runs { "running" } else { "not running" };
-        components
-            .iter()
-            .map(|(name, runs)| format!("{name}: {}\n", word(*runs)))
-            .collect()
+        let line = |(name, runs): &(&str, bool)| format!("{name}: {}", word(*runs));
+        show::lines(components.iter().map(line))
     };
     format.show(&Value::Array(items), text)?;
     Ok(if components.iter().all(|(_, runs)| *runs) {
@@ -321,10 +319,8 @@ fn env(call: &Call, one: &One, format: Format) -> Result<u8, Ended> {
     let session = call.look()?;
     let variables = environment(call, &session, &one.target(&session)?)?;
     let text = || {
-        variables
-            .iter()
-            .map(|(name, value)| format!("{name}={value}\n"))
-            .collect()
+        let line = |(name, value): &(String, String)| format!("{name}={value}");
+        show::lines(variables.iter().map(line))
     };
     let object = variables
         .iter()

@@ -55,17 +55,14 @@ impl Log for Logger {
             return;
         }
         let level = record.level().to_string().to_lowercase();
-        match &self.file {
-            Some(file) => {
-                let time = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ");
-                if let Ok(mut file) = file.lock() {
-                    let _ = writeln!(file, "{time} {level:<5} {}", record.args());
-                }
-            }
-            None => {
-                let line = format!("{level}: {}\n", record.args());
-                let _ = std::io::stderr().write_all(line.as_bytes());
-            }
+        let Some(file) = &self.file else {
+            let line = format!("{level}: {}\n", record.args());
+            let _ = std::io::stderr().write_all(line.as_bytes());
+            return;
+        };
+        let time = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ");
+        if let Ok(mut file) = file.lock() {
+            let _ = writeln!(file, "{time} {level:<5} {}", record.args());
         }
     }
 

@@ -23,6 +23,9 @@ pub struct Within {
     instance: Option<InstanceRef>,
 }
 
+/// The title of a column, and what stands in it for an object.
+pub type Column = (&'static str, fn(&Value) -> String);
+
 impl Within {
     /// The instance that is meant, in full; one that is not there is wrong usage.
     fn resolve(&self, session: &Session, stated: Option<&InstanceRef>) -> Result<String, Ended> {
@@ -126,8 +129,8 @@ impl Within {
         let view = expect::view(kind, &session.local, &server, name)?;
         let Some(Value::Object(view)) = view else {
             let all = expect::names(&expect::views(kind, &session.local, &server)?);
-            let subject = format!("{kind} {name} of instance {instance}");
-            return Err(missing(&subject, name, &all).into());
+            let error = missing(kind, name, &all);
+            return Err(error.context(format!("instance {instance}")).into());
         };
         let text = show::object(&view);
         format.show(&Value::Object(view), || text)?;
@@ -140,7 +143,7 @@ impl Within {
         call: &Call,
         kind: &str,
         format: Format,
-        columns: &[(&str, fn(&Value) -> String)],
+        columns: &[Column],
         keep: impl Fn(&str) -> bool,
     ) -> Result<u8, Ended> {
         let session = call.look()?;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::change::{Format, Run};
 use super::given::{Altered, Created, Noun};
 use super::manifest::Manifest;
-use super::object::Within;
+use super::object::{Column, Within};
 use super::{Call, Ended, develop, incomplete, prompt, show};
 use crate::resource::expect::Wanted;
 
@@ -68,6 +68,10 @@ enum Verb {
 }
 
 #[derive(Args)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "`--drop-owned` is the option's name"
+)]
 struct Drop {
     #[arg(value_name = "NAME", required = true)]
     names: Vec<String>,
@@ -129,7 +133,7 @@ impl Drop {
     }
 }
 
-const COLUMNS: &[(&str, fn(&Value) -> String)] = &[
+const COLUMNS: &[Column] = &[
     ("name", |role| show::cell("", &role["name"])),
     ("attributes", attributes),
     ("password", |role| show::cell("", &role["has_password"])),

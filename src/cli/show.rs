@@ -30,9 +30,13 @@ pub fn json(value: &Value) -> Result<()> {
 }
 
 /// Writes messages to stderr, a line each.
-pub fn say(lines: impl IntoIterator<Item = String>) {
-    let text: String = lines.into_iter().map(|line| line + "\n").collect();
-    let _ = std::io::stderr().write_all(text.as_bytes());
+pub fn say(messages: impl IntoIterator<Item = String>) {
+    let _ = std::io::stderr().write_all(lines(messages).as_bytes());
+}
+
+/// Lines, each with its end.
+pub fn lines(lines: impl IntoIterator<Item = String>) -> String {
+    lines.into_iter().map(|line| line + "\n").collect()
 }
 
 /// Aligned columns under their titles; nothing is cut, however narrow the terminal. The last column is not padded.
@@ -63,7 +67,7 @@ pub fn object(view: &Map<String, Value>) -> String {
     let mut text = String::new();
     for (key, value) in view {
         let mut name = key.as_str();
-        for line in lines(key, value) {
+        for line in value_lines(key, value) {
             let line = format!("{name:<width$}{line}");
             text.push_str(line.trim_end());
             text.push('\n');
@@ -74,7 +78,7 @@ pub fn object(view: &Map<String, Value>) -> String {
 }
 
 /// The lines of a value, at least one.
-fn lines(key: &str, value: &Value) -> Vec<String> {
+fn value_lines(key: &str, value: &Value) -> Vec<String> {
     let lines: Vec<String> = match value {
         Value::Object(map) => map
             .iter()

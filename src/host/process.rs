@@ -38,20 +38,23 @@ pub fn append(path: &Utf8Path) -> Result<Box<dyn Write + Send>> {
     }
 }
 
-/// Becomes another program; returns only when that fails.
+/// Becomes another program, looked up in the PATH of `environment`; returns only when that fails.
 pub fn replace(
     program: &str,
     arguments: &[String],
     environment: &[(String, String)],
 ) -> anyhow::Error {
-    let error = Command::new(program)
+    let path = environment.iter().find(|(name, _)| name == "PATH");
+    let path = path.map(|(_, value)| value);
+    // Not left to exec, which says "permission denied" when a directory of PATH cannot be entered.
+    let Ok(found) = which::which_in(program, path, ".") else {
+        return fault!(NotFound, "program `{program}` is not installed"; "it is looked up among the programs of the instance's major, then in PATH");
+    };
+    let error = Command::new(found)
+        .arg0(program)
         .args(arguments)
         .env_clear()
         .envs(environment.iter().cloned())
         .exec();
-    if error.kind() == std::io::ErrorKind::NotFound {
-        fault!(NotFound, "program `{program}` is not installed"; "it is looked up among the programs of the instance's major, then in PATH")
-    } else {
-        fault!(Command, "program `{program}` cannot be run: {error}")
-    }
+    fault!(Command, "program `{program}` cannot be run: {error}")
 }

@@ -8,14 +8,17 @@ use crate::manifest::{Presence, RoleHba, RoleSpec, UpdatePassword};
 use crate::pg::hba::{self, ConnectionType, Hba, Position, Record};
 use crate::pg::pgpass::Pgpass;
 use crate::plan::{Action, Change, Content, Diff, Impact, Plan, Step};
-use crate::resource::catalog::ServerFacts;
+use crate::resource::catalog::{self, ServerFacts};
 use crate::secret::MASK;
 use crate::settings::InstancePaths;
+use crate::stage::World;
 
 /// The two files as they are.
 pub struct Files {
     pub hba: Option<(Utf8PathBuf, Vec<u8>)>,
-    pub passfile: Option<(Utf8PathBuf, Vec<u8>)>,
+    pub passfile: Option<(Utf8PathBuf, Pgpass)>,
+    /// The port of the instance at the end of the run.
+    pub port: u16,
 }
 
 impl Files {
@@ -23,8 +26,10 @@ impl Files {
         look: &dyn Look,
         paths: &InstancePaths,
         facts: &ServerFacts,
+        world: &World,
         hba: bool,
     ) -> Result<Self> {
+        let server = catalog::server(world)?;
         let hba_path = Utf8Path::new(&facts.hba_file);
         Ok(Self {
             hba: if hba {
@@ -33,9 +38,16 @@ impl Files {
                 None
             },
             passfile: match &paths.passfile {
-                Some(path) => Some((path.clone(), look.read(path)?.unwrap_or_default())),
+                Some(path) => {
+                    let mut passfile = Pgpass::parse(&look.read(path)?.unwrap_or_default())?;
+                    if let Some((from, to)) = world.moved {
+                        passfile.rename_port(&paths.own_hosts(), from, to);
+                    }
+                    Some((path.clone(), passfile))
+                }
                 None => None,
             },
+            port: world.moved.map_or(server.port, |(_, to)| to),
         })
     }
 }
@@ -52,9 +64,9 @@ pub fn plan(
         plan.changes
             .extend(hba_change(specs, path, content, server)?);
     }
-    if let Some((path, content)) = &files.passfile {
+    if let Some((path, before)) = &files.passfile {
         plan.changes
-            .extend(passfile(specs, path, content, server.port, exists)?);
+            .extend(passfile(specs, path, before, files.port, exists));
     }
     Ok(())
 }
@@ -135,11 +147,10 @@ fn masked_entry(port: u16, role: &str) -> String {
 fn passfile(
     specs: &[RoleSpec],
     path: &Utf8Path,
-    content: &[u8],
+    before: &Pgpass,
     port: u16,
     exists: &dyn Fn(&str) -> bool,
-) -> Result<Option<Change>> {
-    let before = Pgpass::parse(content)?;
+) -> Option<Change> {
     let mut after = before.clone();
     let mut replaced = Vec::new();
     for spec in specs {
@@ -158,7 +169,7 @@ fn passfile(
             (Presence::Present, ..) => {}
         }
     }
-    Ok((before != after).then(|| {
+    (*before != after).then(|| {
         let step = if after.is_empty() {
             Step::Remove { path: path.into() }
         } else {
@@ -182,5 +193,5 @@ fn passfile(
             Impact::None,
             vec![step],
         )
-    }))
+    })
 }

@@ -33,10 +33,11 @@ pub fn job(
     let name = value["name"].as_str().unwrap_or_default().to_owned();
     let mut job = (kind.job)(value, site, look)?;
     if wanted != Wanted::Either {
+        let place = job.subject.name.rsplit(" of ").next().unwrap_or_default();
         let stage = Expectation {
             kind: kind.name,
             name,
-            subject: job.subject.name.clone(),
+            place: place.to_owned(),
             wanted,
         };
         // After the stage that finds the server, before the one that changes anything.
@@ -48,8 +49,8 @@ pub fn job(
 struct Expectation {
     kind: &'static str,
     name: String,
-    /// "role bob of instance 15/main"
-    subject: String,
+    /// "instance 15/main"
+    place: String,
     wanted: Wanted,
 }
 
@@ -63,7 +64,7 @@ impl Stage for Expectation {
     type Seen = Seen;
 
     fn name(&self) -> String {
-        self.subject.clone()
+        self.place.clone()
     }
 
     fn sight(&self, world: &World) -> Sight {
@@ -93,14 +94,14 @@ impl Stage for Expectation {
     }
 
     fn plan(&self, seen: &Seen) -> Result<Plan> {
-        let (kind, subject) = (self.kind, &self.subject);
+        let (kind, name) = (self.kind, &self.name);
         match (self.wanted, seen.exists) {
             (Wanted::New, true) => bail_fault!(
                 Conflict,
-                "{subject} exists already";
-                "change it with `pgsocle {kind} alter {}`", self.name
+                "{kind} `{name}` exists already";
+                "change it with `pgsocle {kind} alter {name}`"
             ),
-            (Wanted::Existing, false) => Err(missing(subject, &self.name, &seen.others)),
+            (Wanted::Existing, false) => Err(missing(kind, name, &seen.others)),
             _ => Ok(Plan::default()),
         }
     }
@@ -136,8 +137,11 @@ pub fn names(views: &[Value]) -> Vec<String> {
 }
 
 /// There is no such object, but perhaps one of a similar name.
-pub fn missing(subject: &str, name: &str, others: &[String]) -> anyhow::Error {
-    let mut fault = Fault::new(FaultKind::NotFound, format!("{subject} does not exist"));
+pub fn missing(kind: &str, name: &str, others: &[String]) -> anyhow::Error {
+    let mut fault = Fault::new(
+        FaultKind::NotFound,
+        format!("{kind} `{name}` does not exist"),
+    );
     if let Some(near) = nearest::nearest(name, others.iter().map(String::as_str)) {
         fault = fault.hint(format!("did you mean `{near}`?"));
     }
@@ -153,7 +157,7 @@ impl Stage for NewInstance {
     type Seen = Directory;
 
     fn name(&self) -> String {
-        format!("instance {}", self.target.paths)
+        "create".to_owned()
     }
 
     fn observe(&self, look: &dyn Look, _: &World) -> Result<Directory> {
@@ -180,7 +184,7 @@ mod tests {
         let stage = Expectation {
             kind: "role",
             name: "bbo".into(),
-            subject: "role bbo of instance 15/main".into(),
+            place: "instance 15/main".into(),
             wanted,
         };
         let seen = Seen {
@@ -200,7 +204,7 @@ mod tests {
                 Wanted::New,
                 true,
                 Some((
-                    "role bbo of instance 15/main exists already",
+                    "role `bbo` exists already",
                     "change it with `pgsocle role alter bbo`",
                 )),
             ),
@@ -208,10 +212,7 @@ mod tests {
             (
                 Wanted::Existing,
                 false,
-                Some((
-                    "role bbo of instance 15/main does not exist",
-                    "did you mean `bob`?",
-                )),
+                Some(("role `bbo` does not exist", "did you mean `bob`?")),
             ),
             (Wanted::Either, true, None),
             (Wanted::Either, false, None),

@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod configuration;
 pub mod desired;
 pub mod lookup;
+pub mod passfile;
 pub mod registration;
 pub mod removal;
 pub mod report;
@@ -18,6 +19,7 @@ use camino::Utf8PathBuf;
 use self::cluster::{Cluster, Traits};
 use self::configuration::Configuration;
 use self::desired::{InstanceSpec, State};
+use self::passfile::Passfile;
 use self::registration::Registration;
 use self::removal::Removal;
 use self::report::{Report, Traits as Chosen};
@@ -119,6 +121,9 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         catalogs: !(roles.wanted.is_empty() && databases.is_empty()),
         own_roles_only: roles.own_only && databases.is_empty(),
         start_temporarily: spec.start_temporarily,
+    }));
+    job.stages.push(Box::new(Passfile {
+        target: target.clone(),
     }));
     job.stages.push(Box::new(
         Roles::new(roles.wanted, target.paths.clone())?.on_stopped(roles.own_only),

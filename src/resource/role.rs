@@ -129,6 +129,7 @@ impl Roles {
             look,
             &self.paths,
             &facts,
+            world,
             self.specs
                 .iter()
                 .any(|spec| spec.hba_records.is_some() || spec.state == Presence::Absent),

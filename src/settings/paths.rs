@@ -59,6 +59,19 @@ pub enum Level {
     Any,
 }
 
+impl InstancePaths {
+    /// The hosts by which entries of the password file mean this one.
+    pub fn own_hosts(&self) -> [&str; 5] {
+        [
+            "*",
+            "localhost",
+            "127.0.0.1",
+            "::1",
+            self.socket_directory.as_str(),
+        ]
+    }
+}
+
 impl Settings {
     /// Where the things of an instance are. The name must be a valid one: it becomes part of paths.
     pub fn paths(&self, version: Major, name: &str) -> InstancePaths {

@@ -39,7 +39,9 @@ pub struct Seen {
     /// Parameters as the server programs describe them; asked for only when something differs.
     gucs: Vec<Guc>,
     memory: u64,
-    /// Values with which the server runs, of the parameters that are to change.
+    /// The server runs.
+    up: bool,
+    /// Values with which it runs, of the parameters that are to change.
     running: Vec<Pending>,
 }
 
@@ -96,6 +98,7 @@ impl Stage for Configuration {
             auto,
             gucs: Vec::new(),
             memory: look.memory()?,
+            up: false,
             running: Vec::new(),
         };
         let differing: Vec<String> = self
@@ -107,6 +110,7 @@ impl Stage for Configuration {
         if !differing.is_empty() {
             seen.gucs = self.gucs(look)?;
             if let Some(running) = self.target.running(look)? {
+                seen.up = true;
                 seen.running = service::values(look, &running.server, &differing)?;
             }
         }
@@ -127,6 +131,7 @@ impl Stage for Configuration {
             auto: Conf::parse(b"")?,
             gucs: self.gucs(look)?,
             memory: look.memory()?,
+            up: false,
             running: Vec::new(),
         })
     }
@@ -303,7 +308,7 @@ impl Configuration {
         };
         let hba = self.templates.hba(paths)?;
         let ident = self.templates.ident()?;
-        let mut after: String = self
+        let parameters: String = self
             .wanted(seen)
             .iter()
             .filter_map(|(name, value)| {
@@ -313,7 +318,7 @@ impl Configuration {
                 shown.map(|value| format!("{name} = {value}\n"))
             })
             .collect();
-        after.push_str(&hba);
+        let after = format!("# postgresql.conf\n{parameters}# pg_hba.conf\n{hba}");
         let file = |name: &str, content: Vec<u8>| {
             Step::write(&new.data.join(name), Content::Bytes(content), mode)
         };
@@ -407,6 +412,11 @@ impl Configuration {
         plan.changes.push(change);
         plan.facts.push(Fact::Previous(path, seen.conf.render()));
         plan.facts.push(Fact::ReloadNeeded);
+        // A running one moves when it is restarted.
+        let [from, to] = [&seen.conf, conf].map(|conf| self.target.configured(conf).port);
+        if from != to && !seen.up {
+            plan.facts.push(Fact::Moves(from, to));
+        }
         if !restart.is_empty() {
             let pending = restart
                 .iter()

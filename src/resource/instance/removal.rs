@@ -175,8 +175,7 @@ impl Removal {
         };
         let before = Pgpass::parse(content)?;
         let mut after = before.clone();
-        let socket = self.target.paths.socket_directory.as_str();
-        after.remove_port(&["*", "localhost", "127.0.0.1", "::1", socket], seen.port);
+        after.remove_port(&self.target.paths.own_hosts(), seen.port);
         if before == after {
             return Ok(None);
         }

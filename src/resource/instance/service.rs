@@ -220,6 +220,9 @@ impl Service {
                 .settles(Scope::Configuration),
             );
             let (before, after) = (running.server.clone(), seen.configured.clone());
+            if before.port != after.port {
+                plan.facts.push(Fact::Moves(before.port, after.port));
+            }
             plan.facts.push(Fact::Restarts { before, after });
         } else if self.state == State::Reloaded || seen.reload_needed {
             let steps = vec![Step::Reload {

@@ -1,6 +1,7 @@
 use insta::assert_snapshot;
 
 use super::*;
+use crate::pg::pgpass::Pgpass;
 use crate::resource::samples::{facts, from, paths, server, shown};
 
 const HBA: &str = "# first\nlocal all postgres peer\nhost all bob 10.0.0.0/8 md5\nhost all all 127.0.0.1/32 scram-sha-256\n";
@@ -71,9 +72,13 @@ impl Server {
                 hba: self
                     .hba
                     .map(|content| ("/srv/main/data/pg_hba.conf".into(), content.into())),
-                passfile: self
-                    .passfile
-                    .map(|content| ("/srv/pgpass".into(), content.into())),
+                passfile: self.passfile.map(|content| {
+                    (
+                        "/srv/pgpass".into(),
+                        Pgpass::parse(content.as_bytes()).unwrap(),
+                    )
+                }),
+                port: server().port,
             },
         };
         shown(roles.plan(&seen))
