@@ -22,7 +22,7 @@ extends_documentation_fragment:
 options:
   state:
     description:
-      - 'Whether they are to be there.'
+      - 'Whether the files of the site are to be there.'
       - 'Their removal is refused while an instance exists; logs are kept.'
     type: str
     choices: [present, absent]

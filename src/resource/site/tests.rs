@@ -60,6 +60,10 @@ impl Machine {
         self.files.remove(Utf8Path::new(path));
     }
 
+    /// The site with these settings.
+    ///
+    /// # Panics
+    /// When they are wrong.
     pub fn site(&self, settings: &str) -> Site {
         Site {
             settings: Settings::load(Some(("s.yaml".into(), settings)), &[], &self.caller).unwrap(),
