@@ -420,7 +420,7 @@ impl Configuration {
         if !restart.is_empty() {
             let pending = restart
                 .iter()
-                .filter_map(|name| self.waits(seen, conf, name))
+                .filter_map(|name| Self::waits(seen, conf, name))
                 .collect();
             plan.facts.push(Fact::RestartNeeded {
                 changed: restart.into_iter().cloned().collect(),
@@ -430,7 +430,7 @@ impl Configuration {
     }
 
     /// The parameter, if the server runs with another value than it will after a restart.
-    fn waits(&self, seen: &Seen, conf: &Conf, name: &str) -> Option<Pending> {
+    fn waits(seen: &Seen, conf: &Conf, name: &str) -> Option<Pending> {
         let guc = find(&seen.gucs, name);
         let configured = seen
             .auto
