@@ -52,7 +52,7 @@ fn summaries(reply: &Value) -> Vec<&str> {
 #[test]
 #[expect(
     clippy::too_many_lines,
-    reason = "one life, told from its beginning to its end"
+    reason = "one life, told from beginning to end"
 )]
 fn an_instance_of_every_major_comes_lives_and_goes() {
     for major in Major::all() {
