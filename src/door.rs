@@ -194,8 +194,16 @@ fn predicted_home(name: &str) -> Utf8PathBuf {
 }
 
 fn read_settings(path: &Utf8Path) -> Result<Option<String>> {
-    let Some(bytes) = local::read(path)? else {
-        return Ok(None);
+    let bytes = match local::read(path) {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => return Ok(None),
+        Err(error) => {
+            return Err(fault!(
+                Denied,
+                "the site settings cannot be read: {error:#}";
+                "every user of pgsocle must be able to read them"
+            ));
+        }
     };
     match String::from_utf8(bytes) {
         Ok(text) => Ok(Some(text)),

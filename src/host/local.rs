@@ -29,6 +29,8 @@ pub struct Local {
     sessions: Sessions,
     /// The child with root's rights, where one is needed.
     root: Option<RefCell<Helper>>,
+    /// The lock that this run holds, for the programs that it runs.
+    lock: RefCell<Option<std::fs::File>>,
 }
 
 impl Local {
@@ -37,6 +39,7 @@ impl Local {
             caller,
             sessions: Sessions::default(),
             root,
+            lock: RefCell::new(None),
         }
     }
 }
@@ -231,10 +234,10 @@ impl Act for Local {
                 Ok(())
             }
             Step::RemoveEmptyDir { path } => remove_empty_dir(path),
-            Step::Run(command) => exec::run(&self.caller, command),
+            Step::Run(command) => exec::run(&self.caller, command, self.lock.borrow().as_ref()),
             Step::RunIfExists { path, command } => {
                 if path.exists() {
-                    exec::run(&self.caller, command)
+                    exec::run(&self.caller, command, self.lock.borrow().as_ref())
                 } else {
                     Ok(())
                 }
@@ -281,7 +284,13 @@ impl Act for Local {
     }
 
     fn lock(&self, path: &Utf8Path, timeout: Duration, subject: &str) -> Result<lock::Guard> {
-        lock::take(path, timeout, subject)
+        let guard = lock::take(path, timeout, subject)?;
+        *self.lock.borrow_mut() = Some(guard.file()?);
+        Ok(guard)
+    }
+
+    fn is_locked(&self, path: &Utf8Path) -> Result<bool> {
+        lock::is_held(path)
     }
 
     fn journal(&self, path: &Utf8Path, line: &Value) -> Result<()> {
@@ -308,7 +317,7 @@ impl Local {
             root.borrow_mut().ask(&Request::Service { name, verb })?;
             return Ok(());
         }
-        exec::run(&self.caller, &unit.tell(verb))
+        exec::run(&self.caller, &unit.tell(verb), self.lock.borrow().as_ref())
     }
 
     fn tmpfiles(&self, file: &Utf8Path, user: bool, sudo: bool) -> Result<()> {
@@ -322,7 +331,11 @@ impl Local {
             (false, true) => Command::new("sudo").args(["-n", "systemd-tmpfiles"]),
             (false, false) => Command::new("systemd-tmpfiles"),
         };
-        exec::run(&self.caller, &command.args(["--create", file.as_str()]))
+        exec::run(
+            &self.caller,
+            &command.args(["--create", file.as_str()]),
+            self.lock.borrow().as_ref(),
+        )
     }
 }
 
