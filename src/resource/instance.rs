@@ -28,7 +28,7 @@ use self::target::{DEFAULT_PORT, Target};
 use self::templates::Templates;
 use crate::bail_fault;
 use crate::host::Look;
-use crate::manifest::{Membership, Presence, RoleSpec, UpdatePassword};
+use crate::manifest::{InstanceRef, Membership, Presence, RoleSpec, UpdatePassword};
 use crate::pg::version::Major;
 use crate::resource::database;
 use crate::resource::expect::NewInstance;
@@ -280,6 +280,15 @@ fn version(spec: &InstanceSpec, site: &Site, look: &dyn Look) -> Result<Major> {
         .collect();
     match named[..] {
         [only] => return Ok(only),
+        [] if spec.state == State::Absent => {
+            let reference = InstanceRef {
+                version: None,
+                name: Some(spec.name.clone()),
+            };
+            if let Some((left, _)) = lookup::remains(look, &site.settings, &reference)? {
+                return Ok(left);
+            }
+        }
         [] => {}
         _ if named.len() > 1 && site.settings.postgresql.default_version.is_none() => bail_fault!(
             Input,
