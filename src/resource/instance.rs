@@ -29,6 +29,7 @@ use self::templates::Templates;
 use crate::bail_fault;
 use crate::host::Look;
 use crate::manifest::{InstanceRef, Membership, Presence, RoleSpec, UpdatePassword};
+use crate::pg::hba::Record;
 use crate::pg::version::Major;
 use crate::resource::database;
 use crate::resource::expect::NewInstance;
@@ -44,6 +45,13 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     let mut job = Job::new(subject("instance", &target.paths, site));
     job.max_impact = spec.max_impact;
     job.keep_failed = !spec.drop_on_error;
+    if version < Major::OLDEST {
+        bail_fault!(
+            Unsupported,
+            "instance `{}`: PostgreSQL {version} is older than what is supported", target.paths;
+            "give a `version` from {} on", Major::OLDEST
+        );
+    }
     if version > Major::NEWEST_KNOWN {
         job.warnings.push(format!(
             "PostgreSQL {version} is newer than this program knows (up to {})",
@@ -97,7 +105,7 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     }));
     job.stages.push(Box::new(Chosen {
         target: target.clone(),
-        spec: chosen(&spec),
+        spec: chosen(&spec, templates.methods(&target.paths, spec.auth.as_ref())?),
     }));
     job.stages.push(Box::new(Configuration {
         target: target.clone(),
@@ -183,8 +191,9 @@ pub fn service_job(target: Target, state: State, site: &Site, look: &dyn Look) -
     Ok(job)
 }
 
-fn chosen(spec: &InstanceSpec) -> report::Choice {
+fn chosen(spec: &InstanceSpec, auth: Vec<Record>) -> report::Choice {
     report::Choice {
+        auth,
         locale: spec.locale.clone(),
         encoding: spec.encoding.clone(),
         data_checksums: spec.data_checksums,

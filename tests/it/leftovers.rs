@@ -133,6 +133,66 @@ fn no_move_to_a_port_that_somebody_has() {
 }
 
 #[test]
+fn what_is_chosen_at_creation_is_never_passed_over() {
+    let site = with_main(&json!({ "auth": { "local": "scram-sha-256" }, "data_checksums": false }));
+    let number = site.major().number;
+    // The same of a running and of a stopped one.
+    for state in ["started", "stopped"] {
+        site.ansible(
+            "instance",
+            false,
+            &json!({ "name": "main", "state": state }),
+        );
+        site.changes_nothing(
+            "instance",
+            &json!({ "name": "main", "state": state, "auth": { "local": "scram-sha-256" } }),
+        );
+        for (option, value, shown) in [
+            (
+                "auth",
+                json!({ "local": "trust" }),
+                "`auth.local` is `scram-sha-256` and cannot become `trust`",
+            ),
+            (
+                "data_checksums",
+                json!(true),
+                "`data_checksums` is `false` and cannot become `true`",
+            ),
+        ] {
+            let mut params = json!({ "name": "main", "state": state });
+            params[option] = value;
+            let [msg, _] = site.refusal("instance", &params);
+            assert_eq!(
+                msg,
+                format!(
+                    "traits of instance {number}/main: instance `{number}/main`: {shown}: it is chosen at creation"
+                )
+            );
+        }
+    }
+}
+
+#[test]
+fn an_entry_in_the_password_file_tells_of_an_instance() {
+    let site = Site::new(&Major::usual());
+    let settings = json!({ "postgresql": { "auth": { "passfile": site.path("pgpass") } } });
+    site.write_settings(&settings);
+    let port = site.port();
+    let entry = format!("localhost:{port}:*:postgres:secret\n");
+    site.write_owned(&site.path("pgpass"), entry.as_bytes(), 0o600);
+    let params = json!({ "name": "main", "port": port, "state": "stopped" });
+    let [msg, hint] = site.refusal("instance", &params);
+    assert!(
+        msg.contains("has an entry for role `postgres` at port PORT"),
+        "{msg}"
+    );
+    assert!(hint.contains("recreate: true"), "{hint}");
+    let mut anew = params;
+    anew["recreate"] = json!(true);
+    site.ansible("instance", false, &anew);
+}
+
+#[test]
 fn nothing_is_writable_for_others_whatever_the_umask() {
     let site = Site::new(&Major::usual());
     site.program("sh")

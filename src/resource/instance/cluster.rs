@@ -9,6 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::host::{Command, FileKind, Look, Probe};
 use crate::manifest::LocaleProvider;
+use crate::pg::pgpass::Pgpass;
 use crate::pg::version::Major;
 use crate::plan::{Action, Change, Diff, Fact, Impact, Plan, Scope, Step, attributes};
 use crate::resource::instance::target::Target;
@@ -183,19 +184,22 @@ impl Stage for Cluster {
         Ok(Seen {
             programs,
             waldir,
-            leftovers,
             port_taken: !exists && look.port_taken(self.port)?,
             locale_known: exists || !programs || self.locale_known(look)?,
             trace: if exists {
                 None
             } else {
-                self.target.trace(look)?
+                match self.target.trace(look)? {
+                    None if leftovers.is_empty() => self.password_trace(look)?,
+                    trace => trace,
+                }
             },
             mounted: match &self.mountpoint {
                 Some(path) => is_mountpoint(look, path)?,
                 None => true,
             },
             datadir,
+            leftovers,
         })
     }
 
@@ -273,6 +277,25 @@ impl Stage for Cluster {
 }
 
 impl Cluster {
+    /// The password file has an entry for the superuser role of an instance at this port.
+    fn password_trace(&self, look: &dyn Look) -> Result<Option<String>> {
+        let paths = &self.target.paths;
+        let Some(passfile) = &paths.passfile else {
+            return Ok(None);
+        };
+        let Some(content) = look.read(passfile)? else {
+            return Ok(None);
+        };
+        let known =
+            Pgpass::parse(&content)?.knows(&paths.own_hosts(), self.port, &self.target.surole);
+        Ok(known.then(|| {
+            format!(
+                "the password file `{passfile}` has an entry for role `{}` at port {}",
+                self.target.surole, self.port
+            )
+        }))
+    }
+
     fn locale_known(&self, look: &dyn Look) -> Result<bool> {
         let Some(locale) = &self.traits.locale else {
             return Ok(true);

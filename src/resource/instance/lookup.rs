@@ -291,7 +291,8 @@ fn provider_name(letter: Option<&str>) -> &'static str {
     }
 }
 
-fn checksums(look: &dyn Look, target: &Target) -> Result<Option<bool>> {
+/// Whether the cluster has page checksums, as `pg_controldata` says.
+pub fn checksums(look: &dyn Look, target: &Target) -> Result<Option<bool>> {
     if look.stat(&target.bindir.join("pg_controldata"))?.is_none() {
         return Ok(None);
     }
