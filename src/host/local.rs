@@ -205,12 +205,12 @@ impl Act for Local {
                 mode,
                 run_as: RunAs::Root,
             } => match &self.root {
-                Some(root) => {
+                Some(root) if !below_own(path, self.caller.uid)? => {
                     let (path, mode) = (path.clone(), *mode);
                     root.borrow_mut().ask(&Request::MakeDir { path, mode })?;
                     Ok(())
                 }
-                None => make_dir(path, *mode),
+                _ => make_dir(path, *mode),
             },
             Step::MakeDir {
                 path,
@@ -380,6 +380,19 @@ fn by_root(root: &mut Helper, step: &Step) -> Result<()> {
     };
     root.ask(&request)?;
     Ok(())
+}
+
+/// Whether what is made there lies in a directory of the user's: below a home even the directories between are the user's own,
+/// and root follows no links of others.
+fn below_own(path: &Utf8Path, uid: u32) -> Result<bool> {
+    for ancestor in path.ancestors() {
+        match fs::metadata(ancestor) {
+            Ok(metadata) => return Ok(metadata.uid() == uid),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(false)
 }
 
 fn make_dir(path: &Utf8Path, mode: u32) -> Result<()> {

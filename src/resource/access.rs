@@ -61,8 +61,14 @@ pub fn plan(
     plan: &mut Plan,
 ) -> Result<()> {
     if let Some((path, content)) = &files.hba {
-        plan.changes
-            .extend(hba_change(specs, path, content, server)?);
+        let change = hba_change(specs, path, content, server)?;
+        if change.is_some() {
+            let errors = Hba::parse(content).errors();
+            plan.warnings.extend(errors.iter().map(|(line, reason)| {
+                format!("line {line} of {path} is wrong ({reason}): the server reads nothing of the file until that is corrected")
+            }));
+        }
+        plan.changes.extend(change);
     }
     if let Some((path, before)) = &files.passfile {
         plan.changes
@@ -119,11 +125,7 @@ fn entry(role: &str, record: &RoleHba) -> Result<Record> {
     };
     let record = Record {
         kind,
-        databases: record
-            .database
-            .split(',')
-            .map(|name| name.trim().to_owned())
-            .collect(),
+        databases: hba::names(&record.database),
         users: vec![hba::name(role)],
         address: record
             .connection

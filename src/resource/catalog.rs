@@ -107,7 +107,13 @@ pub fn settings_map(items: &[String]) -> BTreeMap<String, String> {
 /// Refuses a parameter that is given twice: the server does not tell upper from lower case in their names.
 pub fn check_settings(what: &str, settings: Option<&Settings>) -> Result<()> {
     let mut seen = BTreeSet::new();
-    for name in settings.into_iter().flatten().map(|(name, _)| name) {
+    for (name, setting) in settings.into_iter().flatten() {
+        if setting.0.as_ref().is_some_and(|value| value.contains('\0')) {
+            bail_fault!(
+                Input,
+                "{what}: the value of parameter `{name}` holds a NUL character"
+            );
+        }
         if name.is_empty() || name.contains('\0') {
             bail_fault!(
                 Input,

@@ -4,6 +4,7 @@
 pub mod cluster;
 pub mod configuration;
 pub mod desired;
+pub mod included;
 pub mod lookup;
 pub mod passfile;
 pub mod registration;
@@ -45,13 +46,6 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     let mut job = Job::new(subject("instance", &target.paths, site));
     job.max_impact = spec.max_impact;
     job.keep_failed = !spec.drop_on_error;
-    if version < Major::OLDEST {
-        bail_fault!(
-            Unsupported,
-            "instance `{}`: PostgreSQL {version} is older than what is supported", target.paths;
-            "give a `version` from {} on", Major::OLDEST
-        );
-    }
     if version > Major::NEWEST_KNOWN {
         job.warnings.push(format!(
             "PostgreSQL {version} is newer than this program knows (up to {})",
@@ -281,6 +275,13 @@ fn check(spec: &InstanceSpec) -> Result<()> {
 /// Said; or that of the only instance of the name, so that a new major on the host makes no second one; or the site's.
 fn version(spec: &InstanceSpec, site: &Site, look: &dyn Look) -> Result<Major> {
     if let Some(version) = spec.version {
+        if version < Major::OLDEST {
+            bail_fault!(
+                Unsupported,
+                "instance `{}`: PostgreSQL {version} is older than what is supported", spec.name;
+                "give a `version` from {} on", Major::OLDEST
+            );
+        }
         return Ok(version);
     }
     let named: Vec<Major> = lookup::list(look, &site.settings)?

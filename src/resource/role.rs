@@ -16,6 +16,7 @@ use crate::pg::scram;
 use crate::plan::{Action, Change, Diff, Fact, Impact, Plan, Step, attributes};
 use crate::resource::access::{self, Files};
 use crate::resource::catalog::{self, ServerFacts};
+use crate::resource::parameters::Parameters;
 use crate::secret::{Secret, Text};
 use crate::settings::InstancePaths;
 use crate::stage::{Catalogs, Sight, Stage, World};
@@ -49,12 +50,22 @@ pub struct Row {
     /// Whether it equals the wanted one, as the server reads dates.
     pub valid_until_same: Option<bool>,
     pub memberships: Option<Vec<String>>,
+    /// Each membership with each role that granted it.
+    #[serde(default)]
+    pub grants: Option<Vec<Grant>>,
     /// `name=value` items.
     pub settings: Option<Vec<String>>,
     pub comment: Option<String>,
     /// Databases in which objects depend on it (empty string: objects that belong to no database).
     pub dependents: Option<Vec<String>>,
     pub owned_databases: Option<Vec<String>>,
+}
+
+/// A grant of a membership.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Grant {
+    role: String,
+    grantor: String,
 }
 
 pub struct Seen {
@@ -64,6 +75,7 @@ pub struct Seen {
     /// Roles that may be referred to: those of the server and those that this run makes.
     known: BTreeSet<String>,
     files: Files,
+    parameters: Parameters,
 }
 
 impl Roles {
@@ -110,6 +122,7 @@ impl Roles {
         world: &World,
         facts: ServerFacts,
         rows: Vec<Row>,
+        parameters: Parameters,
     ) -> Result<Seen> {
         let server = catalog::server(world)?.clone();
         let mut rows: BTreeMap<String, Row> = rows
@@ -140,8 +153,14 @@ impl Roles {
             rows,
             known,
             files,
+            parameters,
         })
     }
+}
+
+/// `IsReservedName` in catalog.c.
+fn is_predefined(name: &str) -> bool {
+    name.starts_with("pg_")
 }
 
 fn check(spec: &RoleSpec, paths: &InstancePaths) -> Result<()> {
@@ -195,6 +214,7 @@ fn check(spec: &RoleSpec, paths: &InstancePaths) -> Result<()> {
             "role `{name}`: `pgpass` needs the password in clear, as `password`"
         );
     }
+    check_lines(spec)?;
     catalog::check_settings(&format!("role `{name}`"), spec.settings.as_ref())?;
     if let Some(memberships) = &spec.memberships {
         check_unique(
@@ -203,6 +223,51 @@ fn check(spec: &RoleSpec, paths: &InstancePaths) -> Result<()> {
                 .iter()
                 .map(|membership| membership.role.as_str()),
         )?;
+    }
+    Ok(())
+}
+
+/// What cannot be written where it is to go: no text of PostgreSQL's holds a NUL character, and both files keep one entry a line.
+fn check_lines(spec: &RoleSpec) -> Result<()> {
+    let name = &spec.name;
+    if spec
+        .password
+        .as_ref()
+        .is_some_and(|text| text.holds(&['\0']))
+    {
+        bail_fault!(Input, "role `{name}`: the password holds a NUL character"; "no client could send it");
+    }
+    for (option, value) in [
+        ("comment", &spec.comment),
+        ("valid_until", &spec.valid_until),
+    ] {
+        if value.as_ref().is_some_and(|value| value.contains('\0')) {
+            bail_fault!(Input, "role `{name}`: `{option}` holds a NUL character");
+        }
+    }
+    if spec.state == Presence::Absent {
+        return Ok(());
+    }
+    if spec.pgpass == Some(true) {
+        let broken = name.contains(['\n', '\r']);
+        if broken
+            || spec
+                .password
+                .as_ref()
+                .is_some_and(|text| text.holds(&['\n', '\r']))
+        {
+            let what = if broken { "name" } else { "password" };
+            bail_fault!(Input, "role `{name}`: a {what} with a line break cannot be written to the password file"; "leave `pgpass` out");
+        }
+    }
+    // From 16 on what begins with a slash is a regular expression, quoted or not (hba.c, regcomp_auth_token).
+    if spec
+        .hba_records
+        .as_ref()
+        .is_some_and(|list| !list.is_empty())
+        && name.starts_with('/')
+    {
+        bail_fault!(Input, "role `{name}`: pg_hba.conf cannot name a role that begins with a slash"; "PostgreSQL takes it for a regular expression; leave `hba_records` out");
     }
     Ok(())
 }
@@ -257,7 +322,9 @@ impl Stage for Roles {
                 parameter: json!({ "names": self.names(), "absent": absent, "valid_until": valid_until }),
             },
         )?;
-        self.seen(look, world, facts, rows)
+        let settings = self.specs.iter().filter_map(|spec| spec.settings.as_ref());
+        let parameters = Parameters::observe(look, server, settings)?;
+        self.seen(look, world, facts, rows, parameters)
     }
 
     /// A new cluster holds the superuser and the predefined roles only.
@@ -271,7 +338,7 @@ impl Stage for Roles {
                 .filter(|name| name.starts_with("pg_"))
                 .map(Row::predefined),
         );
-        self.seen(look, world, facts, rows)
+        self.seen(look, world, facts, rows, Parameters::default())
     }
 
     fn plan(&self, seen: &Seen) -> Result<Plan> {
@@ -319,6 +386,7 @@ impl Stage for Roles {
                 (Presence::Absent, None) => {}
             }
         }
+        check_cycles(&self.specs, &seen.rows)?;
         plan.changes.extend(grants);
         plan.changes.extend(drops);
         access::plan(
@@ -330,6 +398,50 @@ impl Stage for Roles {
         )?;
         Ok(plan)
     }
+}
+
+/// A role cannot be a member of its own members. Of roles that are not named in this run nothing is known here: the
+/// server refuses what is left.
+fn check_cycles(specs: &[RoleSpec], rows: &BTreeMap<String, Row>) -> Result<()> {
+    let mut above: BTreeMap<&str, BTreeSet<&str>> = rows
+        .values()
+        .map(|row| {
+            let roles = row.memberships.iter().flatten().map(String::as_str);
+            (row.name.as_str(), roles.collect())
+        })
+        .collect();
+    let memberships = || {
+        specs
+            .iter()
+            .filter(|spec| spec.state == Presence::Present)
+            .flat_map(|spec| {
+                let list = spec.memberships.iter().flatten();
+                list.map(|membership| (spec.name.as_str(), membership))
+            })
+    };
+    for (member, membership) in memberships() {
+        let roles = above.entry(member).or_default();
+        match membership.state {
+            Presence::Present => roles.insert(&membership.role),
+            Presence::Absent => roles.remove(membership.role.as_str()),
+        };
+    }
+    for (member, membership) in memberships().filter(|(_, one)| one.state == Presence::Present) {
+        let (mut open, mut reached) = (vec![membership.role.as_str()], BTreeSet::new());
+        while let Some(role) = open.pop() {
+            if role == member {
+                bail_fault!(
+                    Conflict,
+                    "role `{member}` cannot be a member of role `{}`, which is `{member}` itself or a member of it", membership.role;
+                    "leave one of the memberships out"
+                );
+            }
+            if reached.insert(role) {
+                open.extend(above.get(role).into_iter().flatten());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// One SCRAM verification costs 4,096 rounds, about a millisecond: they are spread over the cores.
@@ -379,6 +491,13 @@ fn drop(spec: &RoleSpec, row: &Row, seen: &Seen, known: &BTreeSet<String>) -> Re
         bail_fault!(
             Conflict,
             "role `{}` is the superuser role of the instance: it is not dropped",
+            spec.name
+        );
+    }
+    if is_predefined(&spec.name) {
+        bail_fault!(
+            Conflict,
+            "role `{}` is one of PostgreSQL's own: it is not dropped",
             spec.name
         );
     }
@@ -489,6 +608,7 @@ impl Row {
             valid_until: None,
             valid_until_same: None,
             memberships: None,
+            grants: None,
             settings: None,
             comment: None,
             dependents: None,

@@ -26,10 +26,11 @@ fn a_drop_that_was_cut_short_is_finished_by_the_next_one() {
         }
         let history = site.path(format!("srv/var/pgsocle/{version}-main/history"));
         let mut text = std::fs::read_to_string(&history).unwrap();
-        text.push_str(&format!(
+        let line = format!(
             "{{\"run\":\"9-9\",\"subject\":\"instance {version}/main\",\"event\":\"begin\",\
              \"plan\":[{{\"action\":\"drop\",\"object\":\"instance {version}/main\"}}]}}\n"
-        ));
+        );
+        text.push_str(&line);
         std::fs::write(&history, text).unwrap();
     };
     for both in [false, true] {
@@ -49,7 +50,7 @@ fn a_drop_that_was_cut_short_is_finished_by_the_next_one() {
         site.converges("instance", &wanted);
         cut(both);
         let left = site
-            .pgsocle(&["instance", "drop", "main", "--non-interactive"])
+            .pgsocle(["instance", "drop", "main", "--non-interactive"])
             .go();
         assert_eq!(
             left.stdout,

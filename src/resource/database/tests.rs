@@ -36,6 +36,7 @@ fn planned(version: u16, specs: Vec<DatabaseSpec>, rows: Vec<Row>) -> String {
         server: server(),
         survey: Survey::new(&World::default(), facts(), rows, around),
         locales: Some(vec!["de_de.utf8".into(), "fr_fr.utf8".into()]),
+        parameters: Parameters::default(),
     };
     shown(databases.plan(&seen))
 }
@@ -356,7 +357,8 @@ fn a_standby_is_not_written_to() {
     assert_snapshot!(shown(databases.plan(&Seen {
         server: server(),
         survey,
-        locales: None
+        locales: None,
+        parameters: Parameters::default(),
     })));
 }
 
@@ -373,6 +375,7 @@ fn in_a_new_cluster() {
     assert_snapshot!(shown(databases.plan(&Seen {
         server: server(),
         survey,
-        locales: None
+        locales: None,
+        parameters: Parameters::default(),
     })));
 }

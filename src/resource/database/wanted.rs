@@ -24,6 +24,8 @@ impl Wanted<'_> {
     /// What must change of the database itself.
     pub fn changes(&self, seen: &Seen) -> Result<Vec<Change>> {
         self.check_references(seen)?;
+        seen.parameters
+            .check(&format!("database `{}`", self.spec.name), &self.settings())?;
         match self.row {
             None => Ok(vec![self.creation(seen)?]),
             Some(row) => {

@@ -10,9 +10,10 @@ use serde_json::{Map, Value};
 use crate::bail_fault;
 use crate::host::{Look, Probe};
 use crate::manifest::Settings as Parameters;
-use crate::pg::conf::{self, Conf, Include};
+use crate::pg::conf::{self, Conf};
 use crate::pg::guc::{self, Context, Guc};
 use crate::plan::{Action, Change, Content, Diff, Fact, Impact, Pending, Plan, Scope, Step};
+use crate::resource::instance::included::{Included, included};
 use crate::resource::instance::service;
 use crate::resource::instance::target::{Running, Target};
 use crate::resource::instance::templates::Templates;
@@ -50,17 +51,6 @@ pub struct Seen {
     /// Files that postgresql.conf includes, in its order.
     included: Vec<Included>,
 }
-
-/// A file that postgresql.conf includes.
-struct Included {
-    /// The line of postgresql.conf that brings it in.
-    line: usize,
-    path: Utf8PathBuf,
-    conf: Conf,
-}
-
-/// As deep as the server follows includes (guc-file.l, `CONF_FILE_MAX_DEPTH`).
-const INCLUDE_DEPTH: usize = 10;
 
 struct New {
     data: Utf8PathBuf,
@@ -199,18 +189,17 @@ impl Stage for Configuration {
             );
         }
         self.warn(seen, &conf, &mut plan);
-        match &seen.new {
-            Some(new) => plan.changes.push(self.first(seen, new, &conf)?),
-            None => {
-                if !changed.is_empty() {
-                    self.change(seen, &conf, &changed, &mut plan);
-                }
-                if seen.unread {
-                    changed.extend(self.wanted(seen).into_iter().map(|(name, _)| name));
-                }
-                if !changed.is_empty() {
-                    self.takes_effect(seen, &conf, &changed, &mut plan);
-                }
+        if let Some(new) = &seen.new {
+            plan.changes.push(self.first(seen, new, &conf)?);
+        } else {
+            if !changed.is_empty() {
+                self.change(seen, &conf, &changed, &mut plan);
+            }
+            if seen.unread {
+                changed.extend(self.wanted(seen).into_iter().map(|(name, _)| name));
+            }
+            if !changed.is_empty() {
+                takes_effect(seen, &conf, &changed, &mut plan);
             }
         }
         plan.facts
@@ -467,25 +456,6 @@ impl Configuration {
         }
     }
 
-    /// What the server must be told so that these are in force.
-    fn takes_effect(&self, seen: &Seen, conf: &Conf, changed: &[String], plan: &mut Plan) {
-        plan.facts.push(Fact::ReloadNeeded);
-        let restart: BTreeSet<&String> = changed
-            .iter()
-            .filter(|name| needs_restart(seen, name))
-            .collect();
-        if !restart.is_empty() {
-            let pending = restart
-                .iter()
-                .filter_map(|name| self.waits(seen, conf, name))
-                .collect();
-            plan.facts.push(Fact::RestartNeeded {
-                changed: restart.into_iter().cloned().collect(),
-                pending,
-            });
-        }
-    }
-
     /// Whether somebody else has the port to which the instance is to go.
     fn moves_to_taken(
         &self,
@@ -506,82 +476,54 @@ impl Configuration {
         }
         look.port_taken(port)
     }
+}
 
-    /// The parameter, if the server runs with another value than it will after a restart.
-    fn waits(&self, seen: &Seen, conf: &Conf, name: &str) -> Option<Pending> {
-        let guc = find(&seen.gucs, name);
-        let configured = seen
-            .auto
-            .get(name)
-            .or_else(|| conf.get(name))
-            .or_else(|| guc.and_then(|guc| guc.boot.clone()));
-        let running = seen
-            .running
+/// What the server must be told so that these are in force.
+fn takes_effect(seen: &Seen, conf: &Conf, changed: &[String], plan: &mut Plan) {
+    plan.facts.push(Fact::ReloadNeeded);
+    let restart: BTreeSet<&String> = changed
+        .iter()
+        .filter(|name| needs_restart(seen, name))
+        .collect();
+    if !restart.is_empty() {
+        let pending = restart
             .iter()
-            .find(|running| running.name.eq_ignore_ascii_case(name))?;
-        let same = match (&running.running, &configured) {
-            (Some(running), Some(configured)) => {
-                running == configured
-                    || guc.is_some_and(|guc| guc::same_value(guc, running, configured))
-            }
-            _ => false,
-        };
-        (!same).then(|| Pending {
-            configured,
-            ..running.clone()
-        })
+            .filter_map(|name| waits(seen, conf, name))
+            .collect();
+        plan.facts.push(Fact::RestartNeeded {
+            changed: restart.into_iter().cloned().collect(),
+            pending,
+        });
     }
+}
+
+/// The parameter, if the server runs with another value than it will after a restart.
+fn waits(seen: &Seen, conf: &Conf, name: &str) -> Option<Pending> {
+    let guc = find(&seen.gucs, name);
+    let configured = seen
+        .auto
+        .get(name)
+        .or_else(|| conf.get(name))
+        .or_else(|| guc.and_then(|guc| guc.boot.clone()));
+    let running = seen
+        .running
+        .iter()
+        .find(|running| running.name.eq_ignore_ascii_case(name))?;
+    let same = match (&running.running, &configured) {
+        (Some(running), Some(configured)) => {
+            running == configured
+                || guc.is_some_and(|guc| guc::same_value(guc, running, configured))
+        }
+        _ => false,
+    };
+    (!same).then(|| Pending {
+        configured,
+        ..running.clone()
+    })
 }
 
 fn needs_restart(seen: &Seen, name: &str) -> bool {
     find(&seen.gucs, name).is_some_and(|guc| guc.context == Context::Postmaster)
-}
-
-/// The files that postgresql.conf includes, as the server finds them (guc-file.l): paths are relative to the
-/// including file, of a directory the names count that end in `.conf` and do not begin with a dot.
-fn included(look: &dyn Look, directory: &Utf8Path, conf: &Conf) -> Result<Vec<Included>> {
-    let mut found = Vec::new();
-    for (line, include) in conf.includes() {
-        follow(look, line, directory, &include, INCLUDE_DEPTH, &mut found)?;
-    }
-    Ok(found)
-}
-
-fn follow(
-    look: &dyn Look,
-    line: usize,
-    directory: &Utf8Path,
-    include: &Include,
-    depth: usize,
-    found: &mut Vec<Included>,
-) -> Result<()> {
-    let paths = match include {
-        Include::File(path) | Include::IfExists(path) => vec![directory.join(path)],
-        Include::Dir(path) => {
-            let path = directory.join(path);
-            let names = look.list(&path)?.unwrap_or_default();
-            names
-                .iter()
-                .filter(|name| name.ends_with(".conf") && !name.starts_with('.'))
-                .map(|name| path.join(name))
-                .collect()
-        }
-    };
-    for path in paths {
-        let Some(content) = look.read(&path)? else {
-            continue;
-        };
-        let conf = Conf::parse(&content).with_context(|| path.to_string())?;
-        let below = path.parent().unwrap_or(directory).to_owned();
-        let inner = conf.includes();
-        found.push(Included { line, path, conf });
-        for (_, include) in inner {
-            if depth > 0 {
-                follow(look, line, &below, &include, depth - 1, found)?;
-            }
-        }
-    }
-    Ok(())
 }
 
 fn find<'a>(gucs: &'a [Guc], name: &str) -> Option<&'a Guc> {

@@ -68,6 +68,7 @@ impl Server {
             facts: self.facts,
             known: rows.keys().cloned().collect(),
             rows,
+            parameters: Parameters::default(),
             files: Files {
                 hba: self
                     .hba
