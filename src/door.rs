@@ -84,6 +84,7 @@ impl Session {
         };
         let source = file.as_deref().zip(text.as_deref());
         let mut warnings = Vec::new();
+        let mut predicted = false;
         let user = if root {
             let wanted = Settings::system_user(source, &process.environment)?;
             let name = wanted.map_or_else(|| DEFAULT_SYSTEM_USER.to_owned(), |wanted| wanted.user);
@@ -96,8 +97,9 @@ impl Session {
                 Some(user) => user,
                 None if check => {
                     warnings.push(format!("system user `{name}` does not exist yet"));
+                    predicted = true;
                     users::User {
-                        home: "/nonexistent".into(),
+                        home: predicted_home(&name),
                         name,
                         ..own.clone()
                     }
@@ -113,7 +115,13 @@ impl Session {
         } else {
             own.clone()
         };
-        let caller = users::caller(&user, root, &process.environment)?;
+        let mut caller = users::caller(&user, root, &process.environment)?;
+        if predicted {
+            // The number that it will have is anybody's guess, and its group is named after it.
+            caller.group.clone_from(&caller.user);
+            caller.runtime_dir =
+                local::is_directory(Utf8Path::new("/run/systemd/system")).then(|| "/run/user/UID".into());
+        }
         let settings = Settings::load(source, &process.environment, &caller)?;
         let mut helper = None;
         if root && user.uid != 0 {
@@ -176,9 +184,26 @@ impl Session {
     }
 }
 
+/// Where a system user will be at home: PostgreSQL's packages make theirs in the place of their family.
+fn predicted_home(name: &str) -> Utf8PathBuf {
+    match name {
+        "postgres" if local::is_directory(Utf8Path::new("/var/lib/rpm")) => "/var/lib/pgsql".into(),
+        "postgres" => "/var/lib/postgresql".into(),
+        _ => Utf8Path::new("/home").join(name),
+    }
+}
+
 fn read_settings(path: &Utf8Path) -> Result<Option<String>> {
-    let Some(bytes) = local::read(path)? else {
-        return Ok(None);
+    let bytes = match local::read(path) {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => return Ok(None),
+        Err(error) => {
+            return Err(fault!(
+                Denied,
+                "the site settings cannot be read: {error:#}";
+                "every user of pgsocle must be able to read them"
+            ));
+        }
     };
     match String::from_utf8(bytes) {
         Ok(text) => Ok(Some(text)),

@@ -76,7 +76,16 @@ pub fn converge(
     subject: &Subject,
     options: &Options,
 ) -> Result<Outcome, Failure> {
-    let mut foreseen = foresee(stages, host.look())?;
+    let mut foreseen = loop {
+        match (foresee(stages, host.look()), host, &subject.lock) {
+            (Ok(foreseen), ..) => break foreseen,
+            // Seen in the middle of another's work (a server that is just starting), it may look wrong.
+            (Err(_), Host::Apply(act), Some(lock)) if act.is_locked(lock)? => {
+                drop(act.lock(lock, subject.lock_timeout, &subject.name)?);
+            }
+            (Err(error), ..) => return Err(error.into()),
+        }
+    };
     match host {
         Host::Check(_) => {
             let missing = std::mem::take(&mut foreseen.plan.missing);

@@ -332,6 +332,8 @@ pub trait Act: Look {
     fn look(&self) -> &dyn Look;
     /// Waits for the lock of a subject, and holds it until the guard is dropped.
     fn lock(&self, path: &Utf8Path, timeout: Duration, subject: &str) -> Result<lock::Guard>;
+    /// Whether another run holds the lock of a subject now.
+    fn is_locked(&self, path: &Utf8Path) -> Result<bool>;
     /// Appends a line to a journal and makes sure that it is on the disk.
     fn journal(&self, path: &Utf8Path, line: &Value) -> Result<()>;
 }

@@ -154,10 +154,7 @@ impl Manager {
     /// For the time of a run: never through the service manager, and without TCP listener.
     pub fn start_temporarily(start: &Start) -> Vec<Step> {
         let mut steps = directories(start.paths);
-        steps.push(Step::Run(pg_ctl_start(
-            start,
-            "-c listen_addresses= -c logging_collector=off",
-        )));
+        steps.push(Step::Run(pg_ctl_start(start, TEMPORARY)));
         steps
     }
 
@@ -236,6 +233,15 @@ pub fn logs(paths: &InstancePaths) -> Vec<Utf8PathBuf> {
 fn start_log(paths: &InstancePaths) -> Utf8PathBuf {
     let directory = paths.logdir.as_deref().unwrap_or(&paths.state_directory);
     directory.join(format!("{}-start.log", paths.qualified_name))
+}
+
+/// What a server is told that is started for the time of a run only.
+const TEMPORARY: &str = "-c listen_addresses= -c logging_collector=off";
+
+/// Whether a server was started for the time of a run, as its `postmaster.opts` says (`CreateOptsFile` in postmaster.c).
+pub fn is_temporary(opts: &str) -> bool {
+    let words: String = opts.chars().filter(|c| *c != '"').collect();
+    words.contains(TEMPORARY)
 }
 
 /// Directories below `run_prefix` do not outlive a reboot.

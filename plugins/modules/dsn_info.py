@@ -45,7 +45,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 dsn:
-  description: The variables that libpq clients read, and the directory of the programs of this major as E(PATH). No password is among them. They are also returned beside it, each under its own name.
+  description: >-
+    The variables that libpq clients read, and the directory of the programs of this major as E(PATH). No password is among them.
+    They are also returned beside it, each under its own name.
   returned: always
   type: dict
   sample:

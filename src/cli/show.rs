@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde_json::{Map, Value};
 use similar::TextDiff;
 
 use crate::engine::Outcome;
+use crate::fault;
 use crate::plan::Diff;
 
 /// Writes to stdout. A reader that has gone away is no error.
@@ -17,9 +18,10 @@ pub fn print(text: &str) -> Result<()> {
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush())
     {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(error).context("write to standard output")
-        }
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(fault!(
+            Unavailable,
+            "standard output cannot be written: {error}"
+        )),
         _ => Ok(()),
     }
 }

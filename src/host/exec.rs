@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "host/ is where effects live")]
 
+use std::fs::File;
 use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command as Process, Stdio};
@@ -21,6 +22,12 @@ pub const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin
 
 /// Runs a program to its end, whatever its exit status.
 pub fn output(caller: &Caller, command: &Command) -> Result<Output> {
+    output_under(caller, command, None)
+}
+
+/// The same, with the lock as its standard input: when we are killed, the program works on, and nobody else must
+/// come to the same instance before it has ended. (`pg_ctl` gives the server another standard input.)
+fn output_under(caller: &Caller, command: &Command, lock: Option<&File>) -> Result<Output> {
     let mut process = Process::new(command.program.as_std_path());
     process
         .args(&command.arguments)
@@ -42,10 +49,13 @@ pub fn output(caller: &Caller, command: &Command) -> Result<Output> {
         }
         None => None,
     };
-    process.stdin(if command.stdin.is_some() {
-        Stdio::piped()
-    } else {
-        Stdio::null()
+    process.stdin(match (&command.stdin, lock) {
+        (Some(_), _) => Stdio::piped(),
+        (None, Some(lock)) => lock
+            .try_clone()
+            .context("hand the lock to a program")?
+            .into(),
+        (None, None) => Stdio::null(),
     });
     process.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = process.spawn().map_err(|error| {
@@ -79,9 +89,9 @@ pub fn output(caller: &Caller, command: &Command) -> Result<Output> {
 }
 
 /// Runs a program that must succeed; the error holds what it said and what its logs gained.
-pub fn run(caller: &Caller, command: &Command) -> Result<()> {
+pub fn run(caller: &Caller, command: &Command, lock: Option<&File>) -> Result<()> {
     let before = sizes(&command.logs);
-    let result = output(caller, command)?;
+    let result = output_under(caller, command, lock)?;
     if result.success() {
         return Ok(());
     }

@@ -29,6 +29,8 @@ pub struct Local {
     sessions: Sessions,
     /// The child with root's rights, where one is needed.
     root: Option<RefCell<Helper>>,
+    /// The lock that this run holds, for the programs that it runs.
+    lock: RefCell<Option<std::fs::File>>,
 }
 
 impl Local {
@@ -37,6 +39,7 @@ impl Local {
             caller,
             sessions: Sessions::default(),
             root,
+            lock: RefCell::new(None),
         }
     }
 }
@@ -200,12 +203,12 @@ impl Act for Local {
                 mode,
                 run_as: RunAs::Root,
             } => match &self.root {
-                Some(root) => {
+                Some(root) if !below_own(path, self.caller.uid)? => {
                     let (path, mode) = (path.clone(), *mode);
                     root.borrow_mut().ask(&Request::MakeDir { path, mode })?;
                     Ok(())
                 }
-                None => make_dir(path, *mode),
+                _ => make_dir(path, *mode),
             },
             Step::MakeDir {
                 path,
@@ -231,10 +234,10 @@ impl Act for Local {
                 Ok(())
             }
             Step::RemoveEmptyDir { path } => remove_empty_dir(path),
-            Step::Run(command) => exec::run(&self.caller, command),
+            Step::Run(command) => exec::run(&self.caller, command, self.lock.borrow().as_ref()),
             Step::RunIfExists { path, command } => {
                 if path.exists() {
-                    exec::run(&self.caller, command)
+                    exec::run(&self.caller, command, self.lock.borrow().as_ref())
                 } else {
                     Ok(())
                 }
@@ -281,7 +284,13 @@ impl Act for Local {
     }
 
     fn lock(&self, path: &Utf8Path, timeout: Duration, subject: &str) -> Result<lock::Guard> {
-        lock::take(path, timeout, subject)
+        let guard = lock::take(path, timeout, subject)?;
+        *self.lock.borrow_mut() = Some(guard.file()?);
+        Ok(guard)
+    }
+
+    fn is_locked(&self, path: &Utf8Path) -> Result<bool> {
+        lock::is_held(path)
     }
 
     fn journal(&self, path: &Utf8Path, line: &Value) -> Result<()> {
@@ -308,7 +317,7 @@ impl Local {
             root.borrow_mut().ask(&Request::Service { name, verb })?;
             return Ok(());
         }
-        exec::run(&self.caller, &unit.tell(verb))
+        exec::run(&self.caller, &unit.tell(verb), self.lock.borrow().as_ref())
     }
 
     fn tmpfiles(&self, file: &Utf8Path, user: bool, sudo: bool) -> Result<()> {
@@ -322,7 +331,11 @@ impl Local {
             (false, true) => Command::new("sudo").args(["-n", "systemd-tmpfiles"]),
             (false, false) => Command::new("systemd-tmpfiles"),
         };
-        exec::run(&self.caller, &command.args(["--create", file.as_str()]))
+        exec::run(
+            &self.caller,
+            &command.args(["--create", file.as_str()]),
+            self.lock.borrow().as_ref(),
+        )
     }
 }
 
@@ -358,6 +371,19 @@ fn by_root(root: &mut Helper, step: &Step) -> Result<()> {
     };
     root.ask(&request)?;
     Ok(())
+}
+
+/// Whether what is made there lies in a directory of the user's: below a home even the directories between are the user's own,
+/// and root follows no links of others.
+fn below_own(path: &Utf8Path, uid: u32) -> Result<bool> {
+    for ancestor in path.ancestors() {
+        match fs::metadata(ancestor) {
+            Ok(metadata) => return Ok(metadata.uid() == uid),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(false)
 }
 
 fn make_dir(path: &Utf8Path, mode: u32) -> Result<()> {

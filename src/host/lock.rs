@@ -12,7 +12,27 @@ use crate::fault;
 
 /// Holds a lock until it is dropped (or the process ends: the kernel releases it).
 #[derive(Debug)]
-pub struct Guard(#[expect(dead_code, reason = "held for its Drop")] Flock<std::fs::File>);
+pub struct Guard(Flock<std::fs::File>);
+
+impl Guard {
+    /// Another handle of the lock: who has it holds the lock too, until the guard is dropped.
+    pub fn file(&self) -> Result<std::fs::File> {
+        self.0.try_clone().context("share the lock")
+    }
+}
+
+/// Whether somebody else holds the lock; a lock that nobody ever took has no file, and gets none.
+pub fn is_held(path: &Utf8Path) -> Result<bool> {
+    let file = match fs::OpenOptions::new().read(true).write(true).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(matches!(
+        Flock::lock(file.into_file(), FlockArg::LockExclusiveNonblock),
+        Err((_, nix::errno::Errno::EWOULDBLOCK))
+    ))
+}
 
 /// Waits for the lock. The file stays, and says who holds it.
 pub fn take(path: &Utf8Path, timeout: Duration, subject: &str) -> Result<Guard> {

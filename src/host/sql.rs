@@ -104,6 +104,10 @@ impl Sessions {
                     .batch_execute(&all.join(";\n"))
                     .map_err(|error| refused(&shown.into(), &error));
             }
+            // Whether a transaction is sampled is decided when it begins (StartTransaction in xact.c).
+            client
+                .batch_execute("SET log_transaction_sample_rate = 0")
+                .map_err(|error| refused(&"SET log_transaction_sample_rate".into(), &error))?;
             let mut transaction = client
                 .transaction()
                 .map_err(|error| refused(&"BEGIN".into(), &error))?;
@@ -194,7 +198,6 @@ const QUIET: &str = "SET LOCAL log_statement = 'none'; \
     SET LOCAL log_min_duration_statement = -1; \
     SET LOCAL log_min_duration_sample = -1; \
     SET LOCAL log_duration = off; \
-    SET LOCAL log_transaction_sample_rate = 0; \
     SET LOCAL debug_print_parse = off; \
     SET LOCAL debug_print_rewritten = off; \
     SET LOCAL debug_print_plan = off; \

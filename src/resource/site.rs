@@ -7,7 +7,7 @@ pub mod files;
 pub mod items;
 pub mod systemd;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
 use std::fmt;
 

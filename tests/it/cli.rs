@@ -283,3 +283,18 @@ fn site_settings() {
         "{defaults:?}"
     );
 }
+
+#[test]
+fn output_that_cannot_be_written_is_told() {
+    let site = Site::new(&Major::usual());
+    let output = site
+        .program("bash")
+        .args(["-c", "\"$1\" site-settings > /dev/full", "bash"])
+        .arg(site.path("bin/pgsocle"))
+        .code(1)
+        .go();
+    assert_eq!(
+        output.stderr,
+        "error: standard output cannot be written: No space left on device (os error 28)\n"
+    );
+}

@@ -50,6 +50,10 @@ fn summaries(reply: &Value) -> Vec<&str> {
 }
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one life, told from beginning to end"
+)]
 fn an_instance_of_every_major_comes_lives_and_goes() {
     for major in Major::all() {
         let site = Site::with_settings(

@@ -72,13 +72,13 @@ fn what_cannot_be_understood_is_refused() {
         (
             "role",
             request(json!({ "name": "a", "login": "perhaps" })),
-            "wrong value of `role.login`: invalid type: string \"perhaps\", expected a boolean",
+            "wrong value of `role.login`: a string instead of a boolean",
             None,
         ),
         (
             "instance",
             request(json!({ "name": "a", "port": "many" })),
-            "wrong value of `instance.port`: invalid type: string \"many\", expected i64",
+            "wrong value of `instance.port`: a string instead of an integer",
             None,
         ),
     ] {

@@ -420,7 +420,7 @@ impl Configuration {
         if !restart.is_empty() {
             let pending = restart
                 .iter()
-                .filter_map(|name| self.waits(seen, conf, name))
+                .filter_map(|name| waits(seen, conf, name))
                 .collect();
             plan.facts.push(Fact::RestartNeeded {
                 changed: restart.into_iter().cloned().collect(),
@@ -428,31 +428,31 @@ impl Configuration {
             });
         }
     }
+}
 
-    /// The parameter, if the server runs with another value than it will after a restart.
-    fn waits(&self, seen: &Seen, conf: &Conf, name: &str) -> Option<Pending> {
-        let guc = find(&seen.gucs, name);
-        let configured = seen
-            .auto
-            .get(name)
-            .or_else(|| conf.get(name))
-            .or_else(|| guc.and_then(|guc| guc.boot.clone()));
-        let running = seen
-            .running
-            .iter()
-            .find(|running| running.name.eq_ignore_ascii_case(name))?;
-        let same = match (&running.running, &configured) {
-            (Some(running), Some(configured)) => {
-                running == configured
-                    || guc.is_some_and(|guc| guc::same_value(guc, running, configured))
-            }
-            _ => false,
-        };
-        (!same).then(|| Pending {
-            configured,
-            ..running.clone()
-        })
-    }
+/// The parameter, if the server runs with another value than it will after a restart.
+fn waits(seen: &Seen, conf: &Conf, name: &str) -> Option<Pending> {
+    let guc = find(&seen.gucs, name);
+    let configured = seen
+        .auto
+        .get(name)
+        .or_else(|| conf.get(name))
+        .or_else(|| guc.and_then(|guc| guc.boot.clone()));
+    let running = seen
+        .running
+        .iter()
+        .find(|running| running.name.eq_ignore_ascii_case(name))?;
+    let same = match (&running.running, &configured) {
+        (Some(running), Some(configured)) => {
+            running == configured
+                || guc.is_some_and(|guc| guc::same_value(guc, running, configured))
+        }
+        _ => false,
+    };
+    (!same).then(|| Pending {
+        configured,
+        ..running.clone()
+    })
 }
 
 fn find<'a>(gucs: &'a [Guc], name: &str) -> Option<&'a Guc> {

@@ -108,3 +108,143 @@ impl Stage for Registration {
         Ok(plan)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::site::tests::Machine;
+
+    fn stage(settings: &str, wanted: bool) -> (Registration, Seen) {
+        let machine = Machine::with_systemd(true);
+        let site = machine.site(&format!("prefix: /p\nrun_prefix: /r\n{settings}"));
+        let major = "15".parse().unwrap();
+        let stage = Registration {
+            target: Target::new(&site.settings, &machine, major, "main").unwrap(),
+            settings: site.settings.clone(),
+            wanted,
+        };
+        let seen = stage.observe(&machine, &World::default()).unwrap();
+        (stage, seen)
+    }
+
+    /// The file as it should be.
+    fn own_file(stage: &Registration) -> Vec<u8> {
+        let target = &stage.target;
+        let manager = &target.manager;
+        manager
+            .instance_file_content(&target.bindir, &target.paths)
+            .into_bytes()
+    }
+
+    #[test]
+    fn not_known_to_its_manager() {
+        let (stage, seen) = stage("systemd: {}", true);
+        insta::assert_snapshot!(stage.plan(&seen).unwrap(), @r"
+        make the service of instance `15/main` [none]
+          make directory /var/lib/postgresql/.local/share/systemd/user/pgsocle-postgresql@15-main.service.d
+          write /var/lib/postgresql/.local/share/systemd/user/pgsocle-postgresql@15-main.service.d/instance.conf
+          daemon-reload pgsocle-postgresql@15-main.service
+          enable pgsocle-postgresql@15-main.service
+        ");
+        insta::assert_snapshot!(stage.plan(&seen).unwrap().changes[0].diff.after, @r"
+        # Written by pgsocle for instance 15/main.
+        [Unit]
+        RequiresMountsFor=/p/srv/pgsql/15/main/data /p/srv/pgsql/15/main/wal
+
+        [Service]
+        ExecStart=
+        ExecStart=/usr/lib/postgresql/15/bin/postgres -D /p/srv/pgsql/15/main/data
+        StandardOutput=append:/p/log/postgresql/15-main-start.log
+        StandardError=inherit
+        ");
+        let (stage, seen) = self::stage("systemd: {user: false}", true);
+        insta::assert_snapshot!(stage.plan(&seen).unwrap(), @r"
+        make the service of instance `15/main` [none]
+          as root: make directory /etc/systemd/system/pgsocle-postgresql@15-main.service.d
+          as root: write /etc/systemd/system/pgsocle-postgresql@15-main.service.d/instance.conf
+          daemon-reload pgsocle-postgresql@15-main.service
+          enable pgsocle-postgresql@15-main.service
+        ");
+        insta::assert_snapshot!(stage.plan(&seen).unwrap().changes[0].diff.after, @r"
+        # Written by pgsocle for instance 15/main.
+        [Unit]
+        RequiresMountsFor=/p/srv/pgsql/15/main/data /p/srv/pgsql/15/main/wal
+
+        [Service]
+        ExecStart=
+        ExecStart=/usr/lib/postgresql/15/bin/postgres -D /p/srv/pgsql/15/main/data
+        ");
+    }
+
+    #[test]
+    fn the_programs_have_moved() {
+        let (stage, mut seen) = stage("systemd: {}", true);
+        seen.file = Some(b"[Service]\n".to_vec());
+        insta::assert_snapshot!(stage.plan(&seen).unwrap(), @r"
+        change the service of instance `15/main` [none]
+          make directory /var/lib/postgresql/.local/share/systemd/user/pgsocle-postgresql@15-main.service.d
+          write /var/lib/postgresql/.local/share/systemd/user/pgsocle-postgresql@15-main.service.d/instance.conf
+          daemon-reload pgsocle-postgresql@15-main.service
+        ");
+    }
+
+    #[test]
+    fn nothing_to_do() {
+        let (stage, mut seen) = stage("systemd: {}", true);
+        seen.file = Some(own_file(&stage));
+        assert_eq!(stage.plan(&seen).unwrap().to_string(), "");
+        // The creation of the cluster writes it.
+        seen = Seen {
+            file: None,
+            new: true,
+            ..seen
+        };
+        assert_eq!(stage.plan(&seen).unwrap().to_string(), "");
+        let (stage, seen) = self::stage("", true);
+        assert_eq!(stage.plan(&seen).unwrap().to_string(), "");
+    }
+
+    #[test]
+    fn a_server_outside_of_its_unit() {
+        let (stage, mut seen) = stage("systemd: {}", true);
+        seen.file = Some(own_file(&stage));
+        seen.outside = true;
+        insta::assert_snapshot!(stage.plan(&seen).unwrap(), @"warning: instance `15/main` runs, but not in its unit `pgsocle-postgresql@15-main.service`: systemd neither sees nor stops it; a restart brings it under systemd");
+    }
+
+    #[test]
+    fn the_manager_is_needed_only_for_what_it_knows() {
+        for (wanted, file, missing) in [(true, false, 1), (false, true, 1), (false, false, 0)] {
+            let (stage, mut seen) = stage("systemd: {}", wanted);
+            seen.systemd = seen.systemd.map(|systemd| Systemd {
+                systemctl: false,
+                ..systemd
+            });
+            seen.file = file.then(|| own_file(&stage));
+            let plan = stage.plan(&seen).unwrap();
+            assert_eq!(
+                (plan.missing.len(), plan.changes.len()),
+                (missing, usize::from(wanted))
+            );
+        }
+    }
+
+    #[test]
+    fn a_stop_reaches_a_server_that_the_unit_does_not_know() {
+        use crate::manager::StopMode;
+        let (stage, _) = stage("systemd: {}", true);
+        let target = &stage.target;
+        let steps: Vec<String> = target
+            .manager
+            .stop("/b".into(), &target.paths, StopMode::Fast)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        insta::assert_snapshot!(steps.join("\n"), @r"
+        close our own sessions
+        stop pgsocle-postgresql@15-main.service
+        close our own sessions
+        run /b/pg_ctl stop -s -w -m fast -D /p/srv/pgsql/15/main/data
+        ");
+    }
+}

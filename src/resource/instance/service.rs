@@ -28,6 +28,8 @@ pub struct Service {
 
 pub struct Seen {
     new: bool,
+    /// An earlier run that was to make the instance did not come to its end.
+    unfinished: bool,
     running: Option<Running>,
     configured: Server,
     pending: Vec<Pending>,
@@ -58,6 +60,7 @@ impl Stage for Service {
         };
         Ok(Seen {
             new: world.cluster_made,
+            unfinished: !world.cluster_made && self.target.unfinished(look)?,
             running,
             configured,
             pending,
@@ -74,6 +77,16 @@ impl Stage for Service {
         let mut plan = Plan::default();
         match &seen.running {
             None => self.not_running(seen, &mut plan)?,
+            Some(running) if running.temporary => {
+                plan.changes.push(self.change(
+                    Action::Stop,
+                    "stop what an interrupted run had started of",
+                    ("started (temporarily)", "stopped"),
+                    Impact::None,
+                    self.stop_steps(StopMode::Fast),
+                ));
+                self.not_running(seen, &mut plan)?;
+            }
             Some(running) => self.is_running(seen, running, &mut plan),
         }
         Ok(plan)
@@ -159,9 +172,9 @@ impl Service {
             });
             plan.facts.push(Fact::Starts(seen.configured.clone()));
             plan.facts.push(state("started"));
-        } else if !self.catalogs || (self.own_roles_only && !seen.new) {
+        } else if !self.catalogs || (self.own_roles_only && !seen.new && !seen.unfinished) {
             plan.facts.push(Fact::Stopped);
-        } else if seen.new || self.start_temporarily {
+        } else if seen.new || seen.unfinished || self.start_temporarily {
             let steps = Manager::start_temporarily(&self.start(&seen.configured));
             let verb = "start, for the time of this run and without TCP listener,";
             plan.changes.push(

@@ -5,7 +5,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
 use crate::host::{FileKind, Look, Server};
-use crate::manager::Manager;
+use crate::manager::{Manager, is_temporary};
 use crate::pg::conf::Conf;
 use crate::pg::guc;
 use crate::pg::postmaster_pid::PostmasterPid;
@@ -35,6 +35,8 @@ pub struct Target {
 pub struct Running {
     pub pid: i32,
     pub server: Server,
+    /// Started by a run for its own time, and still there: that run is at work, or was killed.
+    pub temporary: bool,
 }
 
 impl Target {
@@ -114,6 +116,9 @@ impl Target {
         Ok(Some(Running {
             pid,
             server: self.server(&socket, port),
+            temporary: look
+                .read(&self.paths.datadir.join("postmaster.opts"))?
+                .is_some_and(|opts| is_temporary(&String::from_utf8_lossy(&opts))),
         }))
     }
 
@@ -208,36 +213,62 @@ impl Target {
         let Some(journal) = look.read(&self.paths.history)? else {
             return Ok(None);
         };
+        Ok(match self.told(&journal) {
+            Told::Made(time) => Some(format!("created at {time}, says its journal")),
+            Told::Nothing | Told::Begun => None,
+        })
+    }
+
+    /// A creation was begun and never ended well: what is there may lack what a new instance gets.
+    pub fn unfinished(&self, look: &dyn Look) -> Result<bool> {
+        Ok(look
+            .read(&self.paths.history)?
+            .is_some_and(|journal| self.told(&journal) == Told::Begun))
+    }
+
+    fn told(&self, journal: &[u8]) -> Told {
         let object = format!("instance {}", self.paths);
-        let mut created: Option<String> = None;
-        let mut begun: Option<(Value, bool)> = None;
-        for line in String::from_utf8_lossy(&journal).lines() {
+        let mut told = Told::Nothing;
+        let mut dropping = None;
+        for line in String::from_utf8_lossy(journal).lines() {
             let Ok(line) = serde_json::from_str::<Value>(line) else {
                 continue;
             };
+            let reverted = line["failure"]["reverted"]
+                .as_array()
+                .is_some_and(|reverted| !reverted.is_empty());
             match line["event"].as_str() {
                 Some("begin") => {
                     for change in line["plan"].as_array().into_iter().flatten() {
                         if change["object"] == object.as_str() {
                             match change["action"].as_str() {
-                                Some("create") => begun = Some((line["run"].clone(), true)),
-                                Some("drop") => begun = Some((line["run"].clone(), false)),
+                                Some("create") => told = Told::Begun,
+                                Some("drop") => dropping = Some(line["run"].clone()),
                                 _ => {}
                             }
                         }
                     }
                 }
-                Some("done") => {
-                    if let Some((run, made)) = begun.take()
-                        && run == line["run"]
-                    {
-                        created =
-                            made.then(|| line["time"].as_str().unwrap_or_default().to_owned());
-                    }
+                Some("done") if dropping.as_ref() == Some(&line["run"]) => told = Told::Nothing,
+                // Of the run that began it, or of one on the instance that ended it.
+                Some("done")
+                    if told == Told::Begun && line["subject"].as_str() == Some(object.as_str()) =>
+                {
+                    told = Told::Made(line["time"].as_str().unwrap_or_default().to_owned());
                 }
+                Some("failed") if told == Told::Begun && reverted => told = Told::Nothing,
                 _ => {}
             }
         }
-        Ok(created.map(|time| format!("created at {time}, says its journal")))
+        told
     }
+}
+
+/// What a journal tells of the creation of its instance.
+#[derive(Debug, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    Begun,
+    /// When.
+    Made(String),
 }

@@ -154,6 +154,11 @@ pub fn items(site: &Settings, templates: &Templates) -> Result<Vec<Item>> {
         .passfile
         .as_deref()
         .and_then(Utf8Path::parent)
+        // It is there as soon as what lies in it is.
+        .filter(|directory| {
+            let bases = [&site.prefix, &site.run_prefix];
+            !bases.iter().any(|base| base.starts_with(directory))
+        })
     {
         let root = !is_own(site, directory);
         add(

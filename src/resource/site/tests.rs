@@ -13,13 +13,13 @@ use crate::settings::{Caller, Settings};
 use crate::stage::{Stage, World};
 
 /// A machine that is nothing but files; a directory is a path that ends with a slash.
-struct Machine {
+pub struct Machine {
     files: BTreeMap<Utf8PathBuf, String>,
     caller: Caller,
 }
 
 impl Machine {
-    fn new(root: bool, files: &[(&str, &str)]) -> Self {
+    pub fn new(root: bool, files: &[(&str, &str)]) -> Self {
         let mut machine = Self {
             files: BTreeMap::new(),
             caller: Caller {
@@ -41,7 +41,7 @@ impl Machine {
     }
 
     /// With systemd, the user's manager and lingering.
-    fn with_systemd(root: bool) -> Self {
+    pub fn with_systemd(root: bool) -> Self {
         Self::new(
             root,
             &[
@@ -52,7 +52,7 @@ impl Machine {
         )
     }
 
-    fn put(&mut self, path: &str, content: &str) {
+    pub fn put(&mut self, path: &str, content: &str) {
         self.files.insert(path.into(), content.to_owned());
     }
 
@@ -60,7 +60,11 @@ impl Machine {
         self.files.remove(Utf8Path::new(path));
     }
 
-    fn site(&self, settings: &str) -> Site {
+    /// The site with these settings.
+    ///
+    /// # Panics
+    /// When they are wrong.
+    pub fn site(&self, settings: &str) -> Site {
         Site {
             settings: Settings::load(Some(("s.yaml".into(), settings)), &[], &self.caller).unwrap(),
             config_dir: Some("/etc/pgsocle".into()),

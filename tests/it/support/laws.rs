@@ -46,14 +46,13 @@ impl Site {
         let mut files = tree::snapshot_with_times(self.dir());
         files.retain(|path, _| {
             let path = self.path(path);
-            !servers.keys().any(|datadir| is_servers_own(datadir, &path))
-                && !path.starts_with(self.path("home/.cache"))
-                && !path.extension().is_some_and(|extension| extension == "log")
-                && !path
-                    .ancestors()
-                    .any(|above| above.join("archive_status").is_dir() && !servers.is_empty())
-                // Directories in which a running server makes and removes files by itself.
-                && !(path.ends_with("log/postgresql") && !servers.is_empty())
+            let by_a_server = servers.keys().any(|datadir| is_servers_own(datadir, &path))
+                || path.extension().is_some_and(|extension| extension == "log")
+                // Directories in which a running server makes and removes files.
+                || (!servers.is_empty()
+                    && (path.ends_with("log/postgresql")
+                        || path.ancestors().any(|above| above.join("archive_status").is_dir())));
+            !by_a_server
         });
         let mut catalogs = BTreeMap::new();
         let mut running = BTreeMap::new();

@@ -34,6 +34,8 @@ CONVERGE = """---
     label: "{{{{ __instances_wanted.name }}}}"
   vars:
     __instances_wanted: "{{{{ instances_defaults | combine(instances_list[__instances_number]) }}}}"
+  # Of the role `install` in check mode, where the settings file is not written.
+  environment: "{{{{ install_settings_predicted | default({{}}) }}}}"
   register: instances_results
 """
 
