@@ -54,7 +54,7 @@ impl Files {
 
 /// Adds the changes of both files to the plan; `exists` says which roles were there before.
 pub fn plan(
-    specs: &[RoleSpec],
+    specs: &[&RoleSpec],
     files: &Files,
     server: &Server,
     exists: &dyn Fn(&str) -> bool,
@@ -78,7 +78,7 @@ pub fn plan(
 }
 
 fn hba_change(
-    specs: &[RoleSpec],
+    specs: &[&RoleSpec],
     path: &Utf8Path,
     content: &[u8],
     server: &Server,
@@ -152,7 +152,7 @@ fn masked_entry(port: u16, role: &str) -> String {
 
 /// pglift's form of an entry: `*:port:*:role:password`.
 fn passfile(
-    specs: &[RoleSpec],
+    specs: &[&RoleSpec],
     path: &Utf8Path,
     before: &Pgpass,
     port: u16,

@@ -29,7 +29,7 @@ use self::target::{DEFAULT_PORT, Target};
 use self::templates::Templates;
 use crate::bail_fault;
 use crate::host::Look;
-use crate::manifest::{InstanceRef, Membership, Presence, RoleSpec, UpdatePassword};
+use crate::manifest::{DatabaseSpec, InstanceRef, Membership, Presence, RoleSpec, UpdatePassword};
 use crate::pg::hba::Record;
 use crate::pg::version::Major;
 use crate::resource::database;
@@ -127,11 +127,14 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     job.stages.push(Box::new(Passfile {
         target: target.clone(),
     }));
-    job.stages.push(Box::new(
-        Roles::new(roles.wanted, target.paths.clone())?.on_stopped(roles.own_only),
-    ));
+    check_owners(&roles.wanted, &databases)?;
+    let [there, gone] = Roles::new(roles.wanted, target.paths.clone())?
+        .on_stopped(roles.own_only)
+        .split();
+    job.stages.push(Box::new(there));
     job.stages
         .extend(database::stages(databases, target.paths.clone(), false)?);
+    job.stages.push(Box::new(gone));
     job.stages.push(Box::new(Settle {
         target: target.clone(),
         state: spec.state,
@@ -197,6 +200,33 @@ fn chosen(spec: &InstanceSpec, auth: Vec<Record>) -> report::Choice {
 }
 
 /// Checks what can be checked without looking.
+/// Refuses owners that the same run is to drop.
+fn check_owners(roles: &[RoleSpec], databases: &[DatabaseSpec]) -> Result<()> {
+    let absent = |name: &&String| {
+        roles
+            .iter()
+            .any(|role| role.state == Presence::Absent && role.name == **name)
+    };
+    for database in databases
+        .iter()
+        .filter(|database| database.state == Presence::Present)
+    {
+        let schemas = database.schemas.iter().flatten();
+        let mut owners = schemas
+            .filter(|schema| schema.state == Presence::Present)
+            .filter_map(|schema| schema.owner.as_ref())
+            .chain(&database.owner);
+        if let Some(owner) = owners.find(absent) {
+            bail_fault!(
+                Input,
+                "role `{owner}` is to be absent, and to own database `{}` or a schema of it", database.name;
+                "name another owner"
+            );
+        }
+    }
+    Ok(())
+}
+
 fn check(spec: &InstanceSpec) -> Result<()> {
     let name = &spec.name;
     if !lookup::valid_name(name) {

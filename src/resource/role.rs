@@ -30,6 +30,10 @@ pub struct Roles {
     pub view: bool,
     /// These come with the instance by themselves: on a stopped server they are left for later, not an error.
     own_only: bool,
+    /// Roles that a later stage of the run drops; their entries in files are taken away here, with one reload for all.
+    gone: Vec<RoleSpec>,
+    /// Whether entries in files are this stage's affair.
+    files: bool,
 }
 
 /// A role as the server has it.
@@ -58,7 +62,23 @@ pub struct Row {
     pub comment: Option<String>,
     /// Databases in which objects depend on it (empty string: objects that belong to no database).
     pub dependents: Option<Vec<String>>,
-    pub owned_databases: Option<Vec<String>>,
+    /// Databases that it owns, or has privileges on.
+    #[serde(default)]
+    pub on_databases: Option<Vec<String>>,
+    pub owned_databases: Option<Vec<Owned>>,
+    #[serde(default)]
+    pub owned_tablespaces: Option<Vec<String>>,
+    /// Databases that accept no connections, whoever owns them.
+    #[serde(default)]
+    pub closed_databases: Option<Vec<String>>,
+}
+
+/// A database of a role.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Owned {
+    pub name: String,
+    pub is_template: bool,
+    pub sessions: i64,
 }
 
 /// A grant of a membership.
@@ -90,6 +110,26 @@ impl Roles {
             paths,
             view: false,
             own_only: false,
+            gone: Vec::new(),
+            files: true,
+        })
+    }
+
+    /// Those that are to be there, and those that are not: in an instance the second come after its databases, whose
+    /// removal, or whose new owner, may be what lets a role go.
+    #[must_use]
+    pub fn split(self) -> [Self; 2] {
+        let (there, gone): (Vec<_>, Vec<_>) = self
+            .specs
+            .into_iter()
+            .partition(|spec| spec.state == Presence::Present);
+        [(there, gone.clone(), true), (gone, Vec::new(), false)].map(|(specs, gone, files)| Self {
+            specs,
+            paths: self.paths.clone(),
+            view: self.view,
+            own_only: self.own_only,
+            gone,
+            files,
         })
     }
 
@@ -98,6 +138,15 @@ impl Roles {
     pub fn on_stopped(mut self, own_only: bool) -> Self {
         self.own_only = own_only;
         self
+    }
+
+    fn with_files(&self) -> impl Iterator<Item = &RoleSpec> {
+        let own = if self.files {
+            self.specs.as_slice()
+        } else {
+            &[]
+        };
+        own.iter().chain(&self.gone)
     }
 
     fn names(&self) -> BTreeSet<&str> {
@@ -129,6 +178,18 @@ impl Roles {
             .into_iter()
             .map(|row| (row.name.clone(), row))
             .collect();
+        let dropped = |name: &String| world.databases.get(name) == Some(&false);
+        for row in rows.values_mut() {
+            for names in [&mut row.dependents, &mut row.on_databases]
+                .into_iter()
+                .flatten()
+            {
+                names.retain(|name| !dropped(name));
+            }
+            if let Some(owned) = &mut row.owned_databases {
+                owned.retain(|own| !dropped(&own.name));
+            }
+        }
         let mut known: BTreeSet<String> = rows.keys().cloned().collect();
         for (name, made) in &world.roles {
             if *made {
@@ -143,8 +204,7 @@ impl Roles {
             &self.paths,
             &facts,
             world,
-            self.specs
-                .iter()
+            self.with_files()
                 .any(|spec| spec.hba_records.is_some() || spec.state == Presence::Absent),
         )?;
         Ok(Seen {
@@ -281,7 +341,7 @@ impl Stage for Roles {
 
     fn sight(&self, world: &World) -> Sight {
         match &world.catalogs {
-            _ if self.specs.is_empty() => Sight::Skip,
+            _ if self.specs.is_empty() && self.gone.is_empty() => Sight::Skip,
             Catalogs::Stopped if self.own_only => Sight::Skip,
             _ => world.catalog_sight(),
         }
@@ -345,6 +405,7 @@ impl Stage for Roles {
         catalog::refuse_standby(&seen.facts, &self.paths)?;
         let mut plan = Plan::default();
         let mut known = seen.known.clone();
+        known.retain(|name| self.gone.iter().all(|gone| gone.name != *name));
         for spec in &self.specs {
             match spec.state {
                 Presence::Present => _ = known.insert(spec.name.clone()),
@@ -380,7 +441,7 @@ impl Stage for Roles {
                     plan.facts.extend(
                         databases
                             .filter(|_| spec.drop_owned)
-                            .map(|database| Fact::NoDatabase(database.clone())),
+                            .map(|database| Fact::NoDatabase(database.name.clone())),
                     );
                 }
                 (Presence::Absent, None) => {}
@@ -389,8 +450,9 @@ impl Stage for Roles {
         check_cycles(&self.specs, &seen.rows)?;
         plan.changes.extend(grants);
         plan.changes.extend(drops);
+        let with_files: Vec<&RoleSpec> = self.with_files().collect();
         access::plan(
-            &self.specs,
+            &with_files,
             &seen.files,
             &seen.server,
             &|name| seen.rows.contains_key(name),
@@ -486,7 +548,9 @@ fn compare_passwords<'a>(
 fn drop(spec: &RoleSpec, row: &Row, seen: &Seen, known: &BTreeSet<String>) -> Result<Change> {
     let name = ident(&spec.name);
     let dependents = row.dependents.clone().unwrap_or_default();
-    let owned = row.owned_databases.clone().unwrap_or_default();
+    let on_databases = row.on_databases.clone().unwrap_or_default();
+    let owned: &[Owned] = row.owned_databases.as_deref().unwrap_or_default();
+    let has_dependents = !(dependents.is_empty() && on_databases.is_empty());
     if spec.name == seen.server.user {
         bail_fault!(
             Conflict,
@@ -501,9 +565,10 @@ fn drop(spec: &RoleSpec, row: &Row, seen: &Seen, known: &BTreeSet<String>) -> Re
             spec.name
         );
     }
-    if !dependents.is_empty() && !spec.drop_owned && spec.reassign_owned.is_none() {
-        let places: Vec<String> = dependents
-            .iter()
+    if has_dependents && !spec.drop_owned && spec.reassign_owned.is_none() {
+        let all: BTreeSet<&String> = dependents.iter().chain(&on_databases).collect();
+        let places: Vec<String> = all
+            .into_iter()
             .map(|database| {
                 if database.is_empty() {
                     "shared objects".to_owned()
@@ -527,11 +592,12 @@ fn drop(spec: &RoleSpec, row: &Row, seen: &Seen, known: &BTreeSet<String>) -> Re
             spec.name
         );
     }
+    check_obstacles(spec, row, &dependents, owned)?;
     let mut steps = Vec::new();
     if spec.drop_owned && !owned.is_empty() {
         if owned
             .iter()
-            .any(|database| database == catalog::MAINTENANCE)
+            .any(|database| database.name == catalog::MAINTENANCE)
         {
             bail_fault!(
                 Conflict,
@@ -540,11 +606,11 @@ fn drop(spec: &RoleSpec, row: &Row, seen: &Seen, known: &BTreeSet<String>) -> Re
             );
         }
         steps.push(Step::Disconnect);
-        for database in &owned {
+        for database in owned {
             steps.push(Step::sql_alone(
                 &seen.server,
                 catalog::MAINTENANCE,
-                format!("DROP DATABASE {}", ident(database)),
+                format!("DROP DATABASE {}", ident(&database.name)),
             ));
         }
     }
@@ -555,9 +621,10 @@ fn drop(spec: &RoleSpec, row: &Row, seen: &Seen, known: &BTreeSet<String>) -> Re
             .filter(|database| !database.is_empty())
             .collect();
         if spec.drop_owned {
-            databases.retain(|database| !owned.iter().any(|name| name == database));
+            databases.retain(|database| !owned.iter().any(|own| own.name == *database));
         }
-        if dependents.iter().any(String::is_empty) && !databases.contains(&catalog::MAINTENANCE) {
+        let shared = dependents.iter().any(String::is_empty) || !on_databases.is_empty();
+        if shared && !databases.contains(&catalog::MAINTENANCE) {
             databases.push(catalog::MAINTENANCE);
         }
         for database in databases {
@@ -580,7 +647,8 @@ fn drop(spec: &RoleSpec, row: &Row, seen: &Seen, known: &BTreeSet<String>) -> Re
     ));
     let mut lines = vec![("name", Some(spec.name.clone()))];
     if spec.drop_owned && !owned.is_empty() {
-        lines.push(("databases", Some(owned.join(", "))));
+        let names: Vec<&str> = owned.iter().map(|own| own.name.as_str()).collect();
+        lines.push(("databases", Some(names.join(", "))));
     }
     Ok(Change::new(
         Action::Drop,
@@ -590,6 +658,61 @@ fn drop(spec: &RoleSpec, row: &Row, seen: &Seen, known: &BTreeSet<String>) -> Re
         Impact::Destructive,
         steps,
     ))
+}
+
+/// A database that is dropped does not come back when a later step fails: what would stop one is looked for before.
+fn check_obstacles(
+    spec: &RoleSpec,
+    row: &Row,
+    dependents: &[String],
+    owned: &[Owned],
+) -> Result<()> {
+    let name = &spec.name;
+    let closed = row.closed_databases.as_deref().unwrap_or_default();
+    let to_drop = |database: &str| spec.drop_owned && owned.iter().any(|own| own.name == database);
+    if (spec.drop_owned || spec.reassign_owned.is_some())
+        && let Some(database) = dependents
+            .iter()
+            .find(|database| closed.contains(database) && !to_drop(database))
+    {
+        bail_fault!(
+            Conflict,
+            "role `{name}` cannot be dropped: objects depend on it in database `{database}`, which does not accept connections";
+            "`ALTER DATABASE {} ALLOW_CONNECTIONS true` lets sessions in", ident(database)
+        );
+    }
+    if !spec.drop_owned {
+        return Ok(());
+    }
+    if let Some(tablespace) = row.owned_tablespaces.iter().flatten().next() {
+        bail_fault!(
+            Conflict,
+            "role `{name}` owns tablespace `{tablespace}`, which is not dropped with the rest";
+            "drop it, or give it to another role, or use `reassign_owned`"
+        );
+    }
+    for Owned {
+        name: database,
+        is_template,
+        sessions,
+    } in owned
+    {
+        if *is_template {
+            bail_fault!(
+                Conflict,
+                "role `{name}` owns database `{database}`, which is a template database: it is not dropped";
+                "`ALTER DATABASE {} IS_TEMPLATE false` makes it an ordinary one", ident(database)
+            );
+        }
+        if *sessions > 0 {
+            bail_fault!(
+                Conflict,
+                "role `{name}` owns database `{database}`, which is in use ({sessions} sessions): it is not dropped";
+                "end the sessions, or drop the database with `force_drop: true` before"
+            );
+        }
+    }
+    Ok(())
 }
 
 impl Row {
@@ -612,7 +735,10 @@ impl Row {
             settings: None,
             comment: None,
             dependents: None,
+            on_databases: None,
             owned_databases: None,
+            owned_tablespaces: None,
+            closed_databases: None,
         }
     }
 

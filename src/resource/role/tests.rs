@@ -278,6 +278,11 @@ fn removal() {
             .extend(own.as_object().unwrap().clone());
         alter(row, all)
     };
+    let own = |name: &str| Owned {
+        name: name.into(),
+        is_template: false,
+        sessions: 0,
+    };
     let owner = || Row {
         dependents: Some(vec![
             String::new(),
@@ -285,7 +290,8 @@ fn removal() {
             "shop".into(),
             "its \"own\"".into(),
         ]),
-        owned_databases: Some(vec!["its \"own\"".into()]),
+        on_databases: Some(vec!["its \"own\"".into()]),
+        owned_databases: Some(vec![own("its \"own\"")]),
         ..bob()
     };
     let all = [
@@ -297,12 +303,47 @@ fn removal() {
         gone(owner(), json!({ "reassign_owned": "nobody" })),
         gone(
             Row {
-                owned_databases: Some(vec!["postgres".into()]),
+                owned_databases: Some(vec![own("postgres")]),
                 ..owner()
             },
             json!({ "drop_owned": true }),
         ),
         Server::default().planned(json!([{ "name": "postgres", "state": "absent" }])),
+        Server::default().planned(json!([{ "name": "pg_monitor", "state": "absent" }])),
+        gone(
+            Row {
+                owned_databases: Some(vec![Owned {
+                    sessions: 2,
+                    ..own("shop")
+                }]),
+                ..owner()
+            },
+            json!({ "drop_owned": true }),
+        ),
+        gone(
+            Row {
+                owned_databases: Some(vec![Owned {
+                    is_template: true,
+                    ..own("shop")
+                }]),
+                ..owner()
+            },
+            json!({ "drop_owned": true }),
+        ),
+        gone(
+            Row {
+                owned_tablespaces: Some(vec!["fast".into()]),
+                ..owner()
+            },
+            json!({ "drop_owned": true }),
+        ),
+        gone(
+            Row {
+                closed_databases: Some(vec!["shop".into()]),
+                ..owner()
+            },
+            json!({ "reassign_owned": "staff" }),
+        ),
     ];
     assert_snapshot!(all.join("\n"));
 }
