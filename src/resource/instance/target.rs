@@ -98,14 +98,7 @@ impl Target {
         };
         let file = PostmasterPid::parse(&content);
         let Some(pid) = file.pid else { return Ok(None) };
-        // A stale file may name a process that is another one by now: a server works in its data directory.
-        let directory = look.link(Utf8Path::new(&format!("/proc/{pid}/cwd")));
-        let own = directory.is_ok_and(|found| {
-            found
-                .as_deref()
-                .is_some_and(|found| self.is_datadir(look, found))
-        });
-        if !look.alive(pid) || !own {
+        if !look.alive(pid) || !self.is_own(look, pid) {
             return Ok(None);
         }
         let port = file.port.unwrap_or(DEFAULT_PORT);
@@ -120,6 +113,18 @@ impl Target {
                 .read(&self.paths.datadir.join("postmaster.opts"))?
                 .is_some_and(|opts| is_temporary(&String::from_utf8_lossy(&opts))),
         }))
+    }
+
+    /// A stale file may name a process that is another one by now: a server works in its data directory. Where that may
+    /// not be seen (a server in a user namespace of its own, a hardened host), the name of the process must do.
+    fn is_own(&self, look: &dyn Look, pid: i32) -> bool {
+        let process = Utf8PathBuf::from(format!("/proc/{pid}"));
+        match look.link(&process.join("cwd")) {
+            Ok(directory) => directory.is_some_and(|found| self.is_datadir(look, &found)),
+            Err(_) => look
+                .read(&process.join("comm"))
+                .is_ok_and(|name| name.as_deref() == Some(b"postgres\n")),
+        }
     }
 
     fn is_datadir(&self, look: &dyn Look, found: &Utf8Path) -> bool {
