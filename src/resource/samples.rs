@@ -68,7 +68,12 @@ pub fn shown(plan: Result<Plan>) -> String {
         Err(error) => {
             let fault = Fault::of(&error).unwrap();
             let hint = fault.hint.clone().unwrap_or_default();
-            return format!("{:?}: {}\nhint: {hint}\n", fault.kind, fault.msg);
+            return format!(
+                "{:?}: {}\n{}\n",
+                fault.kind,
+                fault.msg,
+                format!("hint: {hint}").trim_end()
+            );
         }
     };
     let mut text = String::new();
