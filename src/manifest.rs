@@ -206,15 +206,7 @@ pub fn shorthand<'de, D: Deserializer<'de>, T: Short>(
                 Value::String(name) => serde_json::json!({ T::KEY: name }),
                 other => other,
             };
-            serde_path_to_error::deserialize(item).map_err(|error| {
-                let path = error.path().to_string();
-                let at = if path == "." {
-                    format!("[{index}]")
-                } else {
-                    format!("[{index}].{path}")
-                };
-                D::Error::custom(format!("{at}: {}", error.into_inner()))
-            })
+            crate::input::relay(item, &format!("[{index}]"))
         })
         .collect::<Result<Vec<T>, _>>()
         .map(Some)

@@ -9,6 +9,7 @@ pub mod catalog;
 pub mod database;
 pub mod expect;
 pub mod instance;
+pub mod parameters;
 pub mod role;
 #[cfg(test)]
 mod samples;

@@ -28,6 +28,11 @@ impl Secret {
         &self.0
     }
 
+    /// Whether one of these characters is in it.
+    pub fn holds(&self, characters: &[char]) -> bool {
+        self.0.contains(characters)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -129,6 +129,26 @@ pub fn name(name: &str) -> String {
     auth_file::literal(name)
 }
 
+/// The names of a list as it stands in the file: separated by commas, in quotes where they are meant literally.
+pub fn names(list: &str) -> Vec<String> {
+    let mut in_quotes = false;
+    list.split(|c| {
+        in_quotes ^= c == '"';
+        c == ',' && !in_quotes
+    })
+    .map(|name| {
+        let name = name.trim();
+        match name
+            .strip_prefix('"')
+            .and_then(|name| name.strip_suffix('"'))
+        {
+            Some(inner) => auth_file::literal(&inner.replace("\"\"", "\"")),
+            None => name.to_owned(),
+        }
+    })
+    .collect()
+}
+
 fn masked(line: &str) -> String {
     let secret = ["ldapbindpasswd", "radiussecrets"]
         .iter()

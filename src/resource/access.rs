@@ -54,15 +54,21 @@ impl Files {
 
 /// Adds the changes of both files to the plan; `exists` says which roles were there before.
 pub fn plan(
-    specs: &[RoleSpec],
+    specs: &[&RoleSpec],
     files: &Files,
     server: &Server,
     exists: &dyn Fn(&str) -> bool,
     plan: &mut Plan,
 ) -> Result<()> {
     if let Some((path, content)) = &files.hba {
-        plan.changes
-            .extend(hba_change(specs, path, content, server)?);
+        let change = hba_change(specs, path, content, server)?;
+        if change.is_some() {
+            let errors = Hba::parse(content).errors();
+            plan.warnings.extend(errors.iter().map(|(line, reason)| {
+                format!("line {line} of {path} is wrong ({reason}): the server reads nothing of the file until that is corrected")
+            }));
+        }
+        plan.changes.extend(change);
     }
     if let Some((path, before)) = &files.passfile {
         plan.changes
@@ -72,7 +78,7 @@ pub fn plan(
 }
 
 fn hba_change(
-    specs: &[RoleSpec],
+    specs: &[&RoleSpec],
     path: &Utf8Path,
     content: &[u8],
     server: &Server,
@@ -119,11 +125,7 @@ fn entry(role: &str, record: &RoleHba) -> Result<Record> {
     };
     let record = Record {
         kind,
-        databases: record
-            .database
-            .split(',')
-            .map(|name| name.trim().to_owned())
-            .collect(),
+        databases: hba::names(&record.database),
         users: vec![hba::name(role)],
         address: record
             .connection
@@ -150,7 +152,7 @@ fn masked_entry(port: u16, role: &str) -> String {
 
 /// pglift's form of an entry: `*:port:*:role:password`.
 fn passfile(
-    specs: &[RoleSpec],
+    specs: &[&RoleSpec],
     path: &Utf8Path,
     before: &Pgpass,
     port: u16,

@@ -20,6 +20,7 @@ use crate::pg::ident::ident;
 use crate::plan::{Action, Change, Diff, Fact, Impact, Plan, Step, attributes};
 use crate::resource::catalog::{self, ServerFacts};
 use crate::resource::instance::cluster::{check_encoding, check_provider, folded};
+use crate::resource::parameters::Parameters;
 use crate::settings::InstancePaths;
 use crate::stage::{AnyStage, Sight, Stage, World};
 
@@ -169,6 +170,7 @@ pub struct Seen {
     survey: Survey,
     /// Locales of the host; none when nobody asks for one, or they cannot be listed.
     locales: Option<Vec<String>>,
+    parameters: Parameters,
 }
 
 impl Databases {
@@ -323,10 +325,14 @@ impl Stage for Databases {
             .collect();
         let survey = Survey::observe(look, world, &self.names(), &counted, &owners)?;
         let locales = self.locales(look, &survey.rows)?;
+        let server = catalog::server(world)?.clone();
+        let settings = self.specs.iter().filter_map(|spec| spec.settings.as_ref());
+        let parameters = Parameters::observe(look, &server, settings)?;
         Ok(Seen {
-            server: catalog::server(world)?.clone(),
+            server,
             survey,
             locales,
+            parameters,
         })
     }
 
@@ -337,6 +343,7 @@ impl Stage for Databases {
             server: catalog::server(world)?.clone(),
             survey,
             locales,
+            parameters: Parameters::default(),
         })
     }
 
@@ -351,6 +358,7 @@ impl Stage for Databases {
                         spec,
                         row,
                         template: seen.survey.rows.get(TEMPLATE),
+                        parameters: seen.survey.facts.parameters.as_deref(),
                     };
                     plan.changes.extend(want.changes(seen)?);
                     if row.is_none() {

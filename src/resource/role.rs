@@ -16,6 +16,7 @@ use crate::pg::scram;
 use crate::plan::{Action, Change, Diff, Fact, Impact, Plan, Step, attributes};
 use crate::resource::access::{self, Files};
 use crate::resource::catalog::{self, ServerFacts};
+use crate::resource::parameters::Parameters;
 use crate::secret::{Secret, Text};
 use crate::settings::InstancePaths;
 use crate::stage::{Catalogs, Sight, Stage, World};
@@ -29,6 +30,10 @@ pub struct Roles {
     pub view: bool,
     /// These come with the instance by themselves: on a stopped server they are left for later, not an error.
     own_only: bool,
+    /// Roles that a later stage of the run drops; their entries in files are taken away here, with one reload for all.
+    gone: Vec<RoleSpec>,
+    /// Whether entries in files are this stage's affair.
+    files: bool,
 }
 
 /// A role as the server has it.
@@ -49,12 +54,38 @@ pub struct Row {
     /// Whether it equals the wanted one, as the server reads dates.
     pub valid_until_same: Option<bool>,
     pub memberships: Option<Vec<String>>,
+    /// Each membership with each role that granted it.
+    #[serde(default)]
+    pub grants: Option<Vec<Grant>>,
     /// `name=value` items.
     pub settings: Option<Vec<String>>,
     pub comment: Option<String>,
     /// Databases in which objects depend on it (empty string: objects that belong to no database).
     pub dependents: Option<Vec<String>>,
-    pub owned_databases: Option<Vec<String>>,
+    /// Databases that it owns, or has privileges on.
+    #[serde(default)]
+    pub on_databases: Option<Vec<String>>,
+    pub owned_databases: Option<Vec<Owned>>,
+    #[serde(default)]
+    pub owned_tablespaces: Option<Vec<String>>,
+    /// Databases that accept no connections, whoever owns them.
+    #[serde(default)]
+    pub closed_databases: Option<Vec<String>>,
+}
+
+/// A database of a role.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Owned {
+    pub name: String,
+    pub is_template: bool,
+    pub sessions: i64,
+}
+
+/// A grant of a membership.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Grant {
+    role: String,
+    grantor: String,
 }
 
 pub struct Seen {
@@ -64,6 +95,7 @@ pub struct Seen {
     /// Roles that may be referred to: those of the server and those that this run makes.
     known: BTreeSet<String>,
     files: Files,
+    parameters: Parameters,
 }
 
 impl Roles {
@@ -78,6 +110,26 @@ impl Roles {
             paths,
             view: false,
             own_only: false,
+            gone: Vec::new(),
+            files: true,
+        })
+    }
+
+    /// Those that are to be there, and those that are not: in an instance the second come after its databases, whose
+    /// removal, or whose new owner, may be what lets a role go.
+    #[must_use]
+    pub fn split(self) -> [Self; 2] {
+        let (there, gone): (Vec<_>, Vec<_>) = self
+            .specs
+            .into_iter()
+            .partition(|spec| spec.state == Presence::Present);
+        [(there, gone.clone(), true), (gone, Vec::new(), false)].map(|(specs, gone, files)| Self {
+            specs,
+            paths: self.paths.clone(),
+            view: self.view,
+            own_only: self.own_only,
+            gone,
+            files,
         })
     }
 
@@ -86,6 +138,15 @@ impl Roles {
     pub fn on_stopped(mut self, own_only: bool) -> Self {
         self.own_only = own_only;
         self
+    }
+
+    fn with_files(&self) -> impl Iterator<Item = &RoleSpec> {
+        let own = if self.files {
+            self.specs.as_slice()
+        } else {
+            &[]
+        };
+        own.iter().chain(&self.gone)
     }
 
     fn names(&self) -> BTreeSet<&str> {
@@ -110,12 +171,25 @@ impl Roles {
         world: &World,
         facts: ServerFacts,
         rows: Vec<Row>,
+        parameters: Parameters,
     ) -> Result<Seen> {
         let server = catalog::server(world)?.clone();
         let mut rows: BTreeMap<String, Row> = rows
             .into_iter()
             .map(|row| (row.name.clone(), row))
             .collect();
+        let dropped = |name: &String| world.databases.get(name) == Some(&false);
+        for row in rows.values_mut() {
+            for names in [&mut row.dependents, &mut row.on_databases]
+                .into_iter()
+                .flatten()
+            {
+                names.retain(|name| !dropped(name));
+            }
+            if let Some(owned) = &mut row.owned_databases {
+                owned.retain(|own| !dropped(&own.name));
+            }
+        }
         let mut known: BTreeSet<String> = rows.keys().cloned().collect();
         for (name, made) in &world.roles {
             if *made {
@@ -130,8 +204,7 @@ impl Roles {
             &self.paths,
             &facts,
             world,
-            self.specs
-                .iter()
+            self.with_files()
                 .any(|spec| spec.hba_records.is_some() || spec.state == Presence::Absent),
         )?;
         Ok(Seen {
@@ -140,8 +213,14 @@ impl Roles {
             rows,
             known,
             files,
+            parameters,
         })
     }
+}
+
+/// `IsReservedName` in catalog.c.
+fn is_predefined(name: &str) -> bool {
+    name.starts_with("pg_")
 }
 
 fn check(spec: &RoleSpec, paths: &InstancePaths) -> Result<()> {
@@ -195,6 +274,7 @@ fn check(spec: &RoleSpec, paths: &InstancePaths) -> Result<()> {
             "role `{name}`: `pgpass` needs the password in clear, as `password`"
         );
     }
+    check_lines(spec)?;
     catalog::check_settings(&format!("role `{name}`"), spec.settings.as_ref())?;
     if let Some(memberships) = &spec.memberships {
         check_unique(
@@ -203,6 +283,51 @@ fn check(spec: &RoleSpec, paths: &InstancePaths) -> Result<()> {
                 .iter()
                 .map(|membership| membership.role.as_str()),
         )?;
+    }
+    Ok(())
+}
+
+/// What cannot be written where it is to go: no text of PostgreSQL's holds a NUL character, and both files keep one entry a line.
+fn check_lines(spec: &RoleSpec) -> Result<()> {
+    let name = &spec.name;
+    if spec
+        .password
+        .as_ref()
+        .is_some_and(|text| text.holds(&['\0']))
+    {
+        bail_fault!(Input, "role `{name}`: the password holds a NUL character"; "no client could send it");
+    }
+    for (option, value) in [
+        ("comment", &spec.comment),
+        ("valid_until", &spec.valid_until),
+    ] {
+        if value.as_ref().is_some_and(|value| value.contains('\0')) {
+            bail_fault!(Input, "role `{name}`: `{option}` holds a NUL character");
+        }
+    }
+    if spec.state == Presence::Absent {
+        return Ok(());
+    }
+    if spec.pgpass == Some(true) {
+        let broken = name.contains(['\n', '\r']);
+        if broken
+            || spec
+                .password
+                .as_ref()
+                .is_some_and(|text| text.holds(&['\n', '\r']))
+        {
+            let what = if broken { "name" } else { "password" };
+            bail_fault!(Input, "role `{name}`: a {what} with a line break cannot be written to the password file"; "leave `pgpass` out");
+        }
+    }
+    // From 16 on what begins with a slash is a regular expression, quoted or not (hba.c, regcomp_auth_token).
+    if spec
+        .hba_records
+        .as_ref()
+        .is_some_and(|list| !list.is_empty())
+        && name.starts_with('/')
+    {
+        bail_fault!(Input, "role `{name}`: pg_hba.conf cannot name a role that begins with a slash"; "PostgreSQL takes it for a regular expression; leave `hba_records` out");
     }
     Ok(())
 }
@@ -216,7 +341,7 @@ impl Stage for Roles {
 
     fn sight(&self, world: &World) -> Sight {
         match &world.catalogs {
-            _ if self.specs.is_empty() => Sight::Skip,
+            _ if self.specs.is_empty() && self.gone.is_empty() => Sight::Skip,
             Catalogs::Stopped if self.own_only => Sight::Skip,
             _ => world.catalog_sight(),
         }
@@ -257,7 +382,9 @@ impl Stage for Roles {
                 parameter: json!({ "names": self.names(), "absent": absent, "valid_until": valid_until }),
             },
         )?;
-        self.seen(look, world, facts, rows)
+        let settings = self.specs.iter().filter_map(|spec| spec.settings.as_ref());
+        let parameters = Parameters::observe(look, server, settings)?;
+        self.seen(look, world, facts, rows, parameters)
     }
 
     /// A new cluster holds the superuser and the predefined roles only.
@@ -271,13 +398,14 @@ impl Stage for Roles {
                 .filter(|name| name.starts_with("pg_"))
                 .map(Row::predefined),
         );
-        self.seen(look, world, facts, rows)
+        self.seen(look, world, facts, rows, Parameters::default())
     }
 
     fn plan(&self, seen: &Seen) -> Result<Plan> {
         catalog::refuse_standby(&seen.facts, &self.paths)?;
         let mut plan = Plan::default();
         let mut known = seen.known.clone();
+        known.retain(|name| self.gone.iter().all(|gone| gone.name != *name));
         for spec in &self.specs {
             match spec.state {
                 Presence::Present => _ = known.insert(spec.name.clone()),
@@ -296,6 +424,7 @@ impl Stage for Roles {
                         spec,
                         row,
                         known: &known,
+                        parameters: seen.facts.parameters.as_deref(),
                         password_matches: matches.get(spec.name.as_str()).copied(),
                     };
                     let (change, later) = want.change(seen)?;
@@ -313,16 +442,18 @@ impl Stage for Roles {
                     plan.facts.extend(
                         databases
                             .filter(|_| spec.drop_owned)
-                            .map(|database| Fact::NoDatabase(database.clone())),
+                            .map(|database| Fact::NoDatabase(database.name.clone())),
                     );
                 }
                 (Presence::Absent, None) => {}
             }
         }
+        check_cycles(&self.specs, &seen.rows)?;
         plan.changes.extend(grants);
         plan.changes.extend(drops);
+        let with_files: Vec<&RoleSpec> = self.with_files().collect();
         access::plan(
-            &self.specs,
+            &with_files,
             &seen.files,
             &seen.server,
             &|name| seen.rows.contains_key(name),
@@ -330,6 +461,50 @@ impl Stage for Roles {
         )?;
         Ok(plan)
     }
+}
+
+/// A role cannot be a member of its own members. Of roles that are not named in this run nothing is known here: the
+/// server refuses what is left.
+fn check_cycles(specs: &[RoleSpec], rows: &BTreeMap<String, Row>) -> Result<()> {
+    let mut above: BTreeMap<&str, BTreeSet<&str>> = rows
+        .values()
+        .map(|row| {
+            let roles = row.memberships.iter().flatten().map(String::as_str);
+            (row.name.as_str(), roles.collect())
+        })
+        .collect();
+    let memberships = || {
+        specs
+            .iter()
+            .filter(|spec| spec.state == Presence::Present)
+            .flat_map(|spec| {
+                let list = spec.memberships.iter().flatten();
+                list.map(|membership| (spec.name.as_str(), membership))
+            })
+    };
+    for (member, membership) in memberships() {
+        let roles = above.entry(member).or_default();
+        match membership.state {
+            Presence::Present => roles.insert(&membership.role),
+            Presence::Absent => roles.remove(membership.role.as_str()),
+        };
+    }
+    for (member, membership) in memberships().filter(|(_, one)| one.state == Presence::Present) {
+        let (mut open, mut reached) = (vec![membership.role.as_str()], BTreeSet::new());
+        while let Some(role) = open.pop() {
+            if role == member {
+                bail_fault!(
+                    Conflict,
+                    "role `{member}` cannot be a member of role `{}`, which is `{member}` itself or a member of it", membership.role;
+                    "leave one of the memberships out"
+                );
+            }
+            if reached.insert(role) {
+                open.extend(above.get(role).into_iter().flatten());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// One SCRAM verification costs 4,096 rounds, about a millisecond: they are spread over the cores.
@@ -374,7 +549,9 @@ fn compare_passwords<'a>(
 fn drop(spec: &RoleSpec, row: &Row, seen: &Seen, known: &BTreeSet<String>) -> Result<Change> {
     let name = ident(&spec.name);
     let dependents = row.dependents.clone().unwrap_or_default();
-    let owned = row.owned_databases.clone().unwrap_or_default();
+    let on_databases = row.on_databases.clone().unwrap_or_default();
+    let owned: &[Owned] = row.owned_databases.as_deref().unwrap_or_default();
+    let has_dependents = !(dependents.is_empty() && on_databases.is_empty());
     if spec.name == seen.server.user {
         bail_fault!(
             Conflict,
@@ -382,9 +559,17 @@ fn drop(spec: &RoleSpec, row: &Row, seen: &Seen, known: &BTreeSet<String>) -> Re
             spec.name
         );
     }
-    if !dependents.is_empty() && !spec.drop_owned && spec.reassign_owned.is_none() {
-        let places: Vec<String> = dependents
-            .iter()
+    if is_predefined(&spec.name) {
+        bail_fault!(
+            Conflict,
+            "role `{}` is one of PostgreSQL's own: it is not dropped",
+            spec.name
+        );
+    }
+    if has_dependents && !spec.drop_owned && spec.reassign_owned.is_none() {
+        let all: BTreeSet<&String> = dependents.iter().chain(&on_databases).collect();
+        let places: Vec<String> = all
+            .into_iter()
             .map(|database| {
                 if database.is_empty() {
                     "shared objects".to_owned()
@@ -408,11 +593,12 @@ fn drop(spec: &RoleSpec, row: &Row, seen: &Seen, known: &BTreeSet<String>) -> Re
             spec.name
         );
     }
+    check_obstacles(spec, row, &dependents, owned)?;
     let mut steps = Vec::new();
     if spec.drop_owned && !owned.is_empty() {
         if owned
             .iter()
-            .any(|database| database == catalog::MAINTENANCE)
+            .any(|database| database.name == catalog::MAINTENANCE)
         {
             bail_fault!(
                 Conflict,
@@ -421,11 +607,11 @@ fn drop(spec: &RoleSpec, row: &Row, seen: &Seen, known: &BTreeSet<String>) -> Re
             );
         }
         steps.push(Step::Disconnect);
-        for database in &owned {
+        for database in owned {
             steps.push(Step::sql_alone(
                 &seen.server,
                 catalog::MAINTENANCE,
-                format!("DROP DATABASE {}", ident(database)),
+                format!("DROP DATABASE {}", ident(&database.name)),
             ));
         }
     }
@@ -436,9 +622,10 @@ fn drop(spec: &RoleSpec, row: &Row, seen: &Seen, known: &BTreeSet<String>) -> Re
             .filter(|database| !database.is_empty())
             .collect();
         if spec.drop_owned {
-            databases.retain(|database| !owned.iter().any(|name| name == database));
+            databases.retain(|database| !owned.iter().any(|own| own.name == *database));
         }
-        if dependents.iter().any(String::is_empty) && !databases.contains(&catalog::MAINTENANCE) {
+        let shared = dependents.iter().any(String::is_empty) || !on_databases.is_empty();
+        if shared && !databases.contains(&catalog::MAINTENANCE) {
             databases.push(catalog::MAINTENANCE);
         }
         for database in databases {
@@ -461,7 +648,8 @@ fn drop(spec: &RoleSpec, row: &Row, seen: &Seen, known: &BTreeSet<String>) -> Re
     ));
     let mut lines = vec![("name", Some(spec.name.clone()))];
     if spec.drop_owned && !owned.is_empty() {
-        lines.push(("databases", Some(owned.join(", "))));
+        let names: Vec<&str> = owned.iter().map(|own| own.name.as_str()).collect();
+        lines.push(("databases", Some(names.join(", "))));
     }
     Ok(Change::new(
         Action::Drop,
@@ -471,6 +659,61 @@ fn drop(spec: &RoleSpec, row: &Row, seen: &Seen, known: &BTreeSet<String>) -> Re
         Impact::Destructive,
         steps,
     ))
+}
+
+/// A database that is dropped does not come back when a later step fails: what would stop one is looked for before.
+fn check_obstacles(
+    spec: &RoleSpec,
+    row: &Row,
+    dependents: &[String],
+    owned: &[Owned],
+) -> Result<()> {
+    let name = &spec.name;
+    let closed = row.closed_databases.as_deref().unwrap_or_default();
+    let to_drop = |database: &str| spec.drop_owned && owned.iter().any(|own| own.name == database);
+    if (spec.drop_owned || spec.reassign_owned.is_some())
+        && let Some(database) = dependents
+            .iter()
+            .find(|database| closed.contains(database) && !to_drop(database))
+    {
+        bail_fault!(
+            Conflict,
+            "role `{name}` cannot be dropped: objects depend on it in database `{database}`, which does not accept connections";
+            "`ALTER DATABASE {} ALLOW_CONNECTIONS true` lets sessions in", ident(database)
+        );
+    }
+    if !spec.drop_owned {
+        return Ok(());
+    }
+    if let Some(tablespace) = row.owned_tablespaces.iter().flatten().next() {
+        bail_fault!(
+            Conflict,
+            "role `{name}` owns tablespace `{tablespace}`, which is not dropped with the rest";
+            "drop it, or give it to another role, or use `reassign_owned`"
+        );
+    }
+    for Owned {
+        name: database,
+        is_template,
+        sessions,
+    } in owned
+    {
+        if *is_template {
+            bail_fault!(
+                Conflict,
+                "role `{name}` owns database `{database}`, which is a template database: it is not dropped";
+                "`ALTER DATABASE {} IS_TEMPLATE false` makes it an ordinary one", ident(database)
+            );
+        }
+        if *sessions > 0 {
+            bail_fault!(
+                Conflict,
+                "role `{name}` owns database `{database}`, which is in use ({sessions} sessions): it is not dropped";
+                "end the sessions, or drop the database with `force_drop: true` before"
+            );
+        }
+    }
+    Ok(())
 }
 
 impl Row {
@@ -489,10 +732,14 @@ impl Row {
             valid_until: None,
             valid_until_same: None,
             memberships: None,
+            grants: None,
             settings: None,
             comment: None,
             dependents: None,
+            on_databases: None,
             owned_databases: None,
+            owned_tablespaces: None,
+            closed_databases: None,
         }
     }
 

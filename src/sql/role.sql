@@ -11,10 +11,16 @@ SELECT r.rolname AS name,
        r.rolpassword AS password,
        r.rolvaliduntil AS valid_until,
        coalesce(r.rolvaliduntil, 'infinity') = (w.valid_until ->> r.rolname)::pg_catalog.timestamptz AS valid_until_same,
-       (SELECT pg_catalog.json_agg(g.rolname ORDER BY g.rolname)
+       -- From 16 on a membership may have been granted by several roles.
+       (SELECT pg_catalog.json_agg(DISTINCT g.rolname)
           FROM pg_catalog.pg_auth_members m
           JOIN pg_catalog.pg_authid g ON g.oid = m.roleid
          WHERE m.member = r.oid) AS memberships,
+       (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('role', g.rolname, 'grantor', b.rolname) ORDER BY b.rolname)
+          FROM pg_catalog.pg_auth_members m
+          JOIN pg_catalog.pg_authid g ON g.oid = m.roleid
+          JOIN pg_catalog.pg_authid b ON b.oid = m.grantor
+         WHERE m.member = r.oid) AS grants,
        (SELECT pg_catalog.to_json(s.setconfig)
           FROM pg_catalog.pg_db_role_setting s
          WHERE s.setrole = r.oid AND s.setdatabase = 0) AS settings,
@@ -24,12 +30,41 @@ SELECT r.rolname AS name,
             FROM pg_catalog.pg_shdepend s
             LEFT JOIN pg_catalog.pg_database d ON d.oid = s.dbid
            WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass
-             AND s.refobjid = r.oid AND s.deptype <> 'p')
+             AND s.refobjid = r.oid AND s.deptype <> 'p'
+             AND s.classid <> 'pg_catalog.pg_database'::pg_catalog.regclass
+             -- Memberships of the role itself go with it, whoever granted them (DropRole in user.c).
+             AND NOT EXISTS (SELECT FROM pg_catalog.pg_auth_members m
+                              WHERE s.classid = 'pg_catalog.pg_auth_members'::pg_catalog.regclass
+                                AND pg_catalog.to_json(m) ->> 'oid' = s.objid::pg_catalog.text
+                                AND r.oid IN (m.roleid, m.member)))
        END AS dependents,
        CASE WHEN w.absent ? r.rolname THEN
-         (SELECT pg_catalog.json_agg(d.datname ORDER BY d.datname)
+         (SELECT pg_catalog.json_agg(DISTINCT d.datname)
+            FROM pg_catalog.pg_shdepend s
+            JOIN pg_catalog.pg_database d ON d.oid = s.objid
+           WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass
+             AND s.refobjid = r.oid AND s.deptype <> 'p'
+             AND s.classid = 'pg_catalog.pg_database'::pg_catalog.regclass)
+       END AS on_databases,
+       CASE WHEN w.absent ? r.rolname THEN
+         (SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+                   'name', d.datname,
+                   'is_template', d.datistemplate,
+                   -- Our own sessions are closed before; autovacuum makes way by itself.
+                   'sessions', (SELECT pg_catalog.count(*)
+                                  FROM pg_catalog.pg_stat_activity a
+                                 WHERE a.datid = d.oid AND a.application_name <> 'pgsocle'
+                                   AND a.backend_type <> 'autovacuum worker')) ORDER BY d.datname)
             FROM pg_catalog.pg_database d WHERE d.datdba = r.oid)
-       END AS owned_databases
+       END AS owned_databases,
+       CASE WHEN w.absent ? r.rolname THEN
+         (SELECT pg_catalog.json_agg(t.spcname ORDER BY t.spcname)
+            FROM pg_catalog.pg_tablespace t WHERE t.spcowner = r.oid)
+       END AS owned_tablespaces,
+       CASE WHEN w.absent ? r.rolname THEN
+         (SELECT pg_catalog.json_agg(d.datname ORDER BY d.datname)
+            FROM pg_catalog.pg_database d WHERE NOT d.datallowconn)
+       END AS closed_databases
   FROM (SELECT j.j -> 'names' AS names, j.j -> 'absent' AS absent, j.j -> 'valid_until' AS valid_until
           FROM (SELECT $1::pg_catalog.text::pg_catalog.jsonb AS j) j) w,
        pg_catalog.pg_authid r

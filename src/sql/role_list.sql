@@ -10,7 +10,7 @@ SELECT r.rolname AS name,
        r.rolconnlimit AS connection_limit,
        r.rolpassword AS password,
        r.rolvaliduntil AS valid_until,
-       (SELECT pg_catalog.json_agg(g.rolname ORDER BY g.rolname)
+       (SELECT pg_catalog.json_agg(DISTINCT g.rolname)
           FROM pg_catalog.pg_auth_members m
           JOIN pg_catalog.pg_authid g ON g.oid = m.roleid
          WHERE m.member = r.oid) AS memberships,

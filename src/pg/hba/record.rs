@@ -216,6 +216,9 @@ impl Record {
             (None, _) => {
                 bail_fault!(Input, "a `{kind}` record of `pg_hba.conf` needs an address"; "such as `127.0.0.1/32` or `all`");
             }
+            (Some(address), _) if address.is_empty() || address.contains(char::is_whitespace) => {
+                bail_fault!(Input, "`{address}` is not an address"; "such as `192.168.1.0/24`, `.example.org` or `all`");
+            }
             (Some(address), netmask) => {
                 if (netmask.is_some() || address.contains('/'))
                     && network(address, netmask.as_deref()).is_none()
@@ -224,6 +227,15 @@ impl Record {
                 }
             }
         }
+        if self
+            .databases
+            .iter()
+            .chain(&self.users)
+            .any(String::is_empty)
+        {
+            bail_fault!(Input, "an empty name in a record of `pg_hba.conf`");
+        }
+        self.check_method()?;
         let is_name = |name: &str| {
             !name.is_empty()
                 && name
@@ -253,6 +265,32 @@ impl Record {
             );
         }
         Ok(())
+    }
+
+    /// The combinations that `parse_hba_line` in hba.c refuses: with one of them in it the whole file is not read again,
+    /// and a server that is restarted does not start.
+    fn check_method(&self) -> Result<()> {
+        let Self { kind, method, .. } = self;
+        let has = |names: &[&str]| {
+            self.options
+                .iter()
+                .any(|(name, _)| names.contains(&name.as_str()))
+        };
+        let local = *kind == ConnectionType::Local;
+        let wrong = match method.as_str() {
+            "peer" if !local => "is for `local` records only",
+            "gss" if local => "is not for `local` records",
+            "cert" if *kind != ConnectionType::HostSsl => "is for `hostssl` records only",
+            "sspi" => "is for servers on Windows only",
+            "ldap" if !has(&["ldapurl", "ldapbasedn", "ldapprefix", "ldapsuffix"]) => {
+                "needs options (`ldapurl`, or `ldapprefix` or `ldapbasedn`)"
+            }
+            "radius" if !has(&["radiusservers"]) => {
+                "needs options (`radiusservers`, `radiussecrets`)"
+            }
+            _ => return Ok(()),
+        };
+        bail_fault!(Input, "authentication method `{method}` {wrong}"; "a record of type `{kind}` with it would keep the server from reading its `pg_hba.conf`");
     }
 
     fn origin(&self) -> Option<Origin> {

@@ -36,6 +36,7 @@ fn planned(version: u16, specs: Vec<DatabaseSpec>, rows: Vec<Row>) -> String {
         server: server(),
         survey: Survey::new(&World::default(), facts(), rows, around),
         locales: Some(vec!["de_de.utf8".into(), "fr_fr.utf8".into()]),
+        parameters: Parameters::default(),
     };
     shown(databases.plan(&seen))
 }
@@ -133,6 +134,7 @@ fn locale_clauses() {
             spec: &spec,
             row: None,
             template: Some(&template),
+            parameters: None,
         }
         .traits()
         .unwrap();
@@ -356,7 +358,8 @@ fn a_standby_is_not_written_to() {
     assert_snapshot!(shown(databases.plan(&Seen {
         server: server(),
         survey,
-        locales: None
+        locales: None,
+        parameters: Parameters::default(),
     })));
 }
 
@@ -373,6 +376,7 @@ fn in_a_new_cluster() {
     assert_snapshot!(shown(databases.plan(&Seen {
         server: server(),
         survey,
-        locales: None
+        locales: None,
+        parameters: Parameters::default(),
     })));
 }

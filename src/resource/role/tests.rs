@@ -68,6 +68,7 @@ impl Server {
             facts: self.facts,
             known: rows.keys().cloned().collect(),
             rows,
+            parameters: Parameters::default(),
             files: Files {
                 hba: self
                     .hba
@@ -230,6 +231,40 @@ fn settings() {
 }
 
 #[test]
+fn settings_that_mean_the_same_are_no_change() {
+    let parameter = |name, vartype, unit: Option<&str>| json!({ "name": name, "vartype": vartype, "unit": unit, "context": "user", "enumvals": [] });
+    let facts = || ServerFacts {
+        parameters: from(json!([
+            parameter("enable_seqscan", "bool", None),
+            parameter("work_mem", "integer", Some("kB")),
+        ])),
+        ..facts()
+    };
+    let row = Row {
+        settings: Some(vec![
+            "enable_seqscan=false".into(),
+            "work_mem=1GB".into(),
+            "myapp.level=1GB".into(),
+        ]),
+        ..bob()
+    };
+    let planned = |settings: Value| {
+        let server = Server {
+            facts: facts(),
+            ..Server::with(row.clone())
+        };
+        changes(&server.planned(json!([{ "name": "bob", "settings": settings }])))
+    };
+    let same = json!({ "enable_seqscan": false, "Work_Mem": "1024MB", "myapp.level": "1GB" });
+    assert_eq!(planned(same), "");
+    let others = json!({ "enable_seqscan": true, "work_mem": "1024", "myapp.level": "1024MB" });
+    assert!(planned(others).contains(
+        "SET \"enable_seqscan\" TO 'on'; ALTER ROLE \"bob\" SET \"myapp\".\"level\" TO '1024MB'; \
+             ALTER ROLE \"bob\" SET \"work_mem\" TO '1024';"
+    ));
+}
+
+#[test]
 fn memberships() {
     let row = Row {
         memberships: Some(vec!["old".into(), "staff".into()]),
@@ -277,6 +312,11 @@ fn removal() {
             .extend(own.as_object().unwrap().clone());
         alter(row, all)
     };
+    let own = |name: &str| Owned {
+        name: name.into(),
+        is_template: false,
+        sessions: 0,
+    };
     let owner = || Row {
         dependents: Some(vec![
             String::new(),
@@ -284,7 +324,8 @@ fn removal() {
             "shop".into(),
             "its \"own\"".into(),
         ]),
-        owned_databases: Some(vec!["its \"own\"".into()]),
+        on_databases: Some(vec!["its \"own\"".into()]),
+        owned_databases: Some(vec![own("its \"own\"")]),
         ..bob()
     };
     let all = [
@@ -296,12 +337,47 @@ fn removal() {
         gone(owner(), json!({ "reassign_owned": "nobody" })),
         gone(
             Row {
-                owned_databases: Some(vec!["postgres".into()]),
+                owned_databases: Some(vec![own("postgres")]),
                 ..owner()
             },
             json!({ "drop_owned": true }),
         ),
         Server::default().planned(json!([{ "name": "postgres", "state": "absent" }])),
+        Server::default().planned(json!([{ "name": "pg_monitor", "state": "absent" }])),
+        gone(
+            Row {
+                owned_databases: Some(vec![Owned {
+                    sessions: 2,
+                    ..own("shop")
+                }]),
+                ..owner()
+            },
+            json!({ "drop_owned": true }),
+        ),
+        gone(
+            Row {
+                owned_databases: Some(vec![Owned {
+                    is_template: true,
+                    ..own("shop")
+                }]),
+                ..owner()
+            },
+            json!({ "drop_owned": true }),
+        ),
+        gone(
+            Row {
+                owned_tablespaces: Some(vec!["fast".into()]),
+                ..owner()
+            },
+            json!({ "drop_owned": true }),
+        ),
+        gone(
+            Row {
+                closed_databases: Some(vec!["shop".into()]),
+                ..owner()
+            },
+            json!({ "reassign_owned": "staff" }),
+        ),
     ];
     assert_snapshot!(all.join("\n"));
 }

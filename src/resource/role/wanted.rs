@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{Row, Seen};
 use crate::bail_fault;
 use crate::manifest::{Presence, RoleSpec, UpdatePassword};
+use crate::pg::guc::Guc;
 use crate::pg::ident::{ident, literal};
 use crate::pg::scram;
 use crate::plan::{Action, Change, Diff, Impact, Step, attributes};
@@ -19,6 +20,7 @@ pub struct Wanted<'a> {
     pub spec: &'a RoleSpec,
     pub row: Option<&'a Row>,
     pub known: &'a BTreeSet<String>,
+    pub parameters: Option<&'a [Guc]>,
     /// None: there was nothing to compare.
     pub password_matches: Option<bool>,
 }
@@ -99,6 +101,7 @@ impl Wanted<'_> {
     fn settings(&self) -> Vec<(String, Option<String>)> {
         let present = self.row.map(Row::settings).unwrap_or_default();
         catalog::settings_changes(
+            self.parameters,
             &present,
             self.spec.settings.as_ref(),
             self.spec.settings_purge,
@@ -127,7 +130,8 @@ impl Wanted<'_> {
                 _ => {}
             }
         }
-        if self.spec.memberships_purge {
+        // With no list at all there is nothing to make exact, as for `settings_purge`.
+        if self.spec.memberships_purge && self.spec.memberships.is_some() {
             let listed: BTreeSet<&str> = self
                 .spec
                 .memberships
@@ -216,14 +220,38 @@ impl Wanted<'_> {
     pub fn change(&self, seen: &Seen) -> Result<(Option<Change>, Option<Change>)> {
         let spec = self.spec;
         let name = ident(&spec.name);
-        if self.row.is_none() && spec.name.starts_with("pg_") {
+        if self.row.is_none() && super::is_predefined(&spec.name) {
             bail_fault!(
                 Input,
                 "role `{}` is none of the predefined roles, and no other may begin with `pg_`", spec.name;
                 "correct the name"
             );
         }
+        if spec.name == seen.server.user {
+            for (option, wanted) in [("superuser", spec.superuser), ("login", spec.login)] {
+                if wanted == Some(false) {
+                    bail_fault!(
+                        Conflict,
+                        "role `{}` is the superuser role of the instance: `{option}` cannot be false", spec.name;
+                        "pgsocle itself would be locked out"
+                    );
+                }
+            }
+        }
+        seen.parameters
+            .check(&format!("role `{}`", spec.name), &self.settings())?;
         let (statements, password_changes) = self.statements(&seen.facts);
+        if super::is_predefined(&spec.name)
+            && statements
+                .iter()
+                .any(|statement| !statement.to_string().starts_with("COMMENT"))
+        {
+            bail_fault!(
+                Conflict,
+                "role `{}` is one of PostgreSQL's own: its attributes and settings cannot be changed", spec.name;
+                "memberships and the comment can"
+            );
+        }
         let (grant, revoke) = self.memberships()?;
         let diff = self.diff(password_changes);
 
@@ -233,7 +261,7 @@ impl Wanted<'_> {
             .chain(
                 revoke
                     .iter()
-                    .map(|group| format!("REVOKE {} FROM {name}", ident(group)).into()),
+                    .flat_map(|group| self.revocations(group, &seen.facts)),
             )
             .collect();
         let object = format!("role {}", spec.name);
@@ -276,6 +304,21 @@ impl Wanted<'_> {
             )
         });
         Ok((role, memberships))
+    }
+
+    /// From 16 on, REVOKE takes back what one role granted and passes over the rest with a warning.
+    fn revocations(&self, group: &str, facts: &ServerFacts) -> Vec<Text> {
+        let revoke = format!("REVOKE {} FROM {}", ident(group), ident(&self.spec.name));
+        let grants = self.row.and_then(|row| row.grants.as_ref());
+        if facts.version < 160_000 || grants.is_none() {
+            return vec![revoke.into()];
+        }
+        grants
+            .into_iter()
+            .flatten()
+            .filter(|grant| grant.role == group)
+            .map(|grant| format!("{revoke} GRANTED BY {}", ident(&grant.grantor)).into())
+            .collect()
     }
 
     fn memberships_line(&self, grant: &[String], revoke: &[String]) -> String {
