@@ -14,7 +14,12 @@ if [ -n "${PGSOCLE_RUN:-}" ]; then
 else
   export PGSOCLE_RUN=-$$
   work=$(mktemp -d "${TMPDIR:-/tmp}/pgsocle-molecule.XXXXXX")
-  trap 'rm -rf "$work"; podman rm --force --time=0 --ignore $(podman ps -aq --filter "name=^pgsocle-.*$PGSOCLE_RUN\$") >/dev/null' EXIT
+  finish() {
+    # Nothing is left of a run that was cut short either.
+    podman ps --all --quiet --filter "name=^pgsocle-.*$PGSOCLE_RUN\$" | xargs -r podman rm --force --time=0 >/dev/null
+    rm -rf "$work"
+  }
+  trap finish EXIT
 fi
 "$checkout/tests/copy.sh" "$work/ansible_collections/socle/postgresql"
 export ANSIBLE_COLLECTIONS_PATH=$work MOLECULE_EPHEMERAL_DIRECTORY=$work/$scenario ANSIBLE_HOME=$work/.ansible
