@@ -231,6 +231,8 @@ fn a_drop_keeps_what_is_not_its_own() {
     let foreign = format!(
         "db.example.org:{port}:*:postgres:theirs\n*:{other}:*:postgres:another\n# a remark\n"
     );
+    // Before its entry is there: afterwards that would tell of an instance that is missed.
+    site.converges("instance", &json!({ "name": "other", "port": other }));
     site.write_owned(&passfile, foreign.as_bytes(), 0o600);
     site.converges(
         "instance",
@@ -241,7 +243,6 @@ fn a_drop_keeps_what_is_not_its_own() {
         text.contains(&format!("*:{port}:*:postgres:own\n")),
         "{text}"
     );
-    site.converges("instance", &json!({ "name": "other", "port": other }));
     site.converges("instance", &json!({ "name": "main", "state": "absent" }));
     let mut lines: Vec<_> = foreign.lines().collect();
     lines.sort_unstable();

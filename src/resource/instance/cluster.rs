@@ -190,7 +190,10 @@ impl Stage for Cluster {
                 None
             } else {
                 match self.target.trace(look)? {
-                    None if leftovers.is_empty() => self.password_trace(look)?,
+                    // A journal knows better: of a creation that failed, of a drop.
+                    None if leftovers.is_empty() && look.stat(&paths.history)?.is_none() => {
+                        self.password_trace(look)?
+                    }
                     trace => trace,
                 }
             },
