@@ -119,8 +119,8 @@ impl Session {
         if predicted {
             // The number that it will have is anybody's guess, and its group is named after it.
             caller.group.clone_from(&caller.user);
-            caller.runtime_dir =
-                local::is_directory(Utf8Path::new("/run/systemd/system")).then(|| "/run/user/UID".into());
+            caller.runtime_dir = local::is_directory(Utf8Path::new("/run/systemd/system"))
+                .then(|| "/run/user/UID".into());
         }
         let settings = Settings::load(source, &process.environment, &caller)?;
         let mut helper = None;
