@@ -22,8 +22,14 @@ collection_path
 say "pytest tests/unit"
 PYTHONPATH=$ANSIBLE_COLLECTIONS_PATH python3 -m pytest -q tests/unit
 
-# From here on hosts of their own, in containers: root's work.
+# This machine as the host: root's work, with a site of its own.
 release_executable
+for script in tests/integration.sh tests/runner.sh; do
+  say "$script"
+  as_root env PATH="$PATH" "$script"
+done
+
+# From here on hosts of their own, in containers.
 say "tests/transports.sh"
 as_root tests/hosts/machine.sh
 as_root env PATH="$PATH" tests/transports.sh

@@ -153,8 +153,10 @@ pub fn change_state(plan: &Plan) -> Option<&'static str> {
 
 /// What Ansible is told of a run that failed: never nothing.
 pub fn failed(failure: &Failure) -> Value {
-    let fault = Fault::of(&failure.error);
-    let kind = fault.map_or(json!("internal"), |fault| json!(fault.kind));
+    let fault = Fault::told(&failure.error);
+    let kind = fault
+        .as_ref()
+        .map_or(json!("internal"), |fault| json!(fault.kind));
     json!({
         "protocol": PROTOCOL,
         "failed": true,

@@ -263,7 +263,7 @@ fn safe_run_prefix(local: &Local, settings: &Settings) -> Result<()> {
 
 /// The exit code for an error.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
-    match Fault::of(error) {
+    match Fault::told(error) {
         Some(fault) => fault.kind.exit_code(),
         None => exit::INTERNAL,
     }
@@ -271,8 +271,8 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
 
 /// The remedy for an error, if there is one.
 pub fn hint(error: &anyhow::Error) -> Option<String> {
-    match Fault::of(error) {
-        Some(fault) => fault.hint.clone(),
+    match Fault::told(error) {
+        Some(fault) => fault.hint,
         None => Some("this is a bug in pgsocle: please report it".to_owned()),
     }
 }

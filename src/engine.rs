@@ -11,7 +11,6 @@ use anyhow::{Context as _, Result};
 use camino::Utf8PathBuf;
 use serde_json::{Map, Value, json};
 
-use crate::bail_fault;
 use crate::host::{Act, Host, Look};
 use crate::journal::{Entry, Stamp};
 use crate::plan::{Change, Impact, Pending, Plan, Scope, Step};
@@ -244,6 +243,7 @@ impl Run<'_> {
 
     /// Undoes what is not settled, newest first. What cannot be undone is said, and the rest still tried.
     fn take_back(&mut self, error: anyhow::Error, options: &Options) -> Failure {
+        let mut applied = std::mem::take(&mut self.applied);
         let mut reverted = Vec::new();
         for (scope, summary, steps) in self.undo.drain(..).rev() {
             if options.keep_failed && scope == Scope::Creation {
@@ -257,14 +257,19 @@ impl Run<'_> {
                     whole = false;
                 }
             }
-            if whole && self.applied.contains(&summary) {
-                reverted.push(summary);
+            let Some(place) = applied.iter().position(|done| *done == summary) else {
+                continue;
+            };
+            if whole && scope == Scope::Creation {
+                // What was made in a cluster that is gone is gone with it.
+                reverted.splice(0..0, applied.drain(place..));
+            } else if whole {
+                reverted.insert(0, applied.remove(place));
             }
         }
-        self.applied.retain(|summary| !reverted.contains(summary));
         Failure {
             error,
-            applied: std::mem::take(&mut self.applied),
+            applied,
             reverted,
         }
     }
@@ -293,23 +298,6 @@ fn beyond(plan: &Plan, limit: Impact) -> anyhow::Error {
         Conflict,
         "the plan goes beyond `max_impact: {limit}`: {}",
         offenders.join("; ");
-        "nothing was changed; allow it with a greater `max_impact`, or change what is wanted"
+        "allow it with a greater `max_impact`, or change what is wanted"
     )
-}
-
-/// Refuses with the reason why a set of options makes no sense together.
-pub fn exclusive(given: &[(&str, bool)], what: &str) -> Result<()> {
-    let names: Vec<&str> = given
-        .iter()
-        .filter(|(_, given)| *given)
-        .map(|(name, _)| *name)
-        .collect();
-    if names.len() > 1 {
-        bail_fault!(
-            Input,
-            "{what}: `{}` exclude each other",
-            names.join("` and `")
-        );
-    }
-    Ok(())
 }

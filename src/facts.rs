@@ -175,6 +175,9 @@ fn database_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<Stri
     Ok(reply("databases", Value::Array(databases)))
 }
 
+/// Where programs are, for a task that has no search path of its own.
+const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 fn dsn_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<String, Value>> {
     let params: DsnInfo = crate::input::from_json(params, "dsn_info")?;
     let reference = InstanceRef {
@@ -187,7 +190,11 @@ fn dsn_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<String, V
     let target = target(site, look, Some(&reference))?;
     let mut variables: Map<String, Value> = environment(&target, look)?
         .into_iter()
-        .map(|(name, value)| (name, Value::String(value)))
+        .map(|(name, value)| match name.as_str() {
+            // As the PATH of a task it must find more than PostgreSQL's programs.
+            "PATH" => (name, Value::String(format!("{value}:{USUAL_PATH}"))),
+            _ => (name, Value::String(value)),
+        })
         .collect();
     // As a whole too, for `environment:`; beside it, by their names, as pglift's module has them.
     variables.insert("dsn".to_owned(), Value::Object(variables.clone()));

@@ -1,9 +1,11 @@
 //! The one typed error: what went wrong, for whom, and what to do next.
 //!
 //! Everything a user can cause or mend is a [`Fault`], carried inside `anyhow::Error`. An error chain
-//! without a `Fault` is a bug of ours by definition, and the doors report it as such (exit code 70).
+//! without a `Fault` is a bug of ours by definition, and the doors report it as such (exit code 70); only what
+//! the machine refuses at any moment (no room, no right) needs none: see [`Fault::told`].
 
 use std::fmt;
+use std::io::ErrorKind;
 
 use serde::Serialize;
 
@@ -61,6 +63,34 @@ impl Fault {
     pub fn sqlstate(mut self, code: impl Into<String>) -> Self {
         self.sqlstate = Some(code.into());
         self
+    }
+
+    /// What an error says to whom it may concern: its fault, or what the machine refused. None: it is a bug of ours.
+    pub fn told(error: &anyhow::Error) -> Option<Self> {
+        let refused = |cause: &std::io::Error| {
+            let hint = match cause.kind() {
+                ErrorKind::StorageFull => "make room on the file system, and try again",
+                ErrorKind::QuotaExceeded => "make room within the quota, and try again",
+                ErrorKind::ReadOnlyFilesystem => {
+                    "the file system is mounted read-only: mount it for writing, and try again"
+                }
+                ErrorKind::PermissionDenied => {
+                    "the user who owns the instances must have the right to do it"
+                }
+                _ => return None,
+            };
+            let kind = match cause.kind() {
+                ErrorKind::PermissionDenied => Kind::Denied,
+                _ => Kind::Unavailable,
+            };
+            Some(Self::new(kind, format!("{error:#}")).hint(hint))
+        };
+        Self::of(error).cloned().or_else(|| {
+            error
+                .chain()
+                .filter_map(|cause| cause.downcast_ref())
+                .find_map(refused)
+        })
     }
 
     /// The first fault in a chain of errors, outermost first.
@@ -125,5 +155,27 @@ mod tests {
             Some("list them with `pgsocle instance list`")
         );
         assert_eq!(format!("{error:#}"), "stop: instance `main` not found");
+    }
+
+    #[test]
+    fn what_the_machine_refuses_is_no_bug() {
+        let hint = |kind: ErrorKind| {
+            let error = anyhow::Error::from(std::io::Error::from(kind)).context("write a file");
+            Fault::told(&error).map(|fault| (fault.kind, fault.hint.unwrap_or_default()))
+        };
+        assert_eq!(
+            hint(ErrorKind::StorageFull),
+            Some((
+                Kind::Unavailable,
+                "make room on the file system, and try again".to_owned()
+            ))
+        );
+        assert_eq!(
+            hint(ErrorKind::PermissionDenied).map(|(kind, _)| kind),
+            Some(Kind::Denied)
+        );
+        assert_eq!(hint(ErrorKind::NotFound), None);
+        let error = fault!(Sql, "no such role"; "make it");
+        assert_eq!(Fault::told(&error), Fault::of(&error).cloned());
     }
 }

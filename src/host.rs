@@ -43,6 +43,8 @@ pub struct Stat {
     pub gid: u32,
     /// Number of the file system it lies on: differs from its parent's on a mount point.
     pub device: u64,
+    /// When its content last changed, in microseconds since 1970.
+    pub modified: i64,
 }
 
 /// An external program with its arguments. Arguments are plain strings: a secret cannot become one.

@@ -120,7 +120,13 @@ pub enum Step {
     Remove {
         path: Utf8PathBuf,
     },
-    /// Removes what is in a directory: a mount point cannot be removed itself.
+    /// Moves what is in a directory up into its parent, `PG_VERSION` last, and gives the parent its mode: for a
+    /// mount point, which cannot be renamed.
+    MoveUp {
+        from: Utf8PathBuf,
+        to: Utf8PathBuf,
+    },
+    /// Removes what is in a directory, what marks it as ours last: a mount point cannot be removed itself.
     EmptyDir {
         path: Utf8PathBuf,
     },
@@ -225,6 +231,7 @@ impl fmt::Display for Step {
                 write!(f, "rename {from} to {to}")
             }
             Self::Remove { path } => write!(f, "remove {path}"),
+            Self::MoveUp { from, .. } => write!(f, "move the content of {from} up"),
             Self::EmptyDir { path } => write!(f, "empty {path}"),
             Self::RemoveEmptyDir { path } => write!(f, "remove {path} if empty"),
             Self::Run(command) | Self::RunIfExists { command, .. } => write!(f, "run {command}"),

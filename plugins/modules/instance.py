@@ -540,7 +540,12 @@ plan:
       returned: always
       type: str
       sample: none
-  sample: [{"action": "create", "object": "role bob", "impact": "none"}]
+    summary:
+      description: The sentence in RV(changes).
+      returned: always
+      type: str
+      sample: create role `bob`
+  sample: [{"action": "create", "object": "role bob", "impact": "none", "summary": "create role `bob`"}]
 change_state:
   description: What became of the object, V(created), V(changed) or V(dropped).
   returned: when something changed

@@ -244,7 +244,12 @@ plan:
       returned: always
       type: str
       sample: none
-  sample: [{"action": "create", "object": "role bob", "impact": "none"}]
+    summary:
+      description: The sentence in RV(changes).
+      returned: always
+      type: str
+      sample: create role `bob`
+  sample: [{"action": "create", "object": "role bob", "impact": "none", "summary": "create role `bob`"}]
 change_state:
   description: What became of the object, V(created), V(changed) or V(dropped).
   returned: when something changed
@@ -261,17 +266,6 @@ undetermined:
   type: list
   elements: str
   sample: []
-pending_restart:
-  description: Whether a setting waits for a restart of the server.
-  returned: when the server runs
-  type: bool
-  sample: false
-pending_restart_settings:
-  description: The settings that wait for a restart of the server.
-  returned: when the server runs
-  type: list
-  elements: dict
-  sample: [{"name": "shared_buffers", "running": "128MB", "configured": "1GB"}]
 role:
   description: The role as it is now, or would be; without secrets.
   returned: always

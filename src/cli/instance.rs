@@ -287,7 +287,27 @@ impl Many {
 
 fn drop(call: &Call, references: &[InstanceRef], run: &Run) -> Result<u8, Ended> {
     let session = run.open(call)?;
-    let meant = identities(&session, references)?;
+    let (look, settings) = (&session.local, &session.site.settings);
+    let mut meant = Vec::new();
+    if references.is_empty() {
+        meant.extend(identities(&session, references)?);
+    }
+    for reference in references {
+        let found = match identities(&session, std::slice::from_ref(reference)) {
+            Ok(found) => found,
+            // What a killed run left of it is dropped as well.
+            Err(missing) => match lookup::remains(look, settings, reference)? {
+                Some(left) => vec![left],
+                None => return Err(missing),
+            },
+        };
+        meant.extend(
+            found
+                .into_iter()
+                .filter(|identity| !meant.contains(identity))
+                .collect::<Vec<_>>(),
+        );
+    }
     if !run.dry_run {
         let names: Vec<String> = meant.iter().map(lookup::shown).collect();
         let question = format!("drop instance `{}` with all its data?", names.join("`, `"));

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
+use fs_err::os::unix::fs::OpenOptionsExt as _;
 use serde_json::Value;
 
 use crate::host::root::{Helper, Request, remove_empty_dir};
@@ -95,6 +96,7 @@ impl Look for Local {
                 uid: metadata.uid(),
                 gid: metadata.gid(),
                 device: metadata.dev(),
+                modified: metadata.mtime() * 1_000_000 + metadata.mtime_nsec() / 1000,
             }
         }))
     }
@@ -227,8 +229,11 @@ impl Act for Local {
                 sync_parent(to)
             }
             Step::Remove { path } => remove(path),
+            Step::MoveUp { from, to } => move_up(from, to),
             Step::EmptyDir { path } => {
-                for name in self.list(path)?.unwrap_or_default() {
+                let mut names = self.list(path)?.unwrap_or_default();
+                names.sort_by_key(|name| name.starts_with("pgsocle-"));
+                for name in names {
                     remove(&path.join(name))?;
                 }
                 Ok(())
@@ -284,6 +289,9 @@ impl Act for Local {
     }
 
     fn lock(&self, path: &Utf8Path, timeout: Duration, subject: &str) -> Result<lock::Guard> {
+        if let Some(parent) = path.parent() {
+            make_dir(parent, 0o750)?;
+        }
         let guard = lock::take(path, timeout, subject)?;
         *self.lock.borrow_mut() = Some(guard.file()?);
         Ok(guard)
@@ -300,6 +308,7 @@ impl Act for Local {
         let mut file = fs::OpenOptions::new()
             .create(true)
             .append(true)
+            .mode(0o640)
             .open(path)?;
         writeln!(file, "{line}")?;
         file.sync_data()?;
@@ -445,6 +454,25 @@ fn symlink(path: &Utf8Path, target: &Utf8Path) -> Result<()> {
     }
     fs_err::os::unix::fs::symlink(target, path)?;
     sync_parent(path)
+}
+
+fn move_up(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
+    fs::set_permissions(to, fs::metadata(from)?.permissions())?;
+    let mut names = Vec::new();
+    for entry in fs::read_dir(from)? {
+        names.push(entry?.file_name());
+    }
+    names.sort_by_key(|name| name == "PG_VERSION");
+    for name in names {
+        // What comes last must not be on the disk first.
+        if name == "PG_VERSION" {
+            fs::File::open(to)?.sync_all()?;
+        }
+        fs::rename(from.as_std_path().join(&name), to.as_std_path().join(&name))?;
+    }
+    fs::remove_dir(from)?;
+    fs::File::open(to)?.sync_all()?;
+    Ok(())
 }
 
 fn remove(path: &Utf8Path) -> Result<()> {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use camino::Utf8Path;
 use fs_err as fs;
+use fs_err::os::unix::fs::OpenOptionsExt as _;
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::fault;
@@ -34,13 +35,8 @@ pub fn is_held(path: &Utf8Path) -> Result<bool> {
     ))
 }
 
-/// Waits for the lock. The file stays, and says who holds it.
+/// Waits for the lock, in a directory that is there. The file stays, and says who holds it.
 pub fn take(path: &Utf8Path, timeout: Duration, subject: &str) -> Result<Guard> {
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(|error| {
-            fault!(Denied, "the directory of the lock cannot be made: {error}"; "the user who owns the instances must be able to write below `prefix`")
-        })?;
-    }
     let deadline = Instant::now() + timeout;
     loop {
         let file = fs::OpenOptions::new()
@@ -48,6 +44,7 @@ pub fn take(path: &Utf8Path, timeout: Duration, subject: &str) -> Result<Guard> 
             .write(true)
             .create(true)
             .truncate(false)
+            .mode(0o640)
             .open(path)?;
         match Flock::lock(file.into_file(), FlockArg::LockExclusiveNonblock) {
             Ok(mut lock) => {

@@ -144,6 +144,8 @@ pub fn serve(
 ) -> Result<()> {
     let charter: Charter = serde_json::from_str(arguments.first().map_or("", String::as_str))
         .context("what root may do")?;
+    // Whatever the caller's: nobody else writes to what root makes.
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     for line in input.lines() {
         let answer = serde_json::from_str::<Request>(&line?)
             .map_err(Into::into)

@@ -84,6 +84,11 @@ impl Conf {
         Some(entry.value.clone())
     }
 
+    /// The line of the last active entry of that name, counted from 1.
+    pub fn line(&self, name: &str) -> Option<usize> {
+        self.last(name).map(|index| index + 1)
+    }
+
     /// Name (lower case) and decoded value of what is in force, in the order of the file; of several
     /// entries of one name the last one. Include directives are not among them.
     pub fn entries(&self) -> Vec<(String, String)> {

@@ -8,6 +8,7 @@ mod list;
 mod number;
 
 use anyhow::Result;
+use serde::Deserialize;
 
 use crate::{bail_fault, fault};
 
@@ -15,7 +16,7 @@ pub use list::{is_list, merge_list, split_list};
 pub use number::memory_percent;
 
 /// What is known of a parameter, from `pg_settings` or `postgres --describe-config`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Guc {
     pub name: String,
     pub vartype: VarType,
@@ -33,7 +34,8 @@ pub struct Guc {
 }
 
 /// Type of a parameter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum VarType {
     Bool,
     Integer,
@@ -57,7 +59,8 @@ impl VarType {
 }
 
 /// When a parameter can be changed (documentation of the view `pg_settings`), the most restricted first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Context {
     /// Never.
     Internal,

@@ -152,6 +152,14 @@ impl Pgpass {
         self.remove_entries(|entry| entry.decoded() == fields)
     }
 
+    /// Whether there is an entry of one of these hosts, this very port and this very user.
+    pub fn knows(&self, hosts: &[&str], port: u16, user: &str) -> bool {
+        self.entries().any(|entry| {
+            let [.., name] = entry.decoded();
+            entry.is_at(hosts, port) && name == Field::of(user)
+        })
+    }
+
     /// Removes the entries of one of these hosts and this very port; tells whether there were any.
     pub fn remove_port(&mut self, hosts: &[&str], port: u16) -> bool {
         self.remove_entries(|entry| entry.is_at(hosts, port))

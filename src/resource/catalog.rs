@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::host::{Look, Query, Server};
 use crate::manifest::Settings;
-use crate::pg::guc;
+use crate::pg::guc::{self, Guc};
 use crate::pg::ident::{ident, literal};
 use crate::settings::InstancePaths;
 use crate::stage::{Catalogs, World};
@@ -26,6 +26,8 @@ pub struct ServerFacts {
     pub hba_file: String,
     /// `server_version_num`.
     pub version: i32,
+    /// Of the parameters that some role or database has a value of its own of; null when there is none.
+    pub parameters: Option<Vec<Guc>>,
 }
 
 impl ServerFacts {
@@ -36,6 +38,7 @@ impl ServerFacts {
             password_encryption: "scram-sha-256".into(),
             hba_file: paths.datadir.join("pg_hba.conf").into(),
             version: i32::from(paths.version.number()) * 10_000,
+            parameters: None,
         }
     }
 }
@@ -131,8 +134,9 @@ pub fn check_settings(what: &str, settings: Option<&Settings>) -> Result<()> {
 }
 
 /// Parameters to set (some value) or to reset (none), in the order of their names; in the server's spelling where
-/// it has the parameter (`TimeZone`).
+/// it has the parameter (`TimeZone`). Values that mean the same are no change, as far as the server says what they mean.
 pub fn settings_changes(
+    known: Option<&[Guc]>,
     present: &BTreeMap<String, String>,
     wanted: Option<&Settings>,
     purge: bool,
@@ -158,7 +162,7 @@ pub fn settings_changes(
             let (spelling, have) = present.get(name).copied().unzip();
             let want = wanted.get(name).copied().flatten();
             let unchanged = match (want, have) {
-                (Some(want), Some(have)) => same(name, want, have),
+                (Some(want), Some(have)) => same(known, name, want, have),
                 (None, None) => true,
                 _ => false,
             };
@@ -203,7 +207,7 @@ pub fn settings_line(
     Some(lines.join(", "))
 }
 
-fn same(name: &str, want: &str, have: &str) -> bool {
+fn same(known: Option<&[Guc]>, name: &str, want: &str, have: &str) -> bool {
     if guc::is_list(name) {
         // An empty list is stored as one of an empty name (`search_path=""`).
         let items = |list| {
@@ -213,7 +217,11 @@ fn same(name: &str, want: &str, have: &str) -> bool {
         };
         return items(want) == items(have);
     }
+    let mut known = known.into_iter().flatten();
     want == have
+        || known
+            .find(|guc| guc.name.eq_ignore_ascii_case(name))
+            .is_some_and(|guc| guc::same_value(guc, want, have))
 }
 
 /// `ALTER ROLE x SET parameter TO value`, `… RESET parameter` when there is none.

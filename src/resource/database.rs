@@ -358,6 +358,7 @@ impl Stage for Databases {
                         spec,
                         row,
                         template: seen.survey.rows.get(TEMPLATE),
+                        parameters: seen.survey.facts.parameters.as_deref(),
                     };
                     plan.changes.extend(want.changes(seen)?);
                     if row.is_none() {

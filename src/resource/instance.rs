@@ -4,6 +4,7 @@
 pub mod cluster;
 pub mod configuration;
 pub mod desired;
+pub mod included;
 pub mod lookup;
 pub mod passfile;
 pub mod registration;
@@ -28,7 +29,8 @@ use self::target::{DEFAULT_PORT, Target};
 use self::templates::Templates;
 use crate::bail_fault;
 use crate::host::Look;
-use crate::manifest::{DatabaseSpec, Membership, Presence, RoleSpec, UpdatePassword};
+use crate::manifest::{DatabaseSpec, InstanceRef, Membership, Presence, RoleSpec, UpdatePassword};
+use crate::pg::hba::Record;
 use crate::pg::version::Major;
 use crate::resource::database;
 use crate::resource::expect::NewInstance;
@@ -97,7 +99,7 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     }));
     job.stages.push(Box::new(Chosen {
         target: target.clone(),
-        spec: chosen(&spec),
+        spec: chosen(&spec, templates.methods(&target.paths, spec.auth.as_ref())?),
     }));
     job.stages.push(Box::new(Configuration {
         target: target.clone(),
@@ -186,8 +188,9 @@ pub fn service_job(target: Target, state: State, site: &Site, look: &dyn Look) -
     Ok(job)
 }
 
-fn chosen(spec: &InstanceSpec) -> report::Choice {
+fn chosen(spec: &InstanceSpec, auth: Vec<Record>) -> report::Choice {
     report::Choice {
+        auth,
         locale: spec.locale.clone(),
         encoding: spec.encoding.clone(),
         data_checksums: spec.data_checksums,
@@ -302,6 +305,13 @@ fn check(spec: &InstanceSpec) -> Result<()> {
 /// Said; or that of the only instance of the name, so that a new major on the host makes no second one; or the site's.
 fn version(spec: &InstanceSpec, site: &Site, look: &dyn Look) -> Result<Major> {
     if let Some(version) = spec.version {
+        if version < Major::OLDEST {
+            bail_fault!(
+                Unsupported,
+                "instance `{}`: PostgreSQL {version} is older than what is supported", spec.name;
+                "give a `version` from {} on", Major::OLDEST
+            );
+        }
         return Ok(version);
     }
     let named: Vec<Major> = lookup::list(look, &site.settings)?
@@ -310,6 +320,15 @@ fn version(spec: &InstanceSpec, site: &Site, look: &dyn Look) -> Result<Major> {
         .collect();
     match named[..] {
         [only] => return Ok(only),
+        [] if spec.state == State::Absent => {
+            let reference = InstanceRef {
+                version: None,
+                name: Some(spec.name.clone()),
+            };
+            if let Some((left, _)) = lookup::remains(look, &site.settings, &reference)? {
+                return Ok(left);
+            }
+        }
         [] => {}
         _ if named.len() > 1 && site.settings.postgresql.default_version.is_none() => bail_fault!(
             Input,

@@ -424,6 +424,7 @@ impl Stage for Roles {
                         spec,
                         row,
                         known: &known,
+                        parameters: seen.facts.parameters.as_deref(),
                         password_matches: matches.get(spec.name.as_str()).copied(),
                     };
                     let (change, later) = want.change(seen)?;

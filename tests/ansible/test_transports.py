@@ -30,6 +30,8 @@ CANARY = "correct-horse-battery"
 SUDO_PASSWORD = "sudo-word-of-bob"
 ROOT_PASSWORD = "root-word"
 INSTALLED = "/usr/local/bin/pgsocle"
+# Hosts of this run alone: two runs on one machine do not meet.
+TRANSPORTS, NO_PYTHON = (f"pgsocle-{name}-{os.getpid()}" for name in ("transports", "no-python"))
 HINT = "hint: run the role `socle.postgresql.install` on this host"
 
 # nopasswd: sudo for nothing; password: sudo for a password; terminal: sudo from a terminal only.
@@ -78,10 +80,10 @@ def fixture_hosts(tmp_path_factory, collections):
     command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key)
     command(f"{SCRIPTS}/machine.sh")
     command(f"{SCRIPTS}/image.sh", "bookworm")
-    names = ("pgsocle-transports", "pgsocle-no-python")
+    names = (TRANSPORTS, NO_PYTHON)
     mounts = (f"--volume={SITE_PACKAGES}:/opt/ansible:ro", f"--volume={collections.root}:/opt/collections:ro")
     addresses = {name: boot(name, key, *mounts) for name in names}
-    command("podman", "exec", "pgsocle-no-python", "sh", "-c", "rm -f /usr/bin/python3*")
+    command("podman", "exec", NO_PYTHON, "sh", "-c", "rm -f /usr/bin/python3*")
     yield SimpleNamespace(key=key, addresses=addresses)
     command("podman", "rm", "--force", "--time=0", *names)
 
@@ -90,7 +92,7 @@ def fixture_hosts(tmp_path_factory, collections):
 def fixture_run(tmp_path, hosts, collections):
     """Runs one task on a host; tells its result, and what the stub was given by whom."""
 
-    def run(variables, args=None, keywords=None, play=None, host="pgsocle-transports", options=("-vvvv",)):
+    def run(variables, args=None, keywords=None, play=None, host=TRANSPORTS, options=("-vvvv",)):
         record = "/tmp/stub-record"
         command("podman", "exec", host, "sh", "-c", f"rm -f {record} {record}.processes")
         result_file = tmp_path / "result.json"
@@ -152,10 +154,10 @@ def fixture_run(tmp_path, hosts, collections):
 
 @pytest.fixture(name="installed")
 def fixture_installed(hosts):
-    command("podman", "cp", STUB, f"pgsocle-transports:{INSTALLED}")
-    command("podman", "exec", "pgsocle-transports", "chown", "root:root", INSTALLED)
+    command("podman", "cp", STUB, f"{TRANSPORTS}:{INSTALLED}")
+    command("podman", "exec", TRANSPORTS, "chown", "root:root", INSTALLED)
     yield
-    command("podman", "exec", "pgsocle-transports", "rm", "-f", INSTALLED)
+    command("podman", "exec", TRANSPORTS, "rm", "-f", INSTALLED)
 
 
 SUDO = {"ansible_user": "password", "ansible_become": True, "ansible_become_password": SUDO_PASSWORD}
@@ -183,7 +185,7 @@ def test_the_fast_road(run, collections, variables, user, place):
 
 
 def test_a_host_without_python(run, collections):
-    told = run({}, host="pgsocle-no-python")
+    told = run({}, host=NO_PYTHON)
     assert told.result["changed"] is True
     assert told.path == f"/var/lib/pgsocle/{collections.sha256}/pgsocle"
 
@@ -211,10 +213,10 @@ def test_an_asynchronous_task(run, collections):
 
 
 def test_check_mode_leaves_nothing(run):
-    told = run({"ansible_user": "nopasswd", "ansible_become": True}, options=("-vvvv", "--check", "--diff"), host="pgsocle-no-python")
+    told = run({"ansible_user": "nopasswd", "ansible_become": True}, options=("-vvvv", "--check", "--diff"), host=NO_PYTHON)
     assert told.request["check_mode"] is True
     assert told.request["diff_mode"] is True
-    command("podman", "exec", "pgsocle-no-python", "sh", "-c", "! ls -d /var/lib/.pgsocle.*")
+    command("podman", "exec", NO_PYTHON, "sh", "-c", "! ls -d /var/lib/.pgsocle.*")
 
 
 def test_a_wrong_sudo_password_is_a_message_not_a_hang(run):
@@ -224,7 +226,7 @@ def test_a_wrong_sudo_password_is_a_message_not_a_hang(run):
 
 
 def test_an_executable_that_another_user_can_change_is_refused(run, installed):
-    command("podman", "exec", "pgsocle-transports", "chown", "nopasswd", INSTALLED)
+    command("podman", "exec", TRANSPORTS, "chown", "nopasswd", INSTALLED)
     for variables in (SUDO, SU):
         told = run(variables)
         assert told.result["msg"].startswith(f"`{INSTALLED}` is not run: `{INSTALLED}` belongs to the user id ")
@@ -234,7 +236,7 @@ def test_an_executable_that_another_user_can_change_is_refused(run, installed):
 @pytest.mark.parametrize("become", [False, True])
 def test_a_local_connection(hosts, become):
     """Ansible runs on the host itself, out of this machine's installation: as root, and as a user with a sudo password."""
-    inside = command("podman", "exec", "pgsocle-transports", "python3", "-c", "import sys; print(sys.version_info[:2])")
+    inside = command("podman", "exec", TRANSPORTS, "python3", "-c", "import sys; print(sys.version_info[:2])")
     if inside != str(sys.version_info[:2]):
         pytest.skip(f"the host has Python {inside}, which cannot use this installation of Ansible")
     user, method = ("password", ["-b"]) if become else ("root", [])
@@ -248,13 +250,13 @@ def test_a_local_connection(hosts, become):
             "tasks": [{"socle.postgresql.role": {"instance": "main", "name": "bob", "password": "{{ word }}"}}],
         }
     ]
-    command("podman", "exec", "-i", "pgsocle-transports", "sh", "-c", "rm -f /tmp/local-record*; cat >/tmp/book.yml", input=yaml.safe_dump(book))
+    command("podman", "exec", "-i", TRANSPORTS, "sh", "-c", "rm -f /tmp/local-record*; cat >/tmp/book.yml", input=yaml.safe_dump(book))
     environment = ("PYTHONPATH=/opt/ansible", "ANSIBLE_COLLECTIONS_PATH=/opt/collections", "HOME=/tmp/home-" + user, "LC_ALL=C.UTF-8")
     playbook = ("python3", "-m", "ansible", "playbook", "-vvvv", *method, "/tmp/book.yml")
-    done = command("podman", "exec", "-u", user, "pgsocle-transports", "env", *environment, *playbook)
+    done = command("podman", "exec", "-u", user, TRANSPORTS, "env", *environment, *playbook)
     assert CANARY not in done
     assert SUDO_PASSWORD not in done
-    _path, request, caller = command("podman", "exec", "pgsocle-transports", "cat", "/tmp/local-record").splitlines()
+    _path, request, caller = command("podman", "exec", TRANSPORTS, "cat", "/tmp/local-record").splitlines()
     assert json.loads(request)["params"]["password"] == CANARY
     assert caller == "user root"
 
@@ -274,7 +276,7 @@ def test_job_events_of_ansible_runner(tmp_path, hosts, collections):
         }
     ]
     host = {
-        "ansible_host": hosts.addresses["pgsocle-transports"],
+        "ansible_host": hosts.addresses[TRANSPORTS],
         "ansible_user": "nopasswd",
         "ansible_ssh_private_key_file": str(hosts.key),
         "ansible_ssh_common_args": "-o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no",
@@ -283,7 +285,7 @@ def test_job_events_of_ansible_runner(tmp_path, hosts, collections):
     for folder in ("project", "inventory", "env"):
         (tmp_path / folder).mkdir()
     (tmp_path / "project/book.yml").write_text(yaml.safe_dump(book))
-    (tmp_path / "inventory/hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {"pgsocle-transports": host}}}))
+    (tmp_path / "inventory/hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {TRANSPORTS: host}}}))
     (tmp_path / "env/passwords").write_text("{}")
     (tmp_path / "word.yml").write_text(yaml.safe_dump({"word": CANARY}))
     env = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(collections.root)}

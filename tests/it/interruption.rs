@@ -123,8 +123,8 @@ fn a_creation_that_fails_leaves_nothing() {
     assert_eq!(
         reply["reverted"],
         json!([
-            format!("write the configuration of instance `{number}/main`"),
             format!("create instance `{number}/main`"),
+            format!("write the configuration of instance `{number}/main`"),
         ])
     );
     assert_eq!(

@@ -12,6 +12,7 @@ mod hostile;
 mod instance;
 mod interruption;
 mod layers;
+mod leftovers;
 mod protocol;
 mod refusals;
 mod role;

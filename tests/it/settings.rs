@@ -90,8 +90,7 @@ fn a_reload_where_that_is_enough_and_a_restart_where_it_is_allowed() {
                 "the plan goes beyond `max_impact: reload`: restart instance `{}/main` (restart)",
                 site.major().number
             ),
-            "nothing was changed; allow it with a greater `max_impact`, or change what is wanted"
-                .into(),
+            "allow it with a greater `max_impact`, or change what is wanted".into(),
         ]
     );
     let reply = site.converges("instance", &restart);

@@ -440,6 +440,7 @@ fn copies(spec: &DatabaseSpec, template: &Row) -> Result<bool> {
         spec,
         row: None,
         template: Some(template),
+        parameters: None,
     }
     .copies_template()
 }

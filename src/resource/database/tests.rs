@@ -134,6 +134,7 @@ fn locale_clauses() {
             spec: &spec,
             row: None,
             template: Some(&template),
+            parameters: None,
         }
         .traits()
         .unwrap();

@@ -7,6 +7,7 @@ use super::{INVALID, Row, Seen, TEMPLATE, inner, uses};
 use crate::bail_fault;
 use crate::manifest::{DatabaseSpec, LocaleProvider};
 use crate::nearest;
+use crate::pg::guc::Guc;
 use crate::pg::ident::{ident, literal};
 use crate::plan::{Action, Change, Diff, Impact, Scope, Step, attributes};
 use crate::resource::catalog;
@@ -18,6 +19,7 @@ pub struct Wanted<'a> {
     pub row: Option<&'a Row>,
     /// The row of template1.
     pub template: Option<&'a Row>,
+    pub parameters: Option<&'a [Guc]>,
 }
 
 impl Wanted<'_> {
@@ -248,6 +250,7 @@ impl Wanted<'_> {
     fn settings(&self) -> Vec<(String, Option<String>)> {
         let present = self.row.map(Row::settings).unwrap_or_default();
         catalog::settings_changes(
+            self.parameters,
             &present,
             self.spec.settings.as_ref(),
             self.spec.settings_purge,

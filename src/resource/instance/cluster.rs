@@ -1,17 +1,19 @@
 //! The data directory: whether it is there, and how a new one is made.
 //!
 //! A new cluster is made beside its place and renamed once it is complete (`configuration` does that),
-//! so that what is at the path template is never half-made. On a mount point, where renaming is
-//! impossible, it is made in place.
+//! so that what is at the path template is never half-made. A mount point cannot be renamed: there it is
+//! made in a directory of its own, whose content is then moved up, `PG_VERSION` last.
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::host::{Command, FileKind, Look, Probe};
 use crate::manifest::LocaleProvider;
+use crate::pg::pgpass::Pgpass;
 use crate::pg::version::Major;
 use crate::plan::{Action, Change, Diff, Fact, Impact, Plan, Scope, Step, attributes};
 use crate::resource::instance::target::Target;
+use crate::settings::InstancePaths;
 use crate::stage::{Stage, World};
 use crate::{bail_fault, fault};
 
@@ -48,9 +50,22 @@ pub enum Directory {
     Empty,
     /// Holds a cluster of this major, as its `PG_VERSION` says.
     Cluster(String),
+    /// A mount point with what an interrupted creation or removal left.
+    Remains,
     /// Holds something else.
     Other,
 }
+
+impl Directory {
+    /// Nothing that anybody would miss.
+    pub fn is_free(&self) -> bool {
+        matches!(self, Self::Missing | Self::Empty | Self::Remains)
+    }
+}
+
+/// Where a cluster is made on a mount point, and what marks one that is being removed.
+pub const NEW_INSIDE: &str = "pgsocle-new";
+pub const DROP_INSIDE: &str = "pgsocle-drop";
 
 #[derive(Debug, Clone)]
 pub struct Seen {
@@ -94,8 +109,43 @@ pub fn directory(look: &dyn Look, path: &Utf8Path) -> Result<Directory> {
         Some(version) if control.is_some_and(|stat| stat.kind == FileKind::File) => Ok(
             Directory::Cluster(String::from_utf8_lossy(&version).trim().to_owned()),
         ),
+        None if names
+            .iter()
+            .any(|name| name == NEW_INSIDE || name == DROP_INSIDE) =>
+        {
+            Ok(Directory::Remains)
+        }
         _ => Ok(Directory::Other),
     }
+}
+
+/// What interrupted runs left of an instance that is not there (any more, or yet).
+pub fn leftovers(look: &dyn Look, paths: &InstancePaths) -> Result<Vec<Utf8PathBuf>> {
+    let mut found = Vec::new();
+    for path in [&paths.datadir, &paths.waldir] {
+        for leftover in [staging(path), dropping(path)] {
+            if look.stat(&leftover)?.is_some() {
+                found.push(leftover);
+            }
+        }
+        if directory(look, path)? == Directory::Remains {
+            found.push(path.clone());
+        }
+    }
+    // Killed between the two renames of a creation or a removal: the WAL directory has its name, the data directory has not.
+    for data in [
+        staging(&paths.datadir),
+        dropping(&paths.datadir),
+        paths.datadir.join(NEW_INSIDE),
+    ] {
+        if look.link(&data.join("pg_wal"))?.as_deref() == Some(&*paths.waldir)
+            && look.stat(&paths.waldir)?.is_some()
+            && !found.contains(&paths.waldir)
+        {
+            found.push(paths.waldir.clone());
+        }
+    }
+    Ok(found)
 }
 
 /// A mount point lies on another file system than its parent.
@@ -120,21 +170,11 @@ impl Stage for Cluster {
         let paths = &self.target.paths;
         let datadir = directory(look, &paths.datadir)?;
         let exists = matches!(datadir, Directory::Cluster(_));
-        let mut leftovers = Vec::new();
-        if !exists {
-            for path in [&paths.datadir, &paths.waldir] {
-                for leftover in [staging(path), dropping(path)] {
-                    if look.stat(&leftover)?.is_some() {
-                        leftovers.push(leftover);
-                    }
-                }
-            }
-            // Killed between the two renames of a creation: the WAL directory has its name, the data directory not yet.
-            let link = look.link(&staging(&paths.datadir).join("pg_wal"))?;
-            if link.as_deref() == Some(&*paths.waldir) {
-                leftovers.push(paths.waldir.clone());
-            }
-        }
+        let leftovers = if exists {
+            Vec::new()
+        } else {
+            leftovers(look, paths)?
+        };
         let waldir = if leftovers.contains(&paths.waldir) {
             Directory::Missing
         } else {
@@ -144,19 +184,22 @@ impl Stage for Cluster {
         Ok(Seen {
             programs,
             waldir,
-            leftovers,
             port_taken: !exists && look.port_taken(self.port)?,
             locale_known: exists || !programs || self.locale_known(look)?,
             trace: if exists {
                 None
             } else {
-                self.target.trace(look)?
+                match self.target.trace(look)? {
+                    None if leftovers.is_empty() => self.password_trace(look)?,
+                    trace => trace,
+                }
             },
             mounted: match &self.mountpoint {
                 Some(path) => is_mountpoint(look, path)?,
                 None => true,
             },
             datadir,
+            leftovers,
         })
     }
 
@@ -176,7 +219,7 @@ impl Stage for Cluster {
                 "data directory `{}` exists, is not empty and holds no cluster", paths.datadir;
                 "empty it, or change `postgresql.datadir` in the site settings; nothing was changed"
             ),
-            Directory::Missing | Directory::Empty => {}
+            Directory::Missing | Directory::Empty | Directory::Remains => {}
         }
         if !self.create {
             let near = self
@@ -206,9 +249,7 @@ impl Stage for Cluster {
                 "mount the file system, or change `require_mountpoint` in the site settings; nothing was changed"
             );
         }
-        if !matches!(seen.waldir, Directory::Missing | Directory::Empty)
-            && !self.target.wal_inside()
-        {
+        if !seen.waldir.is_free() && !self.target.wal_inside() {
             bail_fault!(Conflict, "WAL directory `{}` exists and is not empty", paths.waldir; "empty it; nothing was changed");
         }
         if seen.port_taken {
@@ -236,6 +277,25 @@ impl Stage for Cluster {
 }
 
 impl Cluster {
+    /// The password file has an entry for the superuser role of an instance at this port.
+    fn password_trace(&self, look: &dyn Look) -> Result<Option<String>> {
+        let paths = &self.target.paths;
+        let Some(passfile) = &paths.passfile else {
+            return Ok(None);
+        };
+        let Some(content) = look.read(passfile)? else {
+            return Ok(None);
+        };
+        let known =
+            Pgpass::parse(&content)?.knows(&paths.own_hosts(), self.port, &self.target.surole);
+        Ok(known.then(|| {
+            format!(
+                "the password file `{passfile}` has an entry for role `{}` at port {}",
+                self.target.surole, self.port
+            )
+        }))
+    }
+
     fn locale_known(&self, look: &dyn Look) -> Result<bool> {
         let Some(locale) = &self.traits.locale else {
             return Ok(true);
@@ -315,7 +375,7 @@ impl Cluster {
         let mut steps: Vec<Step> = seen
             .leftovers
             .iter()
-            .map(|path| Step::Remove { path: path.clone() })
+            .map(|path| self.target.clear(path))
             .collect();
         steps.extend(
             paths
@@ -323,11 +383,7 @@ impl Cluster {
                 .parent()
                 .map(|parent| Step::make_dir(parent, 0o755)),
         );
-        let mut undo = vec![if data == paths.datadir {
-            Step::EmptyDir { path: data }
-        } else {
-            Step::Remove { path: data }
-        }];
+        let mut undo = vec![self.target.clear_new(&paths.datadir)];
         if !self.target.wal_inside() {
             let wal = self.target.place(&paths.waldir);
             steps.extend(
@@ -337,11 +393,7 @@ impl Cluster {
                     .map(|parent| Step::make_dir(parent, 0o755)),
             );
             command = command.arg(format!("--waldir={wal}"));
-            undo.push(if wal == paths.waldir {
-                Step::EmptyDir { path: wal }
-            } else {
-                Step::Remove { path: wal }
-            });
+            undo.push(self.target.clear_new(&paths.waldir));
         }
         undo.extend(self.target.empty_parents());
         steps.push(Step::Run(command));

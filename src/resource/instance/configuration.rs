@@ -13,8 +13,9 @@ use crate::manifest::Settings as Parameters;
 use crate::pg::conf::{self, Conf};
 use crate::pg::guc::{self, Context, Guc};
 use crate::plan::{Action, Change, Content, Diff, Fact, Impact, Pending, Plan, Scope, Step};
+use crate::resource::instance::included::{Included, included};
 use crate::resource::instance::service;
-use crate::resource::instance::target::Target;
+use crate::resource::instance::target::{Running, Target};
 use crate::resource::instance::templates::Templates;
 use crate::secret::MASK;
 use crate::stage::{Sight, Stage, World};
@@ -32,7 +33,7 @@ pub struct Configuration {
 }
 
 pub struct Seen {
-    /// The cluster is made by this run, and these are the directories in which it lies until it is complete.
+    /// The cluster is made by this run, and this is where it lies until it is complete.
     new: Option<New>,
     conf: Conf,
     auto: Conf,
@@ -43,11 +44,16 @@ pub struct Seen {
     up: bool,
     /// Values with which it runs, of the parameters that are to change.
     running: Vec<Pending>,
+    /// postgresql.conf was written after the server had read it: by a run that was killed before the reload, or by hand.
+    unread: bool,
+    /// The wanted port is another one than now, and somebody else has it.
+    port_taken: bool,
+    /// Files that postgresql.conf includes, in its order.
+    included: Vec<Included>,
 }
 
 struct New {
     data: Utf8PathBuf,
-    wal: Utf8PathBuf,
 }
 
 /// What initdb writes into postgresql.conf by itself (initdb.c, `setup_config)`: `settings_purge` leaves it.
@@ -100,16 +106,30 @@ impl Stage for Configuration {
             memory: look.memory()?,
             up: false,
             running: Vec::new(),
+            unread: false,
+            port_taken: false,
+            included: Vec::new(),
         };
-        let differing: Vec<String> = self
-            .wanted(&seen)
+        seen.included = included(look, &paths.datadir, &seen.conf)?;
+        let wanted = self.wanted(&seen);
+        if wanted.is_empty() {
+            return Ok(seen);
+        }
+        let running = self.target.running(look)?;
+        if let Some(running) = &running
+            && let Some(stat) = look.stat(&paths.datadir.join("postgresql.conf"))?
+        {
+            seen.unread = stat.modified > service::loaded(look, &running.server)?;
+        }
+        let differing: Vec<String> = wanted
             .into_iter()
-            .filter(|(name, value)| seen.conf.get(name) != *value)
+            .filter(|(name, value)| seen.unread || seen.conf.get(name) != *value)
             .map(|(name, _)| name)
             .collect();
         if !differing.is_empty() {
             seen.gucs = self.gucs(look)?;
-            if let Some(running) = self.target.running(look)? {
+            seen.port_taken = self.moves_to_taken(look, &seen, running.as_ref())?;
+            if let Some(running) = running {
                 seen.up = true;
                 seen.running = service::values(look, &running.server, &differing)?;
             }
@@ -122,7 +142,6 @@ impl Stage for Configuration {
         let paths = &self.target.paths;
         let new = New {
             data: self.target.place(&paths.datadir),
-            wal: self.target.place(&paths.waldir),
         };
         let conf = Self::parse(look, &new.data.join("postgresql.conf"))?;
         Ok(Seen {
@@ -133,6 +152,9 @@ impl Stage for Configuration {
             memory: look.memory()?,
             up: false,
             running: Vec::new(),
+            unread: false,
+            port_taken: false,
+            included: Vec::new(),
         })
     }
 
@@ -159,11 +181,26 @@ impl Stage for Configuration {
             }
             changed.push(name);
         }
-        self.warn(seen, &mut plan);
-        match &seen.new {
-            Some(new) => plan.changes.push(self.first(seen, new, &conf)?),
-            None if !changed.is_empty() => self.change(seen, &conf, &changed, &mut plan),
-            None => {}
+        if let (true, Some(port)) = (seen.port_taken, conf.get("port")) {
+            bail_fault!(
+                Conflict,
+                "port {port}, wanted for instance `{}`, is taken on this host", self.target.paths;
+                "give another `port`; `ss -ltnp sport = :{port}` shows who listens"
+            );
+        }
+        self.warn(seen, &conf, &mut plan);
+        if let Some(new) = &seen.new {
+            plan.changes.push(self.first(seen, new, &conf)?);
+        } else {
+            if !changed.is_empty() {
+                self.change(seen, &conf, &changed, &mut plan);
+            }
+            if seen.unread {
+                changed.extend(self.wanted(seen).into_iter().map(|(name, _)| name));
+            }
+            if !changed.is_empty() {
+                takes_effect(seen, &conf, &changed, &mut plan);
+            }
         }
         plan.facts
             .push(Fact::Configured(self.target.configured(&conf)));
@@ -273,9 +310,28 @@ impl Configuration {
         }
     }
 
-    /// ALTER SYSTEM wins over postgresql.conf: said on every run, for as long as it is so.
-    fn warn(&self, seen: &Seen, plan: &mut Plan) {
+    /// ALTER SYSTEM wins over postgresql.conf, and so does a file that is included further down: said on every run,
+    /// for as long as it is so.
+    fn warn(&self, seen: &Seen, conf: &Conf, plan: &mut Plan) {
         for (name, value) in self.wanted(seen) {
+            let line = conf.line(&name).unwrap_or_default();
+            let below = seen.included.iter().rev().find_map(|file| {
+                let other = file.conf.get(&name).filter(|_| file.line > line)?;
+                Some((&file.path, other))
+            });
+            if let Some((path, other)) = below
+                && seen.auto.get(&name).is_none()
+                && value.as_ref().is_none_or(|value| {
+                    other != *value
+                        && !find(&seen.gucs, &name)
+                            .is_some_and(|guc| guc::same_value(guc, &other, value))
+                })
+            {
+                plan.warnings.push(format!(
+                    "setting `{name}` is not as wanted: `{path}`, which postgresql.conf includes, says `{}`",
+                    if conf::is_secret(&name) { MASK } else { &other }
+                ));
+            }
             let (Some(value), Some(shadow)) = (value, seen.auto.get(&name)) else {
                 continue;
             };
@@ -346,34 +402,19 @@ impl Configuration {
         if let Some(logdir) = &paths.logdir {
             steps.push(Step::make_dir(logdir, 0o740));
         }
-        if !self.target.wal_inside() && new.wal != paths.waldir {
+        if !self.target.wal_inside() {
             steps.push(Step::Symlink {
                 path: new.data.join("pg_wal"),
                 target: paths.waldir.clone(),
             });
-            steps.push(Step::Rename {
-                from: new.wal.clone(),
-                to: paths.waldir.clone(),
-            });
+            steps.push(self.target.settle(&paths.waldir));
         }
-        if new.data != paths.datadir {
-            steps.push(Step::Rename {
-                from: new.data.clone(),
-                to: paths.datadir.clone(),
-            });
-        }
+        steps.push(self.target.settle(&paths.datadir));
         steps.extend(self.target.manager.register(&self.target.bindir, paths));
-        let clear = |place: &Utf8Path, path: &Utf8Path| {
-            if place == path {
-                Step::EmptyDir { path: path.into() }
-            } else {
-                Step::Remove { path: path.into() }
-            }
-        };
         let mut undo = self.target.manager.unregister();
-        undo.push(clear(&new.data, &paths.datadir));
+        undo.push(self.target.clear(&paths.datadir));
         if !self.target.wal_inside() {
-            undo.push(clear(&new.wal, &paths.waldir));
+            undo.push(self.target.clear(&paths.waldir));
         }
         undo.extend(self.target.empty_parents());
         Ok(Change::new(
@@ -389,16 +430,13 @@ impl Configuration {
 
     fn change(&self, seen: &Seen, conf: &Conf, changed: &[String], plan: &mut Plan) {
         let path = self.target.paths.datadir.join("postgresql.conf");
-        let (restart, reload): (Vec<&String>, Vec<&String>) = changed.iter().partition(|name| {
-            find(&seen.gucs, name).is_some_and(|guc| guc.context == Context::Postmaster)
-        });
         let before = seen.conf.render();
         let change = Change::new(
             Action::Alter,
             format!("configuration {}", self.target.paths),
             format!("set `{}` in postgresql.conf", changed.join("`, `")),
             Diff::new(path.as_str(), seen.conf.masked(), conf.masked()),
-            if reload.is_empty() {
+            if changed.iter().all(|name| needs_restart(seen, name)) {
                 Impact::None
             } else {
                 Impact::Reload
@@ -411,22 +449,51 @@ impl Configuration {
         );
         plan.changes.push(change);
         plan.facts.push(Fact::Previous(path, seen.conf.render()));
-        plan.facts.push(Fact::ReloadNeeded);
         // A running one moves when it is restarted.
         let [from, to] = [&seen.conf, conf].map(|conf| self.target.configured(conf).port);
         if from != to && !seen.up {
             plan.facts.push(Fact::Moves(from, to));
         }
-        if !restart.is_empty() {
-            let pending = restart
-                .iter()
-                .filter_map(|name| waits(seen, conf, name))
-                .collect();
-            plan.facts.push(Fact::RestartNeeded {
-                changed: restart.into_iter().cloned().collect(),
-                pending,
-            });
+    }
+
+    /// Whether somebody else has the port to which the instance is to go.
+    fn moves_to_taken(
+        &self,
+        look: &dyn Look,
+        seen: &Seen,
+        running: Option<&Running>,
+    ) -> Result<bool> {
+        let port = self
+            .wanted(seen)
+            .into_iter()
+            .find(|(name, _)| name == "port");
+        let Some(port) = port.and_then(|(_, value)| value?.parse::<u16>().ok()) else {
+            return Ok(false);
+        };
+        let own = running.map(|running| running.server.port);
+        if own == Some(port) || self.target.configured(&seen.conf).port == port {
+            return Ok(false);
         }
+        look.port_taken(port)
+    }
+}
+
+/// What the server must be told so that these are in force.
+fn takes_effect(seen: &Seen, conf: &Conf, changed: &[String], plan: &mut Plan) {
+    plan.facts.push(Fact::ReloadNeeded);
+    let restart: BTreeSet<&String> = changed
+        .iter()
+        .filter(|name| needs_restart(seen, name))
+        .collect();
+    if !restart.is_empty() {
+        let pending = restart
+            .iter()
+            .filter_map(|name| waits(seen, conf, name))
+            .collect();
+        plan.facts.push(Fact::RestartNeeded {
+            changed: restart.into_iter().cloned().collect(),
+            pending,
+        });
     }
 }
 
@@ -453,6 +520,10 @@ fn waits(seen: &Seen, conf: &Conf, name: &str) -> Option<Pending> {
         configured,
         ..running.clone()
     })
+}
+
+fn needs_restart(seen: &Seen, name: &str) -> bool {
+    find(&seen.gucs, name).is_some_and(|guc| guc.context == Context::Postmaster)
 }
 
 fn find<'a>(gucs: &'a [Guc], name: &str) -> Option<&'a Guc> {

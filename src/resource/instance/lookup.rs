@@ -11,7 +11,7 @@ use crate::pg::conf::Conf;
 use crate::pg::controldata::ControlData;
 use crate::pg::version::Major;
 use crate::resource::catalog;
-use crate::resource::instance::cluster::{Directory, directory};
+use crate::resource::instance::cluster::{Directory, directory, leftovers};
 use crate::resource::instance::configuration::settings_view;
 use crate::resource::instance::service::pending;
 use crate::resource::instance::target::Target;
@@ -65,17 +65,15 @@ pub fn list(look: &dyn Look, site: &Settings) -> Result<Vec<Identity>> {
 
 /// Majors whose server programs are installed, highest first.
 pub fn installed(look: &dyn Look, site: &Settings) -> Result<Vec<Major>> {
-    let mut majors = Vec::new();
-    // A few beyond the known ones: a newer major is a warning, not a refusal.
-    for number in (Major::OLDEST.number()..=Major::NEWEST_KNOWN.number() + 3).rev() {
-        let major = Major::new(number);
+    let mut installed = Vec::new();
+    for major in majors() {
         for bindir in site.bindirs(major) {
-            if look.stat(&bindir.join("postgres"))?.is_some() && !majors.contains(&major) {
-                majors.push(major);
+            if look.stat(&bindir.join("postgres"))?.is_some() && !installed.contains(&major) {
+                installed.push(major);
             }
         }
     }
-    Ok(majors)
+    Ok(installed)
 }
 
 /// The major that a new instance gets when none is said.
@@ -126,6 +124,36 @@ pub fn find(look: &dyn Look, site: &Settings, reference: Option<&InstanceRef>) -
             }
         }
     }
+}
+
+/// The instance of which an interrupted creation or removal has left something, and nothing else.
+pub fn remains(
+    look: &dyn Look,
+    site: &Settings,
+    reference: &InstanceRef,
+) -> Result<Option<Identity>> {
+    let Some(name) = reference.name.as_deref().filter(|name| valid_name(name)) else {
+        return Ok(None);
+    };
+    let majors = match &reference.version {
+        Some(version) => vec![version.parse::<Major>()?],
+        None => majors(),
+    };
+    for major in majors {
+        if !leftovers(look, &site.paths(major, name))?.is_empty() {
+            return Ok(Some((major, name.to_owned())));
+        }
+    }
+    Ok(None)
+}
+
+/// Every major that there may be, highest first: the known ones and a few beyond them, since a newer one is a
+/// warning, not a refusal.
+fn majors() -> Vec<Major> {
+    (Major::OLDEST.number()..=Major::NEWEST_KNOWN.number() + 3)
+        .rev()
+        .map(Major::new)
+        .collect()
 }
 
 /// `15/main`
@@ -263,7 +291,8 @@ fn provider_name(letter: Option<&str>) -> &'static str {
     }
 }
 
-fn checksums(look: &dyn Look, target: &Target) -> Result<Option<bool>> {
+/// Whether the cluster has page checksums, as `pg_controldata` says.
+pub fn checksums(look: &dyn Look, target: &Target) -> Result<Option<bool>> {
     if look.stat(&target.bindir.join("pg_controldata"))?.is_none() {
         return Ok(None);
     }

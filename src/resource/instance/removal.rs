@@ -8,7 +8,7 @@ use crate::host::Look;
 use crate::manager::{Manager, StopMode};
 use crate::pg::pgpass::Pgpass;
 use crate::plan::{Action, Change, Content, Diff, Fact, Impact, Plan, Step, attributes};
-use crate::resource::instance::cluster::{Directory, directory, dropping, staging};
+use crate::resource::instance::cluster::{DROP_INSIDE, Directory, directory, dropping, leftovers};
 use crate::resource::instance::target::{Running, Target};
 use crate::stage::{Stage, World};
 
@@ -35,14 +35,6 @@ impl Stage for Removal {
 
     fn observe(&self, look: &dyn Look, _: &World) -> Result<Seen> {
         let paths = &self.target.paths;
-        let mut leftovers = Vec::new();
-        for path in [&paths.datadir, &paths.waldir] {
-            for leftover in [staging(path), dropping(path)] {
-                if look.stat(&leftover)?.is_some() {
-                    leftovers.push(leftover);
-                }
-            }
-        }
         let registered = match self.target.manager.instance_file() {
             Some(file) => look.stat(&file)?.is_some(),
             None => false,
@@ -51,7 +43,7 @@ impl Stage for Removal {
             datadir: directory(look, &paths.datadir)?,
             running: self.target.running(look)?,
             port: self.target.configured_on_disk(look)?.port,
-            leftovers,
+            leftovers: leftovers(look, paths)?,
             passfile: match &paths.passfile {
                 Some(path) => look.read(path)?.map(|content| (path.clone(), content)),
                 None => None,
@@ -75,7 +67,7 @@ impl Stage for Removal {
                 "data directory `{}` holds something that is no cluster: it is not removed", paths.datadir;
                 "look into it, and remove it by hand if it is not needed"
             ),
-            Directory::Missing | Directory::Empty => false,
+            Directory::Missing | Directory::Empty | Directory::Remains => false,
         };
         let mut plan = Plan {
             facts: vec![Fact::Absent],
@@ -96,13 +88,9 @@ impl Stage for Removal {
             steps.extend(self.target.manager.unregister());
         }
         if exists {
-            steps.extend(self.remove(seen));
+            steps.extend(self.remove());
         }
-        steps.extend(
-            seen.leftovers
-                .iter()
-                .map(|path| Step::Remove { path: path.clone() }),
-        );
+        steps.extend(seen.leftovers.iter().map(|path| self.target.clear(path)));
         steps.extend(self.target.empty_parents());
         let lines = [
             ("name", Some(paths.name.clone())),
@@ -129,6 +117,10 @@ impl Stage for Removal {
         } else {
             format!("remove what is left of instance `{paths}`")
         };
+        // First: afterwards nobody knows the port any more.
+        if exists {
+            plan.changes.extend(self.forget_passwords(seen)?);
+        }
         plan.changes.push(Change::new(
             Action::Drop,
             object,
@@ -137,35 +129,35 @@ impl Stage for Removal {
             Impact::Destructive,
             steps,
         ));
-        if exists {
-            plan.changes.extend(self.forget_passwords(seen)?);
-        }
         Ok(plan)
     }
 }
 
 impl Removal {
-    /// Renamed first: killed in the middle, what is left is no cluster any more but still recognised.
-    fn remove(&self, _: &Seen) -> Vec<Step> {
+    /// Renamed first: killed in the middle, what is left is no cluster any more but still recognised. The data
+    /// directory goes last, so that it tells of the WAL directory.
+    fn remove(&self) -> Vec<Step> {
         let paths = &self.target.paths;
-        let mut steps = Vec::new();
+        let (mut names, mut contents) = (Vec::new(), Vec::new());
         for path in [&paths.datadir, &paths.waldir] {
             if *path == paths.waldir && self.target.wal_inside() {
                 continue;
             }
             if self.target.mountpoints.contains(path) {
-                steps.push(Step::EmptyDir { path: path.clone() });
+                names.push(Step::make_dir(&path.join(DROP_INSIDE), 0o700));
+                contents.push(Step::EmptyDir { path: path.clone() });
             } else {
-                steps.push(Step::RenameIfExists {
+                names.push(Step::RenameIfExists {
                     from: path.clone(),
                     to: dropping(path),
                 });
-                steps.push(Step::Remove {
+                contents.push(Step::Remove {
                     path: dropping(path),
                 });
             }
         }
-        steps
+        names.extend(contents.into_iter().rev());
+        names
     }
 
     /// Entries of this host with the instance's port; those of other hosts are not ours.

@@ -3,12 +3,13 @@
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 
-use crate::bail_fault;
+use crate::fault;
 use crate::host::Look;
 use crate::manifest::LocaleProvider;
+use crate::pg::hba::{Hba, Record};
 use crate::plan::{Fact, Pending, Plan};
 use crate::resource::instance::cluster::{Directory, directory, folded, folded_encoding};
-use crate::resource::instance::lookup::{ClusterFacts, cluster_facts, describe};
+use crate::resource::instance::lookup::{ClusterFacts, checksums, cluster_facts, describe};
 use crate::resource::instance::target::Target;
 use crate::stage::{Sight, Stage, World};
 
@@ -20,10 +21,17 @@ pub struct Choice {
     pub data_checksums: Option<bool>,
     pub locale_provider: Option<LocaleProvider>,
     pub icu_locale: Option<String>,
+    /// What `auth` would have put into `pg_hba.conf`.
+    pub auth: Vec<Record>,
 }
 
 impl Choice {
     fn is_empty(&self) -> bool {
+        self.auth.is_empty() && self.only_auth()
+    }
+
+    /// Nothing that a server would have to be asked for.
+    fn only_auth(&self) -> bool {
         self.locale.is_none()
             && self.encoding.is_none()
             && self.data_checksums.is_none()
@@ -40,6 +48,9 @@ pub struct Traits {
 
 pub struct Chosen {
     facts: Option<ClusterFacts>,
+    /// What `pg_controldata` says of them.
+    checksums: Option<bool>,
+    hba: Vec<Record>,
 }
 
 impl Stage for Traits {
@@ -58,16 +69,53 @@ impl Stage for Traits {
     }
 
     fn observe(&self, look: &dyn Look, _: &World) -> Result<Chosen> {
+        let facts = if self.spec.only_auth() {
+            None
+        } else {
+            cluster_facts(look, &self.target)?
+        };
+        let checksums = match (&facts, self.spec.data_checksums) {
+            (None, Some(_)) => checksums(look, &self.target)?,
+            _ => None,
+        };
+        let hba = look.read(&self.target.paths.datadir.join("pg_hba.conf"))?;
         Ok(Chosen {
-            facts: cluster_facts(look, &self.target)?,
+            facts,
+            checksums,
+            hba: Hba::parse(&hba.unwrap_or_default()).records(),
         })
     }
 
     fn plan(&self, seen: &Chosen) -> Result<Plan> {
         let paths = &self.target.paths;
+        let refuse = |option: &str, have: Option<String>, want: String| {
+            let have = have.map_or_else(|| "not set".to_owned(), |have| format!("`{have}`"));
+            fault!(
+                Conflict,
+                "instance `{paths}`: `{option}` is {have} and cannot become `{want}`: it is chosen at creation";
+                "leave it out, or make another instance; nothing was changed"
+            )
+        };
+        if let Some((have, want)) = otherwise(&self.spec.auth, &seen.hba) {
+            let option = format!("auth.{}", want.kind.as_str());
+            return Err(refuse(
+                &option,
+                Some(have.method.clone()),
+                want.method.clone(),
+            ));
+        }
+        if let (Some(want), Some(have)) = (self.spec.data_checksums, seen.checksums)
+            && want != have
+        {
+            let have = Some(have.to_string());
+            return Err(refuse("data_checksums", have, want.to_string()));
+        }
         let Some(facts) = &seen.facts else {
+            if self.spec.only_auth() {
+                return Ok(Plan::default());
+            }
             return Ok(Plan::undetermined(format!(
-                "instance {paths}: locale, encoding and checksums of a stopped server are not compared"
+                "instance {paths}: locale and encoding of a stopped server are not compared"
             )));
         };
         let provider = |letter: &str| match letter {
@@ -128,15 +176,28 @@ impl Stage for Traits {
         ];
         for (option, want, have) in differences {
             if let Some(want) = want {
-                bail_fault!(
-                    Conflict,
-                    "instance `{paths}`: `{option}` is `{}` and cannot become `{want}`: it is chosen at creation", have.unwrap_or_default();
-                    "leave it out, or make another instance; nothing was changed"
-                );
+                return Err(refuse(option, have, want));
             }
         }
         Ok(Plan::default())
     }
+}
+
+/// A line of `pg_hba.conf` that says otherwise than wanted for the same connections.
+fn otherwise<'a>(wanted: &'a [Record], found: &'a [Record]) -> Option<(&'a Record, &'a Record)> {
+    wanted.iter().find_map(|want| {
+        let same = |found: &&Record| {
+            let method = want.method.clone();
+            let options = want.options.clone();
+            want.same(&Record {
+                method,
+                options,
+                ..(*found).clone()
+            })
+        };
+        let first = found.iter().find(same)?;
+        (first.method != want.method).then_some((first, want))
+    })
 }
 
 /// The view of the instance and what waits for a restart, once everything is done.
@@ -197,5 +258,33 @@ impl Stage for Report {
             view: Some(("instance", Value::Object(view))),
             ..Plan::default()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn authentication_that_was_chosen_otherwise() {
+        let records = |text: &str| Hba::parse(text.as_bytes()).records();
+        let found = records(
+            "local all all peer\nhost all all 127.0.0.1/32 scram-sha-256\nlocal all all trust\n",
+        );
+        for (wanted, differs) in [
+            ("local all all peer", None),
+            ("local all all trust", Some("peer")),
+            ("host all all 127.0.0.1/32 md5", Some("scram-sha-256")),
+            // Not there: taken away, or of another template.
+            ("host all all ::1/128 md5", None),
+        ] {
+            let wanted = records(wanted);
+            let difference = otherwise(&wanted, &found);
+            assert_eq!(
+                difference.map(|(have, _)| have.method.as_str()),
+                differs,
+                "{wanted:?}"
+            );
+        }
     }
 }

@@ -109,6 +109,23 @@ pub fn values(look: &dyn Look, server: &Server, also: &[String]) -> Result<Vec<P
     catalog::rows(look.query(&[query])?.into_iter().next().unwrap_or_default())
 }
 
+/// When the server last read its configuration, in microseconds since 1970.
+pub fn loaded(look: &dyn Look, server: &Server) -> Result<i64> {
+    #[derive(serde::Deserialize)]
+    struct Row {
+        loaded: i64,
+    }
+    let query = Query {
+        server: server.clone(),
+        database: catalog::MAINTENANCE.into(),
+        sql: include_str!("../../sql/loaded.sql"),
+        parameter: Value::Null,
+    };
+    let rows: Vec<Row> =
+        catalog::rows(look.query(&[query])?.into_iter().next().unwrap_or_default())?;
+    Ok(rows.first().map_or(i64::MAX, |row| row.loaded))
+}
+
 impl Service {
     fn start<'a>(&'a self, server: &'a Server) -> Start<'a> {
         Start {

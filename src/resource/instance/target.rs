@@ -11,7 +11,7 @@ use crate::pg::guc;
 use crate::pg::postmaster_pid::PostmasterPid;
 use crate::pg::version::Major;
 use crate::plan::Step;
-use crate::resource::instance::cluster::{is_mountpoint, staging};
+use crate::resource::instance::cluster::{NEW_INSIDE, is_mountpoint, staging};
 use crate::settings::InstancePaths;
 use crate::settings::Settings;
 
@@ -98,14 +98,7 @@ impl Target {
         };
         let file = PostmasterPid::parse(&content);
         let Some(pid) = file.pid else { return Ok(None) };
-        // A stale file may name a process that is another one by now: a server works in its data directory.
-        let directory = look.link(Utf8Path::new(&format!("/proc/{pid}/cwd")));
-        let own = directory.is_ok_and(|found| {
-            found
-                .as_deref()
-                .is_some_and(|found| self.is_datadir(look, found))
-        });
-        if !look.alive(pid) || !own {
+        if !look.alive(pid) || !self.is_own(look, pid) {
             return Ok(None);
         }
         let port = file.port.unwrap_or(DEFAULT_PORT);
@@ -120,6 +113,18 @@ impl Target {
                 .read(&self.paths.datadir.join("postmaster.opts"))?
                 .is_some_and(|opts| is_temporary(&String::from_utf8_lossy(&opts))),
         }))
+    }
+
+    /// A stale file may name a process that is another one by now: a server works in its data directory. Where that may
+    /// not be seen (a server in a user namespace of its own, a hardened host), the name of the process must do.
+    fn is_own(&self, look: &dyn Look, pid: i32) -> bool {
+        let process = Utf8PathBuf::from(format!("/proc/{pid}"));
+        match look.link(&process.join("cwd")) {
+            Ok(directory) => directory.is_some_and(|found| self.is_datadir(look, &found)),
+            Err(_) => look
+                .read(&process.join("comm"))
+                .is_ok_and(|name| name.as_deref() == Some(b"postgres\n")),
+        }
     }
 
     fn is_datadir(&self, look: &dyn Look, found: &Utf8Path) -> bool {
@@ -163,9 +168,38 @@ impl Target {
     /// Where a new directory is made: beside its place, or in it when it is a mount point.
     pub fn place(&self, path: &Utf8PathBuf) -> Utf8PathBuf {
         if self.mountpoints.contains(path) {
-            path.clone()
+            path.join(NEW_INSIDE)
         } else {
             staging(path)
+        }
+    }
+
+    /// Gives what was made in its place its name.
+    pub fn settle(&self, path: &Utf8PathBuf) -> Step {
+        let (from, to) = (self.place(path), path.clone());
+        if self.mountpoints.contains(path) {
+            Step::MoveUp { from, to }
+        } else {
+            Step::Rename { from, to }
+        }
+    }
+
+    /// Takes a directory away, or what is in it where it is a mount point.
+    pub fn clear(&self, path: &Utf8PathBuf) -> Step {
+        let path = path.clone();
+        if self.mountpoints.contains(&path) {
+            Step::EmptyDir { path }
+        } else {
+            Step::Remove { path }
+        }
+    }
+
+    /// The same for one that has not got its name yet.
+    pub fn clear_new(&self, path: &Utf8PathBuf) -> Step {
+        if self.mountpoints.contains(path) {
+            self.clear(path)
+        } else {
+            self.clear(&staging(path))
         }
     }
 
@@ -229,7 +263,7 @@ impl Target {
     fn told(&self, journal: &[u8]) -> Told {
         let object = format!("instance {}", self.paths);
         let mut told = Told::Nothing;
-        let mut dropping = None;
+        let mut dropping: Option<(Value, Told)> = None;
         for line in String::from_utf8_lossy(journal).lines() {
             let Ok(line) = serde_json::from_str::<Value>(line) else {
                 continue;
@@ -243,13 +277,23 @@ impl Target {
                         if change["object"] == object.as_str() {
                             match change["action"].as_str() {
                                 Some("create") => told = Told::Begun,
-                                Some("drop") => dropping = Some(line["run"].clone()),
+                                // Killed in the middle of it, a run has still been told to drop it.
+                                Some("drop") => {
+                                    let before = std::mem::replace(&mut told, Told::Nothing);
+                                    dropping = Some((line["run"].clone(), before));
+                                }
                                 _ => {}
                             }
                         }
                     }
                 }
-                Some("done") if dropping.as_ref() == Some(&line["run"]) => told = Told::Nothing,
+                Some("failed")
+                    if dropping
+                        .as_ref()
+                        .is_some_and(|(run, _)| *run == line["run"]) =>
+                {
+                    told = dropping.take().map_or(Told::Nothing, |(_, before)| before);
+                }
                 // Of the run that began it, or of one on the instance that ended it.
                 Some("done")
                     if told == Told::Begun && line["subject"].as_str() == Some(object.as_str()) =>
@@ -271,4 +315,68 @@ enum Told {
     Begun,
     /// When.
     Made(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::samples;
+
+    #[test]
+    fn what_a_journal_tells() {
+        let target = Target {
+            paths: samples::paths(17),
+            bindir: "/bin".into(),
+            manager: Manager::None,
+            surole: "postgres".into(),
+            mountpoints: Vec::new(),
+            password_command: Vec::new(),
+        };
+        let begin = |run: &str, action: &str| {
+            format!(
+                r#"{{"run":"{run}","subject":"instance 17/main","event":"begin","plan":[{{"action":"{action}","object":"instance 17/main"}}]}}"#
+            )
+        };
+        let end = |run: &str, event: &str| {
+            format!(
+                r#"{{"run":"{run}","time":"T{run}","subject":"instance 17/main","event":"{event}","failure":{{"reverted":[]}}}}"#
+            )
+        };
+        let made = || Told::Made("T1".into());
+        for (lines, told) in [
+            (vec![], Told::Nothing),
+            (vec![begin("1", "create")], Told::Begun),
+            (vec![begin("1", "create"), end("1", "done")], made()),
+            (
+                vec![begin("1", "create"), end("1", "done"), begin("2", "alter")],
+                made(),
+            ),
+            (
+                vec![
+                    begin("1", "create"),
+                    end("1", "done"),
+                    begin("2", "drop"),
+                    end("2", "done"),
+                ],
+                Told::Nothing,
+            ),
+            // Killed while dropping: nobody waits for its data any more.
+            (
+                vec![begin("1", "create"), end("1", "done"), begin("2", "drop")],
+                Told::Nothing,
+            ),
+            // A drop that was refused half-way leaves the instance.
+            (
+                vec![
+                    begin("1", "create"),
+                    end("1", "done"),
+                    begin("2", "drop"),
+                    end("2", "failed"),
+                ],
+                made(),
+            ),
+        ] {
+            assert_eq!(target.told(lines.join("\n").as_bytes()), told, "{lines:?}");
+        }
+    }
 }

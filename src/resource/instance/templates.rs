@@ -9,6 +9,7 @@ use camino::Utf8PathBuf;
 
 use crate::host::Look;
 use crate::pg::conf::Conf;
+use crate::pg::hba::{ConnectionType, Hba, Record};
 use crate::pg::version::Major;
 use crate::resource::instance::desired::Auth;
 use crate::settings::InstancePaths;
@@ -173,6 +174,25 @@ impl Templates {
             );
         }
         Ok(text)
+    }
+
+    /// The lines of `pg_hba.conf` that follow from the authentication methods that are given for the instance itself.
+    pub fn methods(&self, paths: &InstancePaths, auth: Option<&Auth>) -> Result<Vec<Record>> {
+        let Some(auth) = auth else {
+            return Ok(Vec::new());
+        };
+        let given = [
+            (ConnectionType::Local, auth.local),
+            (ConnectionType::Host, auth.host),
+            (ConnectionType::HostSsl, auth.hostssl),
+        ];
+        let mut records = Hba::parse(self.hba(paths)?.as_bytes()).records();
+        records.retain(|record| {
+            given.iter().any(|(kind, method)| {
+                record.kind == *kind && method.is_some_and(|method| record.method == method.name())
+            })
+        });
+        Ok(records)
     }
 
     pub fn ident(&self) -> Result<String> {

@@ -231,6 +231,40 @@ fn settings() {
 }
 
 #[test]
+fn settings_that_mean_the_same_are_no_change() {
+    let parameter = |name, vartype, unit: Option<&str>| json!({ "name": name, "vartype": vartype, "unit": unit, "context": "user", "enumvals": [] });
+    let facts = || ServerFacts {
+        parameters: from(json!([
+            parameter("enable_seqscan", "bool", None),
+            parameter("work_mem", "integer", Some("kB")),
+        ])),
+        ..facts()
+    };
+    let row = Row {
+        settings: Some(vec![
+            "enable_seqscan=false".into(),
+            "work_mem=1GB".into(),
+            "myapp.level=1GB".into(),
+        ]),
+        ..bob()
+    };
+    let planned = |settings: Value| {
+        let server = Server {
+            facts: facts(),
+            ..Server::with(row.clone())
+        };
+        changes(&server.planned(json!([{ "name": "bob", "settings": settings }])))
+    };
+    let same = json!({ "enable_seqscan": false, "Work_Mem": "1024MB", "myapp.level": "1GB" });
+    assert_eq!(planned(same), "");
+    let others = json!({ "enable_seqscan": true, "work_mem": "1024", "myapp.level": "1024MB" });
+    assert!(planned(others).contains(
+        "SET \"enable_seqscan\" TO 'on'; ALTER ROLE \"bob\" SET \"myapp\".\"level\" TO '1024MB'; \
+             ALTER ROLE \"bob\" SET \"work_mem\" TO '1024';"
+    ));
+}
+
+#[test]
 fn memberships() {
     let row = Row {
         memberships: Some(vec!["old".into(), "staff".into()]),

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{Row, Seen};
 use crate::bail_fault;
 use crate::manifest::{Presence, RoleSpec, UpdatePassword};
+use crate::pg::guc::Guc;
 use crate::pg::ident::{ident, literal};
 use crate::pg::scram;
 use crate::plan::{Action, Change, Diff, Impact, Step, attributes};
@@ -19,6 +20,7 @@ pub struct Wanted<'a> {
     pub spec: &'a RoleSpec,
     pub row: Option<&'a Row>,
     pub known: &'a BTreeSet<String>,
+    pub parameters: Option<&'a [Guc]>,
     /// None: there was nothing to compare.
     pub password_matches: Option<bool>,
 }
@@ -99,6 +101,7 @@ impl Wanted<'_> {
     fn settings(&self) -> Vec<(String, Option<String>)> {
         let present = self.row.map(Row::settings).unwrap_or_default();
         catalog::settings_changes(
+            self.parameters,
             &present,
             self.spec.settings.as_ref(),
             self.spec.settings_purge,

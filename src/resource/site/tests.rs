@@ -103,6 +103,7 @@ impl Look for Machine {
                 uid: 0,
                 gid: 0,
                 device: 1,
+                modified: 0,
             }),
         )
     }
