@@ -201,6 +201,7 @@ const QUIET: &str = "SET LOCAL log_statement = 'none'; \
     SET LOCAL debug_print_parse = off; \
     SET LOCAL debug_print_rewritten = off; \
     SET LOCAL debug_print_plan = off; \
+    SET LOCAL track_activities = off; \
     SET LOCAL pg_stat_statements.track_utility = off; \
     SET LOCAL pgaudit.log = 'none'";
 
@@ -351,7 +352,9 @@ fn refused(statement: &Text, error: &postgres::Error) -> anyhow::Error {
         ),
         "55006" => (
             Kind::Conflict,
-            Some("sessions use it: end them, or set `force_drop: true`"),
+            Some(
+                "sessions use it: end them first (a database can be dropped all the same, with `force_drop: true`)",
+            ),
         ),
         "42704" | "3D000" | "3F000" => (Kind::NotFound, None),
         "58P01" | "0A000" => (Kind::Unsupported, None),

@@ -7,6 +7,8 @@
 )]
 
 mod cli;
+mod database;
+mod hostile;
 mod instance;
 mod interruption;
 mod layers;

@@ -211,7 +211,7 @@ fn a_role_that_others_need() {
         site.refusal("role", &absent(&json!({}))),
         [
             format!(
-                "roles of {}/main: role `ann` cannot be dropped: objects depend on it in shared objects, database `postgres`",
+                "roles of {}/main: role `ann` cannot be dropped: objects depend on it in database `hers`, database `postgres`",
                 site.major().number
             ),
             "set `drop_owned: true` to drop them, or `reassign_owned` to give them to another role"

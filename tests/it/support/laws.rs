@@ -196,7 +196,8 @@ fn is_servers_own(datadir: &Path, path: &Path) -> bool {
     let Ok(below) = path.strip_prefix(datadir) else {
         return false;
     };
-    below.components().count() != 1 || below.ends_with("postmaster.pid")
+    // `global` changes with the files that sessions cache catalogs in.
+    below.components().count() != 1 || below.ends_with("postmaster.pid") || path.is_dir()
 }
 
 impl Picture {
