@@ -10,6 +10,7 @@ mod cli;
 mod instance;
 mod interruption;
 mod layers;
+mod pglift;
 mod protocol;
 mod refusals;
 mod role;

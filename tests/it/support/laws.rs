@@ -196,7 +196,11 @@ fn is_servers_own(datadir: &Path, path: &Path) -> bool {
     let Ok(below) = path.strip_prefix(datadir) else {
         return false;
     };
-    below.components().count() != 1 || below.ends_with("postmaster.pid")
+    // Before PostgreSQL 15 the statistics collector writes files, and so touches their directory.
+    below.components().count() != 1
+        || ["postmaster.pid", "pg_stat_tmp"]
+            .iter()
+            .any(|own| below.ends_with(own))
 }
 
 impl Picture {
