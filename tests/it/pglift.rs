@@ -37,8 +37,14 @@ fn environment() -> PathBuf {
 struct Shared(Site);
 
 impl Shared {
+    /// `~/` in a setting stands for the home of the servers' user.
     fn new(postgresql: &Value) -> Self {
-        let site = Site::with_settings(&Major::usual(), &json!({ "postgresql": postgresql }));
+        let site = Site::new(&Major::usual());
+        let home = format!("{}/", site.path("home").display());
+        let postgresql: Value =
+            serde_json::from_str(&postgresql.to_string().replace("~/", &home)).unwrap();
+        let default_version = json!({ "default_version": site.major().number.to_string() });
+        site.write_settings(&json!({ "postgresql": with(default_version, postgresql) }));
         let shared = Self(site);
         shared.pglift(&["site-configure", "install"]).go();
         shared
@@ -266,4 +272,103 @@ fn an_instance_of_a_site_with_passwords() {
         json!({ "surole_password": "s3kret", "replrole_password": "an0ther:one", "auth": { "host": "md5" } }),
     );
     taken_over(&shared, &manifest, "home/passwords");
+}
+
+/// What its documentation has playbooks do, as manifests: they load, or are refused by name.
+#[test]
+fn manifests_that_pglift_reads() {
+    let shared = Shared::new(&json!({ "replrole": "replication" }));
+    let major = shared.0.major().number.to_string();
+    let port = crate::support::pg::free_port();
+    let production = json!({
+        "name": "prod", "version": major, "state": "started", "port": port, "restart_on_changes": true,
+        "settings": {
+            "max_connections": 100, "shared_buffers": "10%", "shared_preload_libraries": "unaccent, pg_stat_statements",
+            "unix_socket_directories": shared.0.path("run"), "wal_level": null,
+        },
+        "surole_password": "a", "replrole_password": "b",
+        "roles": [
+            { "name": "bob", "login": true, "password": "c", "connection_limit": 10, "valid_until": "2035-01-01T00:00",
+              "memberships": ["pg_read_all_stats", "pg_signal_backend"] },
+            { "name": "peter", "pgpass": true, "password": "d" },
+        ],
+        "databases": [
+            { "name": "db", "owner": "bob", "settings": { "work_mem": "3MB" }, "extensions": [{ "name": "unaccent", "schema": "public" }] },
+            { "name": "gone", "state": "absent" },
+        ],
+    });
+    let replicated = "grant `pg_read_all_stats` to role `replication`".to_owned();
+    for (manifest, expected) in [
+        (
+            production.clone(),
+            vec![
+                format!("create instance `{major}/prod`"),
+                format!("write the configuration of instance `{major}/prod`"),
+                format!("start instance `{major}/prod`"),
+                "alter role `postgres`".into(),
+                "create role `replication`".into(),
+                "create role `bob`".into(),
+                "create role `peter`".into(),
+                replicated.clone(),
+                "grant `pg_read_all_stats`, `pg_signal_backend` to role `bob`".into(),
+                format!(
+                    "change the password file {}",
+                    shared.0.path("home/.pgpass").display()
+                ),
+                "create database `db`".into(),
+                "create extension `unaccent` of database `db`".into(),
+            ],
+        ),
+        (
+            json!({ "name": "dev", "version": major, "state": "stopped", "port": port, "data_checksums": true, "auth": { "local": "peer", "host": "md5" } }),
+            vec![
+                format!("create instance `{major}/dev`"),
+                format!("write the configuration of instance `{major}/dev`"),
+                format!(
+                    "start, for the time of this run and without TCP listener, instance `{major}/dev`"
+                ),
+                "create role `replication`".into(),
+                replicated,
+                format!("stop instance `{major}/dev` again"),
+            ],
+        ),
+        (
+            json!({ "name": "old", "version": major, "state": "absent" }),
+            vec![],
+        ),
+    ] {
+        let reply = shared.apply(&["--dry-run"], &manifest);
+        assert_eq!(reply["changes"], json!(expected), "{reply:#}");
+    }
+
+    for (option, value) in [
+        ("pgbackrest", json!({ "stanza": "prod", "password": "x" })),
+        ("prometheus", json!({ "port": 9187, "password": "x" })),
+        ("powa", json!({ "password": "x" })),
+        ("temboard", json!({ "port": 2345 })),
+        ("patroni", json!({ "cluster": "c", "node": "n" })),
+        (
+            "standby",
+            json!({ "primary_conninfo": "host=a", "status": "promoted" }),
+        ),
+        (
+            "replication_slots",
+            json!(["one", { "name": "two", "state": "absent" }]),
+        ),
+    ] {
+        let mut manifest = production.clone();
+        manifest[option] = value;
+        let reply = shared
+            .0
+            .pgsocle(["instance", "apply", "-f", "-", "--dry-run", "-o", "json"])
+            .stdin(manifest.to_string())
+            .any_code()
+            .json();
+        assert_eq!(
+            reply["msg"],
+            format!(
+                "`standard input`: instance `prod`: option `{option}` is not supported in this version of pgsocle"
+            ),
+        );
+    }
 }
