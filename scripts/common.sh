@@ -76,6 +76,16 @@ python_environment() {
   PATH=$venv/bin:$PATH
 }
 
+# servers_cache NAME: a place in the cache that the servers' user can enter, which it cannot below root's home.
+servers_cache() {
+  mkdir -p "$cache"
+  if [ "$(id -u)" != 0 ] || setpriv --reuid=postgres --regid=postgres --init-groups test -x "$cache"; then
+    echo "$cache/$1"
+  else
+    echo "/var/cache/pgsocle-test-$1"
+  fi
+}
+
 # The checkout seen as the collection that it is, for ansible-playbook. (ansible-test wants a copy: tests/copy.sh.)
 collection_path() {
   mkdir -p "$cache/collections/ansible_collections/socle"

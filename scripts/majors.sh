@@ -6,12 +6,7 @@
 set -eu
 . "$(dirname "$0")/common.sh"
 
-# The servers' user must be able to enter the tree, which it cannot below root's home.
-reachable() { [ "$(id -u)" != 0 ] || setpriv --reuid=postgres --regid=postgres --init-groups test -x "$1"; }
-default=$cache/majors
-mkdir -p "$cache"
-reachable "$cache" || default=/var/cache/pgsocle-test-majors
-dir=${1:-$default}
+dir=${1:-$(servers_cache majors)}
 
 if [ ! -e "$dir/usr/lib/postgresql/18/bin/initdb" ]; then
   mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null | grep -m1 '/debian/*$') || {

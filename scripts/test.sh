@@ -14,6 +14,9 @@ else
   echo "other majors cannot be had here: testing with $(cd /usr/lib/postgresql && echo [0-9]*)"
 fi
 
+# The instances that one of the tests takes over.
+scripts/pglift.sh
+
 say "cargo test"
 cargo test --locked
 

@@ -13,6 +13,7 @@ mod instance;
 mod interruption;
 mod layers;
 mod leftovers;
+mod pglift;
 mod protocol;
 mod refusals;
 mod role;

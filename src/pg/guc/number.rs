@@ -161,6 +161,25 @@ fn convert(number: f64, unit: &str, base: &str) -> Option<f64> {
 /// A share of the memory, such as `25%`, as whole megabytes (`5987MB`); `None` when the value is no
 /// percentage above 0 and up to 100. `total_bytes` is the memory of the machine.
 pub fn memory_percent(value: &str, total_bytes: u64) -> Option<String> {
+    let megabytes = (share(value, total_bytes)? / 1_048_576.0).floor();
+    Some(format!("{megabytes}MB"))
+}
+
+/// Whether `text` is what pglift writes for such a share: it counts in thousands and leaves the fraction away (`16 GB` for
+/// 16.7e9 bytes). In an instance that pglift made this is no difference.
+pub fn is_memory_percent_of_pglift(text: &str, value: &str, total_bytes: u64) -> bool {
+    let Some(bytes) = share(value, total_bytes) else {
+        return false;
+    };
+    ["kB", "MB", "GB", "TB"]
+        .into_iter()
+        .zip([1e3, 1e6, 1e9, 1e12])
+        .rfind(|(_, size)| bytes >= *size)
+        .is_some_and(|(unit, size)| text == format!("{} {unit}", (bytes / size).floor()))
+}
+
+/// The bytes of a percentage of the memory.
+fn share(value: &str, total_bytes: u64) -> Option<f64> {
     let number = value.trim().strip_suffix('%')?.trim_end();
     let (percent, rest) = decimal(number)?;
     if !rest.is_empty() || percent <= 0.0 || percent > 100.0 {
@@ -168,8 +187,7 @@ pub fn memory_percent(value: &str, total_bytes: u64) -> Option<String> {
     }
     #[expect(
         clippy::cast_precision_loss,
-        reason = "bytes of memory are far below 2^53, and the result is in megabytes"
+        reason = "bytes of memory are far below 2^53, and what is made of them is in megabytes or more"
     )]
-    let megabytes = (total_bytes as f64 * percent / 100.0 / 1_048_576.0).floor();
-    Some(format!("{megabytes}MB"))
+    Some(total_bytes as f64 * percent / 100.0)
 }

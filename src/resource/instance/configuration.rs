@@ -230,7 +230,7 @@ impl Configuration {
         let mut wanted: Vec<(String, Option<String>)> = Vec::new();
         let mut put = |name: &str, value: Option<String>| {
             let name = name.to_lowercase();
-            let value = value.map(|value| Self::resolve(&name, value, seen.memory));
+            let value = value.map(|value| Self::resolve(&name, value, seen));
             match wanted.iter_mut().find(|(known, _)| *known == name) {
                 Some(slot) => slot.1 = value,
                 None => wanted.push((name, value)),
@@ -272,11 +272,14 @@ impl Configuration {
     }
 
     /// `N%` of the memory, and the braces of pglift's templates.
-    fn resolve(name: &str, value: String, memory: u64) -> String {
+    fn resolve(name: &str, value: String, seen: &Seen) -> String {
         match name {
-            "shared_buffers" | "effective_cache_size" => {
-                guc::memory_percent(&value, memory).unwrap_or(value)
-            }
+            "shared_buffers" | "effective_cache_size" => seen
+                .conf
+                .get(name)
+                .filter(|have| guc::is_memory_percent_of_pglift(have, &value, seen.memory))
+                .or_else(|| guc::memory_percent(&value, seen.memory))
+                .unwrap_or(value),
             _ => value,
         }
     }
