@@ -7,7 +7,7 @@ use crate::host::{Look, Server};
 use crate::manifest::{Presence, RoleHba, RoleSpec, UpdatePassword};
 use crate::pg::hba::{self, ConnectionType, Hba, Position, Record};
 use crate::pg::pgpass::Pgpass;
-use crate::plan::{Action, Change, Content, Diff, Impact, Plan, Step};
+use crate::plan::{Action, Change, Content, Diff, Impact, Plan, Scope, Step};
 use crate::resource::catalog::{self, ServerFacts};
 use crate::secret::MASK;
 use crate::settings::InstancePaths;
@@ -19,6 +19,8 @@ pub struct Files {
     pub passfile: Option<(Utf8PathBuf, Pgpass)>,
     /// The port of the instance at the end of the run.
     pub port: u16,
+    /// The cluster is made by this run: when that fails, its passwords go with it.
+    pub new: bool,
 }
 
 impl Files {
@@ -48,6 +50,7 @@ impl Files {
                 None => None,
             },
             port: world.moved.map_or(server.port, |(_, to)| to),
+            new: world.cluster_made,
         })
     }
 }
@@ -71,8 +74,14 @@ pub fn plan(
         plan.changes.extend(change);
     }
     if let Some((path, before)) = &files.passfile {
-        plan.changes
-            .extend(passfile(specs, path, before, files.port, exists));
+        let change = passfile(specs, path, before, files.port, exists);
+        plan.changes.extend(change.map(|change| {
+            if files.new {
+                change.undo(Scope::Creation, vec![kept(path, before)])
+            } else {
+                change
+            }
+        }));
     }
     Ok(())
 }
@@ -177,11 +186,7 @@ fn passfile(
         }
     }
     (*before != after).then(|| {
-        let step = if after.is_empty() {
-            Step::Remove { path: path.into() }
-        } else {
-            Step::write(path, Content::Text(after.render()), 0o600)
-        };
+        let step = kept(path, &after);
         // An entry of which only the password differs would look unchanged.
         let marked = after
             .masked()
@@ -201,4 +206,13 @@ fn passfile(
             vec![step],
         )
     })
+}
+
+/// The step that leaves the password file with this content; an empty one goes.
+fn kept(path: &Utf8Path, content: &Pgpass) -> Step {
+    if content.is_empty() {
+        Step::Remove { path: path.into() }
+    } else {
+        Step::write(path, Content::Text(content.render()), 0o600)
+    }
 }

@@ -80,6 +80,7 @@ impl Server {
                     )
                 }),
                 port: server().port,
+                new: false,
             },
         };
         shown(roles.plan(&seen))
