@@ -210,6 +210,7 @@ fn a_creation_that_fails_leaves_no_database() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one refusal after the other")]
 fn what_is_refused() {
     let site = with_main(&json!({ "roles": [{ "name": "ann" }] }));
     let number = site.major().number;
