@@ -137,8 +137,12 @@ pub fn change_state(plan: &Plan) -> Option<&'static str> {
     if !plan.changed() {
         return None;
     }
-    // What only lays the ground for the object says something where there is nothing else.
-    let ground = |object: &str| object.starts_with("directory ") || object.starts_with("site ");
+    // What only lays the ground for the object, or follows from it, says something where there is nothing else.
+    let ground = |object: &str| {
+        ["directory ", "file ", "site "]
+            .iter()
+            .any(|kind| object.starts_with(kind))
+    };
     let own = plan
         .changes
         .iter()
