@@ -1,6 +1,6 @@
 //! Roles: what is wanted, what is there, what must change. Whole lists are seen and decided at once.
 
-mod drop;
+mod removal;
 mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +9,7 @@ use anyhow::Result;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use self::drop::drop;
+use self::removal::drop;
 use self::wanted::Wanted;
 use crate::bail_fault;
 use crate::host::{Look, Query, Server};

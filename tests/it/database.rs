@@ -210,7 +210,7 @@ fn a_creation_that_fails_leaves_no_database() {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "one refusal after the other")]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn what_is_refused() {
     let site = with_main(&json!({ "roles": [{ "name": "ann" }] }));
     let number = site.major().number;

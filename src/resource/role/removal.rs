@@ -1,4 +1,4 @@
-//! A role that is not to be there: refused while something speaks against it, unless told what becomes of that.
+//! A role that is not to be there: what would stop its removal, and how it goes with what it owns.
 
 use std::collections::BTreeSet;
 
@@ -12,19 +12,25 @@ use crate::resource::catalog;
 use crate::secret::Text;
 use crate::{bail_fault, fault};
 
-pub(super) fn drop(
-    spec: &RoleSpec,
-    row: &Row,
-    seen: &Seen,
-    known: &BTreeSet<String>,
-) -> Result<Change> {
-    check(spec, row, seen, known)?;
+pub fn drop(spec: &RoleSpec, row: &Row, seen: &Seen, known: &BTreeSet<String>) -> Result<Change> {
     let name = ident(&spec.name);
     let dependents = row.dependents.clone().unwrap_or_default();
     let on_databases = row.on_databases.clone().unwrap_or_default();
     let owned: &[Owned] = row.owned_databases.as_deref().unwrap_or_default();
+    refuse(spec, row, seen, known)?;
+    check_obstacles(spec, row, &dependents, owned)?;
     let mut steps = Vec::new();
     if spec.drop_owned && !owned.is_empty() {
+        if owned
+            .iter()
+            .any(|database| database.name == catalog::MAINTENANCE)
+        {
+            bail_fault!(
+                Conflict,
+                "role `{}` owns database `{}`, which is not dropped", spec.name, catalog::MAINTENANCE;
+                "give what it owns to another role with `reassign_owned`"
+            );
+        }
         steps.push(Step::Disconnect);
         for database in owned {
             steps.push(Step::sql_alone(
@@ -80,12 +86,13 @@ pub(super) fn drop(
     ))
 }
 
-/// What speaks against dropping the role at all.
-fn check(spec: &RoleSpec, row: &Row, seen: &Seen, known: &BTreeSet<String>) -> Result<()> {
-    let dependents = row.dependents.clone().unwrap_or_default();
-    let on_databases = row.on_databases.clone().unwrap_or_default();
-    let owned: &[Owned] = row.owned_databases.as_deref().unwrap_or_default();
-    let has_dependents = !(dependents.is_empty() && on_databases.is_empty());
+fn refuse(spec: &RoleSpec, row: &Row, seen: &Seen, known: &BTreeSet<String>) -> Result<()> {
+    let all: BTreeSet<&String> = row
+        .dependents
+        .iter()
+        .chain(&row.on_databases)
+        .flatten()
+        .collect();
     if spec.name == seen.server.user {
         bail_fault!(
             Conflict,
@@ -100,8 +107,7 @@ fn check(spec: &RoleSpec, row: &Row, seen: &Seen, known: &BTreeSet<String>) -> R
             spec.name
         );
     }
-    if has_dependents && !spec.drop_owned && spec.reassign_owned.is_none() {
-        let all: BTreeSet<&String> = dependents.iter().chain(&on_databases).collect();
+    if !all.is_empty() && !spec.drop_owned && spec.reassign_owned.is_none() {
         let places: Vec<String> = all
             .into_iter()
             .map(|database| {
@@ -125,18 +131,6 @@ fn check(spec: &RoleSpec, row: &Row, seen: &Seen, known: &BTreeSet<String>) -> R
             NotFound,
             "role `{}`: `reassign_owned` names role `{heir}`, which does not exist",
             spec.name
-        );
-    }
-    check_obstacles(spec, row, &dependents, owned)?;
-    if spec.drop_owned
-        && owned
-            .iter()
-            .any(|database| database.name == catalog::MAINTENANCE)
-    {
-        bail_fault!(
-            Conflict,
-            "role `{}` owns database `{}`, which is not dropped", spec.name, catalog::MAINTENANCE;
-            "give what it owns to another role with `reassign_owned`"
         );
     }
     Ok(())
