@@ -97,6 +97,7 @@ impl Shared {
                 "log_connections": true,
                 "log_min_duration_statement": "3s",
                 "random_page_cost": 1.5,
+                "cluster_name": "{version}/{name}",
                 "log_line_prefix": "%m [%p] %q%u@%d ",
                 "shared_preload_libraries": "pg_stat_statements",
                 "search_path": "\"$user\", public",

@@ -250,7 +250,13 @@ impl Configuration {
             }
         }
         for (name, setting) in &self.settings {
-            put(name, setting.0.clone());
+            put(
+                name,
+                setting
+                    .0
+                    .as_deref()
+                    .map(|value| self.templates.fill_known(value)),
+            );
         }
         if self.purge && seen.new.is_none() {
             let keep: BTreeSet<String> = self
@@ -271,7 +277,7 @@ impl Configuration {
         wanted
     }
 
-    /// `N%` of the memory, and the braces of pglift's templates.
+    /// `N%` of the memory.
     fn resolve(name: &str, value: String, seen: &Seen) -> String {
         match name {
             "shared_buffers" | "effective_cache_size" => seen

@@ -126,6 +126,15 @@ impl Templates {
         expand(text, &variables).with_context(|| format!("template {name}"))
     }
 
+    /// A setting's value with the variables of templates put in, as pglift does. Other braces are the value's own.
+    pub fn fill_known(&self, value: &str) -> String {
+        self.variables
+            .iter()
+            .fold(value.to_owned(), |text, (name, value)| {
+                text.replace(&format!("{{{name}}}"), value)
+            })
+    }
+
     fn variable(&self, wanted: &str) -> &str {
         self.variables
             .iter()
