@@ -46,7 +46,10 @@ fn answer(kind: &str, process: &Process, input: &mut impl Read) -> Result<Value,
     let session = Session::open(process, request.check_mode)?;
     let _ = request.verbosity;
     if let Some(fact) = crate::facts::kind(kind) {
-        let mut reply = success(&Outcome::default(), false);
+        let mut reply = Map::from_iter([
+            ("protocol".to_owned(), json!(PROTOCOL)),
+            ("changed".to_owned(), json!(false)),
+        ]);
         reply.extend((fact.answer)(
             request.params,
             &session.site,
@@ -124,10 +127,9 @@ pub fn success(outcome: &Outcome, diff: bool) -> Map<String, Value> {
     }
     reply.insert("warnings".into(), json!(plan.warnings));
     reply.insert("undetermined".into(), json!(plan.undetermined));
-    if let Some(pending) = &outcome.pending_restart {
-        reply.insert("pending_restart".into(), json!(!pending.is_empty()));
-        reply.insert("pending_restart_settings".into(), json!(pending));
-    }
+    let pending = outcome.pending_restart.as_deref().unwrap_or_default();
+    reply.insert("pending_restart".into(), json!(!pending.is_empty()));
+    reply.insert("pending_restart_settings".into(), json!(pending));
     reply.extend(outcome.views.clone());
     reply
 }

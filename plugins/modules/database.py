@@ -241,6 +241,17 @@ undetermined:
   type: list
   elements: str
   sample: []
+pending_restart:
+  description: Whether a setting waits for a restart of the server.
+  returned: always
+  type: bool
+  sample: false
+pending_restart_settings:
+  description: The settings that wait for a restart of the server.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{"name": "shared_buffers", "running": "128MB", "configured": "1GB"}]
 database:
   description: The database as it is now, or would be.
   returned: always

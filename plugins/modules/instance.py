@@ -564,12 +564,12 @@ undetermined:
   sample: []
 pending_restart:
   description: Whether a setting waits for a restart of the server.
-  returned: when the server runs
+  returned: always
   type: bool
   sample: false
 pending_restart_settings:
   description: The settings that wait for a restart of the server.
-  returned: when the server runs
+  returned: always
   type: list
   elements: dict
   sample: [{"name": "shared_buffers", "running": "128MB", "configured": "1GB"}]

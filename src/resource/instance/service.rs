@@ -225,6 +225,7 @@ impl Service {
 
     fn is_running(&self, seen: &Seen, running: &Running, plan: &mut Plan) {
         plan.facts.push(Fact::Runs(running.server.clone()));
+        plan.facts.push(Fact::PendingRestart(seen.pending.clone()));
         let pending = !seen.pending.is_empty();
         if self.state == State::Restarted
             || (self.restarts && pending && self.state != State::Stopped)
