@@ -196,11 +196,10 @@ fn is_servers_own(datadir: &Path, path: &Path) -> bool {
     let Ok(below) = path.strip_prefix(datadir) else {
         return false;
     };
-    // Before PostgreSQL 15 the statistics collector writes files, and so touches their directory.
     below.components().count() != 1
-        || ["postmaster.pid", "pg_stat_tmp"]
-            .iter()
-            .any(|own| below.ends_with(own))
+        || below.ends_with("postmaster.pid")
+        // Its directories' times: a server makes and removes files in them whenever it likes.
+        || path.symlink_metadata().is_ok_and(|meta| meta.is_dir())
 }
 
 impl Picture {
