@@ -196,8 +196,10 @@ fn is_servers_own(datadir: &Path, path: &Path) -> bool {
     let Ok(below) = path.strip_prefix(datadir) else {
         return false;
     };
-    // `global` changes with the files that sessions cache catalogs in.
-    below.components().count() != 1 || below.ends_with("postmaster.pid") || path.is_dir()
+    below.components().count() != 1
+        || below.ends_with("postmaster.pid")
+        // Its directories' times: a server makes and removes files in them whenever it likes.
+        || path.symlink_metadata().is_ok_and(|meta| meta.is_dir())
 }
 
 impl Picture {
