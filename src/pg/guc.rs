@@ -13,7 +13,7 @@ use serde::Deserialize;
 use crate::{bail_fault, fault};
 
 pub use list::{is_list, merge_list, split_list};
-pub use number::{is_memory_percent_of_pglift, memory_percent};
+pub use number::{is_memory_percent, memory_percent};
 
 /// What is known of a parameter, from `pg_settings` or `postgres --describe-config`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

@@ -165,12 +165,19 @@ pub fn memory_percent(value: &str, total_bytes: u64) -> Option<String> {
     Some(format!("{megabytes}MB"))
 }
 
-/// Whether `text` is what pglift writes for such a share: it counts in thousands and leaves the fraction away (`16 GB` for
-/// 16.7e9 bytes). In an instance that pglift made this is no difference.
-pub fn is_memory_percent_of_pglift(text: &str, value: &str, total_bytes: u64) -> bool {
+/// Whether `text` says the share `value` well enough to be left as it is: what pglift writes (it counts in thousands and
+/// leaves the fraction away, `16 GB` for 16.7e9 bytes), or ours within a hundredth: a new kernel reports a little more or
+/// less memory for the same machine, and nobody wants a restart for that.
+pub fn is_memory_percent(text: &str, value: &str, total_bytes: u64) -> bool {
     let Some(bytes) = share(value, total_bytes) else {
         return false;
     };
+    let megabytes = text
+        .strip_suffix("MB")
+        .and_then(|number| number.parse::<f64>().ok());
+    if megabytes.is_some_and(|megabytes| (megabytes * 1_048_576.0 - bytes).abs() <= bytes / 100.0) {
+        return true;
+    }
     ["kB", "MB", "GB", "TB"]
         .into_iter()
         .zip([1e3, 1e6, 1e9, 1e12])

@@ -339,10 +339,14 @@ fn shares_of_memory_as_pglift_writes_them() {
         ("1 GB", "50%", 2_000_000_000, true),
         ("2 TB", "50%", 5_900_000_000_000, true),
         ("16 GB", "16 GB", 25_276_502_016, false),
+        ("6026MB", "25%", 25_276_502_016, true),
+        ("6000MB", "25%", 25_276_502_016, true),
+        ("5900MB", "25%", 25_276_502_016, false),
+        ("6026 MB", "25%", 25_276_502_016, false),
         ("0 kB", "1%", 1, false),
     ] {
         assert_eq!(
-            is_memory_percent_of_pglift(text, value, total),
+            is_memory_percent(text, value, total),
             expected,
             "{text} of {value}"
         );
@@ -378,7 +382,7 @@ proptest! {
     fn nothing_panics(text in any::<String>(), number in "[-+0-9.eExX]{0,6}\\PC{0,3}", line in "\\PC{0,4}(\t\\PC{0,4}){0,9}") {
         parse_describe_config(&line);
         memory_percent(&number, u64::MAX);
-        is_memory_percent_of_pglift(&text, &number, u64::MAX);
+        is_memory_percent(&text, &number, u64::MAX);
         merge_list(&text, &number);
         for name in ["work_mem", "seq_page_cost", "wal_level", "search_path", "autovacuum"] {
             let guc = guc(name);

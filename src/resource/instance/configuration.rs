@@ -283,7 +283,7 @@ impl Configuration {
             "shared_buffers" | "effective_cache_size" => seen
                 .conf
                 .get(name)
-                .filter(|have| guc::is_memory_percent_of_pglift(have, &value, seen.memory))
+                .filter(|have| guc::is_memory_percent(have, &value, seen.memory))
                 .or_else(|| guc::memory_percent(&value, seen.memory))
                 .unwrap_or(value),
             _ => value,
