@@ -390,3 +390,37 @@ fn two_at_once() {
     assert_eq!(site.servers().len(), 1);
     site.changes_nothing("instance", &params);
 }
+
+/// Where the server asks for a password after all (an adopted pg_hba.conf), the site's password file is what we have.
+#[test]
+fn a_wrong_password() {
+    let site = Site::new(&Major::usual());
+    let params = json!({ "name": "main", "port": site.port(), "surole_password": "right" });
+    site.ansible("instance", false, &params);
+    let file = site.datadir().join("pg_hba.conf");
+    let own = std::fs::read_to_string(&file).unwrap();
+    let asking = own.replace("peer map=pgsocle", "scram-sha-256");
+    assert_ne!(own, asking);
+    std::fs::write(&file, asking).unwrap();
+    site.ask("SELECT pg_reload_conf()");
+    let role = json!({ "name": "ann", "login": true });
+    let entry = |password: &str| format!("*:{}:*:postgres:{password}\n", site.port());
+    let passfile = site.path("home/.pgpass");
+    site.write_owned(&passfile, entry("wr0ng-canary").as_bytes(), 0o600);
+    let reply = site.ansible_run("role", false, &role).code(1).json();
+    assert_eq!(
+        site.redact(reply["msg"].as_str().unwrap()),
+        format!(
+            "service of instance {}/main: no session as role `postgres` through \
+             SITE/run/postgresql/.s.PGSQL.PORT: password authentication failed for user \"postgres\"",
+            site.major().number
+        )
+    );
+    assert!(
+        reply["hint"].as_str().unwrap().contains("password file"),
+        "{reply}"
+    );
+    assert!(!reply.to_string().contains("wr0ng-canary"));
+    site.write_owned(&passfile, entry("right").as_bytes(), 0o600);
+    assert_eq!(site.ansible("role", false, &role)["changed"], json!(true));
+}
