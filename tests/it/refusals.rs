@@ -391,7 +391,7 @@ fn two_at_once() {
     site.changes_nothing("instance", &params);
 }
 
-/// Where the server asks for a password after all (an adopted pg_hba.conf), the site's password file is what we have.
+/// Where the server asks for a password after all (an adopted `pg_hba.conf`), the site's password file is what we have.
 #[test]
 fn a_wrong_password() {
     let site = Site::new(&Major::usual());
