@@ -6,6 +6,7 @@ pub mod configuration;
 pub mod desired;
 pub mod included;
 pub mod lookup;
+mod mounts;
 pub mod passfile;
 pub mod registration;
 pub mod removal;

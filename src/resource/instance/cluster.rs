@@ -241,7 +241,7 @@ impl Stage for Cluster {
         {
             bail_fault!(
                 Conflict,
-                "instance `{paths}` existed ({trace}), but its data directory `{}` is missing or empty: not mounted?", paths.datadir;
+                "instance `{paths}` {trace}, but its data directory `{}` is missing or empty: not mounted?", paths.datadir;
                 "mount it; or set `recreate: true` to make a new, empty instance in its place"
             );
         }
@@ -293,7 +293,7 @@ impl Cluster {
             Pgpass::parse(&content)?.knows(&paths.own_hosts(), self.port, &self.target.surole);
         Ok(known.then(|| {
             format!(
-                "the password file `{passfile}` has an entry for role `{}` at port {}",
+                "existed (the password file `{passfile}` has an entry for role `{}` at port {})",
                 self.target.surole, self.port
             )
         }))

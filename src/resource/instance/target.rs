@@ -12,6 +12,7 @@ use crate::pg::postmaster_pid::PostmasterPid;
 use crate::pg::version::Major;
 use crate::plan::Step;
 use crate::resource::instance::cluster::{NEW_INSIDE, is_mountpoint, staging};
+use crate::resource::instance::mounts;
 use crate::settings::InstancePaths;
 use crate::settings::Settings;
 
@@ -235,20 +236,33 @@ impl Target {
         steps
     }
 
-    /// A trace that the instance existed: its unit, or a journal that tells of its creation and of no drop.
+    /// A trace that the instance existed: a file system above it that should be mounted, its unit, or a journal that
+    /// tells of its creation and of no drop.
     pub fn trace(&self, look: &dyn Look) -> Result<Option<String>> {
+        let read = |path: &str| -> Result<String> {
+            let content = look.read(path.into())?.unwrap_or_default();
+            Ok(String::from_utf8_lossy(&content).into_owned())
+        };
+        let (fstab, mounts) = (read("/etc/fstab")?, read("/proc/self/mounts")?);
+        for path in [&self.paths.datadir, &self.paths.waldir] {
+            if let Some(point) = mounts::unmounted(&fstab, &mounts, path) {
+                return Ok(Some(format!(
+                    "may exist (`{point}` of /etc/fstab is not mounted)"
+                )));
+            }
+        }
         if let Some(file) = self.manager.instance_file()
             && look
                 .stat(&file)?
                 .is_some_and(|stat| stat.kind == FileKind::File)
         {
-            return Ok(Some(format!("its unit has a file `{file}`")));
+            return Ok(Some(format!("existed (its unit has a file `{file}`)")));
         }
         let Some(journal) = look.read(&self.paths.history)? else {
             return Ok(None);
         };
         Ok(match self.told(&journal) {
-            Told::Made(time) => Some(format!("created at {time}, says its journal")),
+            Told::Made(time) => Some(format!("existed (created at {time}, says its journal)")),
             Told::Nothing | Told::Begun => None,
         })
     }
