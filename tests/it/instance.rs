@@ -417,3 +417,48 @@ fn several_instances() {
     );
     assert_eq!(site.servers().len(), ports.len() - 1);
 }
+
+#[test]
+fn locale_providers_of_every_major() {
+    for major in Major::all() {
+        let providers = [
+            (
+                15,
+                json!({ "locale_provider": "icu", "icu_locale": "en-US" }),
+            ),
+            (
+                17,
+                json!({ "locale_provider": "builtin", "locale": "C.UTF-8" }),
+            ),
+        ];
+        for (since, traits) in providers {
+            let site = Site::new(&major);
+            let merged = |mut params: Value| {
+                for (name, value) in traits.as_object().unwrap() {
+                    params[name] = value.clone();
+                }
+                params
+            };
+            let instance = merged(json!({ "name": "main", "port": site.port() }));
+            if major.number < since {
+                let reply = site.refused("instance", &instance);
+                assert_eq!(reply["error_kind"], "unsupported", "{reply:#}");
+                continue;
+            }
+            let reply = site.converges("instance", &instance);
+            assert_eq!(reply["change_state"], "created", "{reply:#}");
+            let provider = &traits["locale_provider"];
+            site.converges("database", &merged(json!({ "name": "same" })));
+            let other = json!({ "name": "other", "locale": "C", "locale_provider": "libc" });
+            site.converges("database", &other);
+            let facts = site.ansible("database_info", false, &json!({}));
+            let same = facts["databases"].as_array().unwrap();
+            assert!(same.iter().any(|view| view["name"] == "same"), "{facts:#}");
+            let view = &site.ansible("instance_info", false, &json!({}))["instances"][0];
+            assert_eq!(view["locale_provider"], *provider, "{view:#}");
+            let changed = json!({ "name": "main", "locale_provider": "libc" });
+            let reply = site.refused("instance", &changed);
+            assert_eq!(reply["error_kind"], "conflict", "{reply:#}");
+        }
+    }
+}
