@@ -1,7 +1,7 @@
 //! Read-only kinds: what modules ending in `_info` and the verbs `get`, `list` and `env` show.
 
 use anyhow::Result;
-use schemars::{JsonSchema, SchemaGenerator};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -12,7 +12,7 @@ use crate::manifest::InstanceRef;
 use crate::pg::version::Major;
 use crate::resource::instance::lookup::{self, describe};
 use crate::resource::instance::target::Target;
-use crate::resource::{Site, role};
+use crate::resource::{Site, role, schema};
 
 /// Facts about instances, with an empty list where there is none.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -94,12 +94,6 @@ pub const FACTS: &[Fact] = &[
 /// The read-only kind of this name.
 pub fn kind(name: &str) -> Option<&'static Fact> {
     FACTS.iter().find(|fact| fact.name == name)
-}
-
-fn schema<T: JsonSchema>() -> Value {
-    SchemaGenerator::default()
-        .into_root_schema_for::<T>()
-        .to_value()
 }
 
 fn reply(key: &str, value: Value) -> Map<String, Value> {

@@ -118,11 +118,6 @@ impl Probe {
         &self.0
     }
 
-    /// `postgres --version`
-    pub fn postgres_version(bindir: &Utf8Path) -> Self {
-        Self(Command::new(bindir.join("postgres")).arg("--version"))
-    }
-
     /// `postgres --describe-config`: every parameter with its type, unit, context and range; needs no cluster.
     pub fn describe_config(bindir: &Utf8Path) -> Self {
         Self(Command::new(bindir.join("postgres")).arg("--describe-config"))
@@ -353,10 +348,6 @@ impl<'a> Host<'a> {
             Self::Check(look) => *look,
             Self::Apply(act) => act.look(),
         }
-    }
-
-    pub fn is_check(&self) -> bool {
-        matches!(self, Self::Check(_))
     }
 }
 

@@ -105,7 +105,8 @@ pub fn kind(name: &str) -> Option<&'static Kind> {
     REGISTRY.iter().find(|kind| kind.name == name)
 }
 
-fn schema<T: JsonSchema>() -> Value {
+/// The JSON Schema of an input type.
+pub fn schema<T: JsonSchema>() -> Value {
     SchemaGenerator::default()
         .into_root_schema_for::<T>()
         .to_value()

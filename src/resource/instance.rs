@@ -16,7 +16,6 @@ pub mod target;
 pub mod templates;
 
 use anyhow::Result;
-use camino::Utf8PathBuf;
 
 use self::cluster::{Cluster, Traits};
 use self::configuration::Configuration;
@@ -409,6 +408,3 @@ impl RoleSpec {
         }
     }
 }
-
-/// Where the site's templates and settings were found.
-pub type ConfigDir = Option<Utf8PathBuf>;
