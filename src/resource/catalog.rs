@@ -36,7 +36,7 @@ impl ServerFacts {
         Self {
             in_recovery: false,
             password_encryption: "scram-sha-256".into(),
-            hba_file: paths.datadir.join("pg_hba.conf").into(),
+            hba_file: paths.hba_file.clone().into(),
             version: i32::from(paths.version.number()) * 10_000,
             parameters: None,
         }

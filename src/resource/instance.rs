@@ -8,6 +8,7 @@ pub mod included;
 pub mod lookup;
 mod mounts;
 pub mod passfile;
+pub mod record;
 pub mod registration;
 pub mod removal;
 pub mod report;

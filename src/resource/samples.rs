@@ -26,10 +26,14 @@ pub fn paths(version: u16) -> InstancePaths {
         passfile: Some("/srv/pgpass".into()),
         psqlrc: "/srv/main/data/.psqlrc".into(),
         psql_history: "/srv/main/data/.psql_history".into(),
+        config_file: "/srv/main/data/postgresql.conf".into(),
+        hba_file: "/srv/main/data/pg_hba.conf".into(),
+        ident_file: "/srv/main/data/pg_ident.conf".into(),
         state_directory: "/srv/state".into(),
         journal_dir: "/srv/state/journal".into(),
         history: "/srv/state/history".into(),
         lock: "/srv/state/lock".into(),
+        record: "/srv/state/instance.json".into(),
     }
 }
 

@@ -24,6 +24,12 @@ pub struct InstancePaths {
     pub passfile: Option<Utf8PathBuf>,
     pub psqlrc: Utf8PathBuf,
     pub psql_history: Utf8PathBuf,
+    /// postgresql.conf: in the data directory, unless the instance was adopted with it elsewhere.
+    pub config_file: Utf8PathBuf,
+    /// `pg_hba.conf`, likewise.
+    pub hba_file: Utf8PathBuf,
+    /// `pg_ident.conf`, likewise.
+    pub ident_file: Utf8PathBuf,
     /// The state that we keep about it, `{prefix}/var/pgsocle/{version}-{name}`; stays when the instance
     /// is dropped, as its history does.
     pub state_directory: Utf8PathBuf,
@@ -33,6 +39,9 @@ pub struct InstancePaths {
     pub history: Utf8PathBuf,
     /// The lock that a run which changes something holds (`lock` in the state directory).
     pub lock: Utf8PathBuf,
+    /// What is kept about the instance itself: its protection, and where an adopted one lies (`instance.json` in the
+    /// state directory; `resource::instance::record` reads it).
+    pub record: Utf8PathBuf,
 }
 
 /// As people address it: `15/main`.
@@ -91,6 +100,10 @@ impl Settings {
             passfile: postgresql.auth.passfile.clone(),
             psqlrc: datadir.join(".psqlrc"),
             psql_history: datadir.join(".psql_history"),
+            config_file: datadir.join("postgresql.conf"),
+            hba_file: datadir.join("pg_hba.conf"),
+            ident_file: datadir.join("pg_ident.conf"),
+            record: state_directory.join("instance.json"),
             journal_dir: state_directory.join("journal"),
             history: state_directory.join("history"),
             lock: state_directory.join("lock"),
@@ -284,6 +297,10 @@ mod tests {
                 passfile: Some("/var/lib/pgsql/.pgpass".into()),
                 psqlrc: "/p/srv/pgsql/17/main/data/.psqlrc".into(),
                 psql_history: "/p/srv/pgsql/17/main/data/.psql_history".into(),
+                config_file: "/p/srv/pgsql/17/main/data/postgresql.conf".into(),
+                hba_file: "/p/srv/pgsql/17/main/data/pg_hba.conf".into(),
+                ident_file: "/p/srv/pgsql/17/main/data/pg_ident.conf".into(),
+                record: "/p/var/pgsocle/17-main/instance.json".into(),
                 state_directory: "/p/var/pgsocle/17-main".into(),
                 journal_dir: "/p/var/pgsocle/17-main/journal".into(),
                 history: "/p/var/pgsocle/17-main/history".into(),

@@ -96,7 +96,7 @@ impl Stage for Configuration {
 
     fn observe(&self, look: &dyn Look, _: &World) -> Result<Seen> {
         let paths = &self.target.paths;
-        let conf = Self::parse(look, &paths.datadir.join("postgresql.conf"))?;
+        let conf = Self::parse(look, &paths.config_file)?;
         let auto = Self::parse(look, &paths.datadir.join("postgresql.auto.conf"))?;
         let mut seen = Seen {
             new: None,
@@ -110,14 +110,15 @@ impl Stage for Configuration {
             port_taken: false,
             included: Vec::new(),
         };
-        seen.included = included(look, &paths.datadir, &seen.conf)?;
+        let directory = paths.config_file.parent().unwrap_or(&paths.datadir);
+        seen.included = included(look, directory, &seen.conf)?;
         let wanted = self.wanted(&seen);
         if wanted.is_empty() {
             return Ok(seen);
         }
         let running = self.target.running(look)?;
         if let Some(running) = &running
-            && let Some(stat) = look.stat(&paths.datadir.join("postgresql.conf"))?
+            && let Some(stat) = look.stat(&paths.config_file)?
         {
             seen.unread = stat.modified > service::loaded(look, &running.server)?;
         }
@@ -438,7 +439,7 @@ impl Configuration {
     }
 
     fn change(&self, seen: &Seen, conf: &Conf, changed: &[String], plan: &mut Plan) {
-        let path = self.target.paths.datadir.join("postgresql.conf");
+        let path = self.target.paths.config_file.clone();
         let before = seen.conf.render();
         let change = Change::new(
             Action::Alter,

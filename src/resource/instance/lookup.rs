@@ -13,6 +13,7 @@ use crate::pg::version::Major;
 use crate::resource::catalog;
 use crate::resource::instance::cluster::{Directory, directory, leftovers};
 use crate::resource::instance::configuration::settings_view;
+use crate::resource::instance::record;
 use crate::resource::instance::service::pending;
 use crate::resource::instance::target::Target;
 use crate::settings::{Level, Settings};
@@ -58,6 +59,7 @@ pub fn list(look: &dyn Look, site: &Settings) -> Result<Vec<Identity>> {
             found.push((own, name));
         }
     }
+    found.extend(record::adopted(look, site)?);
     found.sort();
     found.dedup();
     Ok(found)
@@ -95,7 +97,7 @@ pub fn find(look: &dyn Look, site: &Settings, reference: Option<&InstanceRef>) -
     if let (Some(version), Some(name)) = (version, name)
         && valid_name(name)
         && matches!(
-            directory(look, &site.paths(version, name).datadir)?,
+            directory(look, &record::paths(look, site, version, name)?.datadir)?,
             Directory::Cluster(_)
         )
     {
@@ -140,7 +142,7 @@ pub fn remains(
         None => majors(),
     };
     for major in majors {
-        if !leftovers(look, &site.paths(major, name))?.is_empty() {
+        if !leftovers(look, &record::paths(look, site, major, name)?)?.is_empty() {
             return Ok(Some((major, name.to_owned())));
         }
     }
@@ -225,11 +227,11 @@ pub fn cluster_facts(look: &dyn Look, target: &Target) -> Result<Option<ClusterF
 /// The public view of an instance: what `get` shows and modules return.
 pub fn describe(look: &dyn Look, target: &Target) -> Result<Map<String, Value>> {
     let paths = &target.paths;
-    let read = |name: &str| -> Result<Conf> {
-        let path = paths.datadir.join(name);
-        Conf::parse(&look.read(&path)?.unwrap_or_default()).with_context(|| path.to_string())
+    let read = |path: &Utf8Path| -> Result<Conf> {
+        Conf::parse(&look.read(path)?.unwrap_or_default()).with_context(|| path.to_string())
     };
-    let (conf, auto) = (read("postgresql.conf")?, read("postgresql.auto.conf")?);
+    let conf = read(&paths.config_file)?;
+    let auto = read(&paths.datadir.join("postgresql.auto.conf"))?;
     let running = target.running(look)?;
     let mut view = Map::new();
     view.insert("name".into(), json!(paths.name));

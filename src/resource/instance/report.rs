@@ -78,7 +78,7 @@ impl Stage for Traits {
             (None, Some(_)) => checksums(look, &self.target)?,
             _ => None,
         };
-        let hba = look.read(&self.target.paths.datadir.join("pg_hba.conf"))?;
+        let hba = look.read(&self.target.paths.hba_file)?;
         Ok(Chosen {
             facts,
             checksums,

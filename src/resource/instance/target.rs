@@ -12,7 +12,7 @@ use crate::pg::postmaster_pid::PostmasterPid;
 use crate::pg::version::Major;
 use crate::plan::Step;
 use crate::resource::instance::cluster::{NEW_INSIDE, is_mountpoint, staging};
-use crate::resource::instance::mounts;
+use crate::resource::instance::{mounts, record};
 use crate::settings::InstancePaths;
 use crate::settings::Settings;
 
@@ -42,7 +42,7 @@ pub struct Running {
 
 impl Target {
     pub fn new(site: &Settings, look: &dyn Look, version: Major, name: &str) -> Result<Self> {
-        let paths = site.paths(version, name);
+        let paths = record::paths(look, site, version, name)?;
         let mut bindir = None;
         let candidates = site.bindirs(version);
         for candidate in &candidates {
@@ -156,7 +156,7 @@ impl Target {
     /// The same for the configuration on disk, with what ALTER SYSTEM has put above it.
     pub fn configured_on_disk(&self, look: &dyn Look) -> Result<Server> {
         let mut text = look
-            .read(&self.paths.datadir.join("postgresql.conf"))?
+            .read(&self.paths.config_file)?
             .unwrap_or_default();
         text.push(b'\n');
         text.extend(
