@@ -7,6 +7,7 @@
 )]
 
 mod cli;
+mod configuration;
 mod database;
 mod hostile;
 mod instance;
