@@ -28,6 +28,8 @@ pub struct Target {
     pub surole: String,
     /// The data or WAL directory where it is a mount point: it can be emptied, but neither renamed nor removed.
     pub mountpoints: Vec<Utf8PathBuf>,
+    /// Whether it is protected against deletion unless it says otherwise.
+    pub protected_by_default: bool,
     password_command: Vec<String>,
 }
 
@@ -76,6 +78,7 @@ impl Target {
             manager: Manager::new(site, &paths),
             bindir,
             mountpoints,
+            protected_by_default: site.deletion_protection,
             surole: surole.clone(),
             paths,
         })
@@ -155,9 +158,7 @@ impl Target {
 
     /// The same for the configuration on disk, with what ALTER SYSTEM has put above it.
     pub fn configured_on_disk(&self, look: &dyn Look) -> Result<Server> {
-        let mut text = look
-            .read(&self.paths.config_file)?
-            .unwrap_or_default();
+        let mut text = look.read(&self.paths.config_file)?.unwrap_or_default();
         text.push(b'\n');
         text.extend(
             look.read(&self.paths.datadir.join("postgresql.auto.conf"))?
@@ -344,6 +345,7 @@ mod tests {
             manager: Manager::None,
             surole: "postgres".into(),
             mountpoints: Vec::new(),
+            protected_by_default: true,
             password_command: Vec::new(),
         };
         let begin = |run: &str, action: &str| {
