@@ -196,10 +196,11 @@ fn data_that_were_being_set_aside_when_the_run_was_killed() {
         let version = site.major().number;
         let history = site.path(format!("srv/var/pgsocle/{version}-main/history"));
         let mut text = std::fs::read_to_string(&history).unwrap();
-        text += &format!(
+        let line = format!(
             "{{\"run\":\"9-9\",\"subject\":\"instance {version}/main\",\"event\":\"begin\",\
              \"plan\":[{{\"action\":\"drop\",\"object\":\"instance {version}/main\"}}]}}\n"
         );
+        text.push_str(&line);
         std::fs::write(&history, text).unwrap();
     };
     cut();
