@@ -352,6 +352,12 @@ impl Change {
         self
     }
 
+    /// Whether whoever reads the cluster meanwhile would be cut off.
+    pub fn ends_server(&self) -> bool {
+        matches!(self.action, Action::Stop | Action::Restart | Action::Drop)
+            && self.object.starts_with("instance ")
+    }
+
     #[must_use]
     pub fn settles(mut self, scope: Scope) -> Self {
         self.settles = Some(scope);

@@ -6,9 +6,11 @@ pub mod cluster;
 pub mod configuration;
 pub mod desired;
 pub mod included;
+pub mod kept;
 pub mod lookup;
 mod mounts;
 pub mod passfile;
+pub mod protection;
 pub mod record;
 pub mod registration;
 pub mod removal;
@@ -24,8 +26,9 @@ use self::cluster::{Cluster, Traits};
 use self::configuration::Configuration;
 use self::desired::{InstanceSpec, State};
 use self::passfile::Passfile;
+use self::protection::Protection;
 use self::registration::Registration;
-use self::removal::Removal;
+use self::removal::{How, Removal};
 use self::report::{Report, Traits as Chosen};
 use self::service::{Service, Settle};
 use self::target::{DEFAULT_PORT, Target};
@@ -47,25 +50,26 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     check(&spec)?;
     let version = version(&spec, site, look)?;
     let target = Target::new(&site.settings, look, version, &spec.name)?;
+    if spec.state == State::Absent {
+        let mut job = removal_job(
+            target,
+            site,
+            How {
+                asked: false,
+                keep_data: spec.keep_data,
+                delete_dumps: spec.delete_dumps,
+            },
+        );
+        spec.shape(&mut job);
+        return Ok(job);
+    }
     let mut job = Job::new(subject("instance", &target.paths, site));
-    job.max_impact = spec.max_impact;
-    job.keep_failed = !spec.drop_on_error;
+    spec.shape(&mut job);
     if version > Major::NEWEST_KNOWN {
         job.warnings.push(format!(
             "PostgreSQL {version} is newer than this program knows (up to {})",
             Major::NEWEST_KNOWN
         ));
-    }
-    if spec.state == State::Absent {
-        job.stages.push(Box::new(Registration {
-            target: target.clone(),
-            settings: site.settings.clone(),
-            wanted: false,
-        }));
-        job.stages.push(Box::new(Removal {
-            target: target.clone(),
-        }));
-        return Ok(job);
     }
     job.stages
         .push(Box::new(crate::resource::site::ground(look, site)?));
@@ -113,6 +117,10 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         settings: site.settings.clone(),
         wanted: true,
     }));
+    job.stages.push(Box::new(Protection {
+        target: target.clone(),
+        wanted: spec.deletion_protection,
+    }));
     let roles = roles(&spec, site);
     let databases = spec.databases.clone().unwrap_or_default();
     job.stages.push(Box::new(Service {
@@ -140,6 +148,22 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     }));
     job.stages.push(Box::new(Report { target }));
     Ok(job)
+}
+
+/// The run that takes an instance away.
+pub fn removal_job(target: Target, site: &Site, how: How) -> Job {
+    let mut job = Job::new(subject("instance", &target.paths, site));
+    job.stages.push(Box::new(Registration {
+        target: target.clone(),
+        settings: site.settings.clone(),
+        wanted: false,
+    }));
+    job.stages.push(Box::new(Removal {
+        dumps_are_shared: site.settings.dumps_are_shared(),
+        target,
+        how,
+    }));
+    job
 }
 
 /// The same for an instance that must not exist yet.
@@ -214,7 +238,6 @@ fn chosen(spec: &InstanceSpec, auth: Vec<Record>) -> report::Choice {
     }
 }
 
-/// Checks what can be checked without looking.
 /// Refuses owners that the same run is to drop.
 fn check_owners(roles: &[RoleSpec], databases: &[DatabaseSpec]) -> Result<()> {
     let absent = |name: &&String| {
@@ -242,6 +265,7 @@ fn check_owners(roles: &[RoleSpec], databases: &[DatabaseSpec]) -> Result<()> {
     Ok(())
 }
 
+/// Checks what can be checked without looking.
 fn check(spec: &InstanceSpec) -> Result<()> {
     let name = &spec.name;
     if !lookup::valid_name(name) {
@@ -303,6 +327,21 @@ fn check(spec: &InstanceSpec) -> Result<()> {
             Input,
             "instance `{name}`: `restart_policy` and `restart_on_changes` contradict each other"
         );
+    }
+    if spec.state == State::Absent && spec.deletion_protection.is_some() {
+        bail_fault!(
+            Input,
+            "instance `{name}`: `deletion_protection` together with `state: absent`: what is protected is not dropped, and the protection is not lifted in the call that drops";
+            "lift it in a task of its own, with `deletion_protection: false`; then leave it out here"
+        );
+    }
+    for (option, given) in [
+        ("keep_data", spec.keep_data),
+        ("delete_dumps", spec.delete_dumps),
+    ] {
+        if given && spec.state != State::Absent {
+            bail_fault!(Input, "instance `{name}`: `{option}` needs `state: absent`");
+        }
     }
     if spec.state == State::Absent && (spec.roles.is_some() || spec.databases.is_some()) {
         let given = |list: Option<usize>| list.is_some_and(|length| length > 0);

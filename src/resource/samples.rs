@@ -46,6 +46,7 @@ pub fn target(version: u16) -> Target {
         manager: Manager::None,
         surole: "postgres".into(),
         mountpoints: Vec::new(),
+        protected_by_default: true,
         password_command: Vec::new(),
     }
 }

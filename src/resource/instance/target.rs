@@ -30,6 +30,8 @@ pub struct Target {
     pub mountpoints: Vec<Utf8PathBuf>,
     /// The site's command that prints a password, filled in for this instance.
     pub password_command: Vec<String>,
+    /// Whether it is protected against deletion unless it says otherwise.
+    pub protected_by_default: bool,
 }
 
 /// A server that runs, as its postmaster.pid says.
@@ -77,6 +79,7 @@ impl Target {
             manager: Manager::new(site, &paths),
             bindir,
             mountpoints,
+            protected_by_default: site.deletion_protection,
             surole: surole.clone(),
             paths,
         })
