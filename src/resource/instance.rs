@@ -5,10 +5,11 @@ pub mod accepted;
 pub mod cluster;
 pub mod configuration;
 pub mod desired;
-pub mod included;
+
 pub mod lookup;
 mod mounts;
 pub mod passfile;
+pub mod reading;
 pub mod record;
 pub mod registration;
 pub mod removal;
@@ -103,6 +104,7 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         first_port,
         settings: spec.settings.clone().unwrap_or_default(),
         purge: spec.settings_purge,
+        text: None,
     }));
     job.stages.push(Box::new(Accepted {
         target: target.clone(),
