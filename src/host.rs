@@ -339,7 +339,7 @@ pub trait Look {
     /// Main memory in bytes.
     fn memory(&self) -> Result<u64>;
     /// `postgres -C` and the like on a staged configuration: files are written only below a private temporary directory,
-    /// whose path replaces `{}` in the arguments.
+    /// whose path replaces `{}` in the arguments, and is replaced by it in the output.
     fn scratch(&self, files: &[(&str, Vec<u8>)], command: &Command) -> Result<Output>;
     /// Where the program runs: for path searches and messages.
     fn caller(&self) -> &crate::settings::Caller;

@@ -188,7 +188,13 @@ impl Look for Local {
         for argument in &mut command.arguments {
             *argument = argument.replace("{}", &path);
         }
-        exec::output(&self.caller, &command)
+        let mut output = exec::output(&self.caller, &command)?;
+        for stream in [&mut output.stdout, &mut output.stderr] {
+            *stream = String::from_utf8_lossy(stream)
+                .replace(&path, "{}")
+                .into_bytes();
+        }
+        Ok(output)
     }
 
     fn caller(&self) -> &Caller {

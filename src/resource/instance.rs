@@ -5,12 +5,12 @@ pub mod accepted;
 pub mod cluster;
 pub mod configuration;
 pub mod desired;
-pub mod included;
 pub mod kept;
 pub mod lookup;
 mod mounts;
 pub mod passfile;
 pub mod protection;
+pub mod reading;
 pub mod record;
 pub mod registration;
 pub mod removal;
@@ -107,6 +107,7 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         first_port,
         settings: spec.settings.clone().unwrap_or_default(),
         purge: spec.settings_purge,
+        text: None,
     }));
     job.stages.push(Box::new(Accepted {
         target: target.clone(),
