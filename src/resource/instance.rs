@@ -4,6 +4,8 @@
 pub mod cluster;
 pub mod configuration;
 pub mod desired;
+pub mod foreground;
+pub mod hold;
 pub mod included;
 pub mod lookup;
 mod mounts;
@@ -21,6 +23,7 @@ use anyhow::Result;
 use self::cluster::{Cluster, Traits};
 use self::configuration::Configuration;
 use self::desired::{InstanceSpec, State};
+use self::hold::NotHeld;
 use self::passfile::Passfile;
 use self::registration::Registration;
 use self::removal::Removal;
@@ -38,12 +41,17 @@ use crate::resource::expect::NewInstance;
 use crate::resource::role::Roles;
 use crate::resource::{Job, Site, subject};
 use crate::secret::Secret;
+use crate::stage::AnyStage;
 
 /// The run that brings an instance to what is wanted.
 pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     check(&spec)?;
     let version = version(&spec, site, look)?;
-    let target = Target::new(&site.settings, look, version, &spec.name)?;
+    let mut target = Target::new(&site.settings, look, version, &spec.name)?;
+    target.manner = target.manner.within(spec.timeout);
+    if !matches!(spec.state, State::Stopped | State::Absent) {
+        target.patience = target.manner.timeout;
+    }
     let mut job = Job::new(subject("instance", &target.paths, site));
     job.max_impact = spec.max_impact;
     job.keep_failed = !spec.drop_on_error;
@@ -54,14 +62,7 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         ));
     }
     if spec.state == State::Absent {
-        job.stages.push(Box::new(Registration {
-            target: target.clone(),
-            settings: site.settings.clone(),
-            wanted: false,
-        }));
-        job.stages.push(Box::new(Removal {
-            target: target.clone(),
-        }));
+        job.stages.extend(removal(target, site));
         return Ok(job);
     }
     job.stages
@@ -144,6 +145,22 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     Ok(job)
 }
 
+/// The stages of the end of an instance.
+fn removal(target: Target, site: &Site) -> [Box<dyn AnyStage>; 3] {
+    [
+        Box::new(NotHeld {
+            target: target.clone(),
+            done: "dropped",
+        }),
+        Box::new(Registration {
+            target: target.clone(),
+            settings: site.settings.clone(),
+            wanted: false,
+        }),
+        Box::new(Removal { target }),
+    ]
+}
+
 /// The same for an instance that must not exist yet.
 pub fn create_job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     check(&spec)?;
@@ -156,7 +173,10 @@ pub fn create_job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Jo
 
 /// A run that starts, stops, restarts or reloads an existing instance and does nothing else. What is as
 /// wanted already is a warning; a stopped server has nothing to reload.
-pub fn service_job(target: Target, state: State, site: &Site, look: &dyn Look) -> Result<Job> {
+pub fn service_job(mut target: Target, state: State, site: &Site, look: &dyn Look) -> Result<Job> {
+    if state != State::Stopped {
+        target.patience = target.manner.timeout;
+    }
     let running = target.running(look)?.is_some();
     let mut job = Job::new(subject("instance", &target.paths, site));
     match (state, running) {

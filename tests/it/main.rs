@@ -8,11 +8,13 @@
 
 mod cli;
 mod database;
+mod hold;
 mod hostile;
 mod instance;
 mod interruption;
 mod layers;
 mod leftovers;
+mod patience;
 mod pglift;
 mod protocol;
 mod refusals;

@@ -81,7 +81,7 @@ impl Stage for Removal {
             steps.extend(Manager::pg_ctl_stop(
                 &self.target.bindir,
                 paths,
-                StopMode::Immediate,
+                self.target.manner.ending(StopMode::Immediate),
             ));
         }
         if seen.registered {
