@@ -5,6 +5,8 @@ pub mod accepted;
 pub mod cluster;
 pub mod configuration;
 pub mod desired;
+pub mod foreground;
+pub mod hold;
 pub mod kept;
 pub mod lookup;
 mod mounts;
@@ -25,6 +27,7 @@ use self::accepted::Accepted;
 use self::cluster::{Cluster, Traits};
 use self::configuration::Configuration;
 use self::desired::{InstanceSpec, State};
+use self::hold::NotHeld;
 use self::passfile::Passfile;
 use self::protection::Protection;
 use self::registration::Registration;
@@ -49,7 +52,8 @@ use crate::settings::Initdb;
 pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     check(&spec)?;
     let version = version(&spec, site, look)?;
-    let target = Target::new(&site.settings, look, version, &spec.name)?;
+    let mut target = Target::new(&site.settings, look, version, &spec.name)?;
+    target.manner = target.manner.within(spec.timeout);
     if spec.state == State::Absent {
         let mut job = removal_job(
             target,
@@ -62,6 +66,9 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         );
         spec.shape(&mut job);
         return Ok(job);
+    }
+    if spec.state != State::Stopped {
+        target.patience = target.manner.timeout;
     }
     let mut job = Job::new(subject("instance", &target.paths, site));
     spec.shape(&mut job);
@@ -154,6 +161,10 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
 /// The run that takes an instance away.
 pub fn removal_job(target: Target, site: &Site, how: How) -> Job {
     let mut job = Job::new(subject("instance", &target.paths, site));
+    job.stages.push(Box::new(NotHeld {
+        target: target.clone(),
+        done: "dropped",
+    }));
     job.stages.push(Box::new(Registration {
         target: target.clone(),
         settings: site.settings.clone(),
@@ -179,7 +190,10 @@ pub fn create_job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Jo
 
 /// A run that starts, stops, restarts or reloads an existing instance and does nothing else. What is as
 /// wanted already is a warning; a stopped server has nothing to reload.
-pub fn service_job(target: Target, state: State, site: &Site, look: &dyn Look) -> Result<Job> {
+pub fn service_job(mut target: Target, state: State, site: &Site, look: &dyn Look) -> Result<Job> {
+    if state != State::Stopped {
+        target.patience = target.manner.timeout;
+    }
     let running = target.running(look)?.is_some();
     let mut job = Job::new(subject("instance", &target.paths, site));
     match (state, running) {

@@ -9,12 +9,14 @@
 mod cli;
 mod configuration;
 mod database;
+mod hold;
 mod hostile;
 mod instance;
 mod interruption;
 mod layers;
 mod leftovers;
 mod locks;
+mod patience;
 mod pglift;
 mod protection;
 mod protocol;
