@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "host/ is where effects live")]
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub struct Local {
     root: Option<RefCell<Helper>>,
     /// The lock that this run holds, for the programs that it runs.
     lock: RefCell<Option<std::fs::File>>,
+    /// What constant probes have said, by their command.
+    said: RefCell<HashMap<String, Output>>,
 }
 
 impl Local {
@@ -41,6 +44,7 @@ impl Local {
             sessions: Sessions::default(),
             root,
             lock: RefCell::new(None),
+            said: RefCell::default(),
         }
     }
 }
@@ -122,7 +126,16 @@ impl Look for Local {
     }
 
     fn probe(&self, probe: &Probe) -> Result<Output> {
-        exec::output(&self.caller, probe.command())
+        if !probe.is_constant() {
+            return exec::output(&self.caller, probe.command());
+        }
+        let asked = probe.command().to_string();
+        if let Some(said) = self.said.borrow().get(&asked) {
+            return Ok(said.clone());
+        }
+        let said = exec::output(&self.caller, probe.command())?;
+        self.said.borrow_mut().insert(asked, said.clone());
+        Ok(said)
     }
 
     fn query(&self, queries: &[Query]) -> Result<Vec<Vec<Value>>> {
