@@ -8,6 +8,7 @@
 
 mod bench;
 mod cli;
+mod configuration;
 mod database;
 mod hostile;
 mod instance;
