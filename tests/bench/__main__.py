@@ -12,7 +12,7 @@ import time
 
 from jobs import JOBS
 from measure import Failed, median
-from servers import Site
+from servers import Site, bindirs
 
 SIDES = ("floor", "ours", "pglift", "community")
 
@@ -82,9 +82,12 @@ def main():
     if os.geteuid() != 0:
         sys.exit("make bench needs root: servers run as the user postgres, and pgsocle is called as root, as operators do")
     # Whatever ends it, what was made goes.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(143))
     wanted = [job for job in JOBS if not given.job or any(word in job.title for word in given.job)]
     titles = ["job", "floor", "floor takes", "ours takes", "ours", "at most", "", "pglift", "community.postgresql"]
+    cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
+    print(f"PostgreSQL {bindirs()[0].parent.name}, {cores} cores, load {load:.1f}, median of {given.rounds} rounds\n")
     print("| " + " | ".join(titles) + " |\n" + "|---" * len(titles) + "|", flush=True)
     all_kept, failed, record = True, False, {}
     for job in wanted:
@@ -93,6 +96,7 @@ def main():
         try:
             # A site for each, so that none meets the servers of another.
             site = Site(given.executable, given.quick, given.pglift, given.ansible)
+            site.prepare()
             found = measured(job, site, given.rounds)
         except Failed as error:
             print(f"{job.title}: {error}", file=sys.stderr)

@@ -37,10 +37,21 @@ class Site:
         self.pgsocle = str(self.work / "pgsocle")
         shutil.copy(executable, self.pgsocle)
         self.ports = self._ports()
-        etc = self.work / "etc"
-        etc.mkdir()
+        self.etc = self.work / "etc"
+        self.pglift = pglift and f"{pglift}/bin/pglift"
+        self.environment = {
+            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "LC_ALL": "C",
+            "HOME": pwd.getpwnam(USER).pw_dir,
+            "PGSOCLE_CONFIG_DIR": str(self.etc),
+            "PGLIFT_CONFIG_DIR": str(self.etc),
+        }
+
+    def prepare(self):
+        """Makes what can fail: by now there is something to be taken away."""
+        self.etc.mkdir()
         # As pglift reads it too.
-        (etc / "settings.yaml").write_text(
+        (self.etc / "settings.yaml").write_text(
             json.dumps(
                 {
                     "prefix": str(self.work / "prefix"),
@@ -55,16 +66,8 @@ class Site:
         for directory in ("prefix", "run", "floor"):
             (self.work / directory).mkdir()
             shutil.chown(self.work / directory, USER, USER)
-        self.environment = {
-            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            "LC_ALL": "C",
-            "HOME": pwd.getpwnam(USER).pw_dir,
-            "PGSOCLE_CONFIG_DIR": str(etc),
-            "PGLIFT_CONFIG_DIR": str(etc),
-        }
         self.ours("site-configure", "install")
         # pglift keeps what it needs of its own beside ours.
-        self.pglift = pglift and f"{pglift}/bin/pglift"
         if self.pglift:
             run([self.pglift, "--non-interactive", "site-configure", "install"], user=USER, env=self.environment)
 
