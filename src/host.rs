@@ -173,7 +173,7 @@ impl Probe {
     /// `loginctl show-session`, which without a session tells of logind itself.
     pub fn logind() -> Self {
         let properties = ["-p", "RemoveIPC", "-p", "KillUserProcesses"];
-        Self(
+        Self::new(
             Command::new("loginctl")
                 .arg("show-session")
                 .args(properties),

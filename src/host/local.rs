@@ -36,7 +36,12 @@ pub struct Local {
     lock: RefCell<Option<std::fs::File>>,
     /// What constant probes have said, by their command.
     said: RefCell<HashMap<String, Output>>,
+    /// What `scratch` has come to.
+    judged: RefCell<Vec<(Judged, Output)>>,
 }
+
+/// Files with their names, and what they were given to.
+type Judged = (Vec<(String, Vec<u8>)>, Command);
 
 impl Local {
     pub fn new(caller: Caller, root: Option<RefCell<Helper>>) -> Self {
@@ -46,6 +51,7 @@ impl Local {
             root,
             lock: RefCell::new(None),
             said: RefCell::default(),
+            judged: RefCell::default(),
         }
     }
 }
@@ -210,7 +216,16 @@ impl Look for Local {
         Ok(kilobytes * 1024)
     }
 
+    /// A run looks twice, and is mostly told the same: the same files are judged once.
     fn scratch(&self, files: &[(&str, Vec<u8>)], command: &Command) -> Result<Output> {
+        let asked = files
+            .iter()
+            .map(|(name, content)| ((*name).to_owned(), content.clone()));
+        let asked = (asked.collect(), command.clone());
+        let judged = |(known, _): &&(Judged, Output)| *known == asked;
+        if let Some((_, verdict)) = self.judged.borrow().iter().find(judged) {
+            return Ok(verdict.clone());
+        }
         let directory = tempfile::tempdir().context("make a private temporary directory")?;
         for (name, content) in files {
             fs::write(directory.path().join(name), content)?;
@@ -226,6 +241,7 @@ impl Look for Local {
                 .replace(&path, "{}")
                 .into_bytes();
         }
+        self.judged.borrow_mut().push((asked, output.clone()));
         Ok(output)
     }
 
