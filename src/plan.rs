@@ -368,6 +368,8 @@ impl Change {
 /// What later stages of the same run may rely on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fact {
+    /// The system identifier of the cluster as it is.
+    Cluster(u64),
     /// The cluster is made by this run: its catalogs are those of a new one.
     ClusterMade,
     /// The server runs (or is started by this run) and answers here.
@@ -401,10 +403,19 @@ pub enum Fact {
     Configured(Server),
     /// From one port to another, by this run.
     Moves(u16, u16),
-    /// A file that this run replaces, as it was: for putting it back when the server refuses the new one.
-    Previous(Utf8PathBuf, Vec<u8>),
+    /// A configuration file of the server that this run replaces.
+    Replaces(Replaced),
     /// Parts of the object's public view that this run changes.
     View(serde_json::Map<String, Value>),
+}
+
+/// A configuration file that a run replaces: as it was, for putting it back when the server refuses the new one, and as
+/// it is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replaced {
+    pub path: Utf8PathBuf,
+    pub before: Vec<u8>,
+    pub after: Vec<u8>,
 }
 
 /// A setting that waits for a restart.

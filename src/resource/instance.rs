@@ -1,7 +1,9 @@
 //! Instances: a cluster, its configuration, its run state, and the roles and databases nested in it.
 //! Each is a stage of its own; this file strings them together.
 
+pub mod accepted;
 pub mod cluster;
+pub mod condition;
 pub mod configuration;
 pub mod desired;
 pub mod included;
@@ -20,7 +22,9 @@ pub mod templates;
 
 use anyhow::Result;
 
+use self::accepted::Accepted;
 use self::cluster::{Cluster, Traits};
+use self::condition::{Aim, Condition};
 use self::configuration::Configuration;
 use self::desired::{InstanceSpec, State};
 use self::passfile::Passfile;
@@ -41,6 +45,7 @@ use crate::resource::expect::NewInstance;
 use crate::resource::role::Roles;
 use crate::resource::{Job, Site, subject};
 use crate::secret::Secret;
+use crate::settings::Initdb;
 
 /// The run that brings an instance to what is wanted.
 pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
@@ -48,26 +53,16 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     let version = version(&spec, site, look)?;
     let target = Target::new(&site.settings, look, version, &spec.name)?;
     if spec.state == State::Absent {
-        let mut job = removal_job(
-            target,
-            site,
-            How {
-                asked: false,
-                keep_data: spec.keep_data,
-                delete_dumps: spec.delete_dumps,
-            },
-        );
+        let how = How {
+            asked: false,
+            keep_data: spec.keep_data,
+            delete_dumps: spec.delete_dumps,
+        };
+        let mut job = removal_job(target, site, how);
         spec.shape(&mut job);
         return Ok(job);
     }
-    let mut job = Job::new(subject("instance", &target.paths, site));
-    spec.shape(&mut job);
-    if version > Major::NEWEST_KNOWN {
-        job.warnings.push(format!(
-            "PostgreSQL {version} is newer than this program knows (up to {})",
-            Major::NEWEST_KNOWN
-        ));
-    }
+    let mut job = begun(&spec, &target, site)?;
     job.stages
         .push(Box::new(crate::resource::site::ground(look, site)?));
     let templates = Templates::observe(
@@ -86,7 +81,7 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     };
     job.stages.push(Box::new(Cluster {
         target: target.clone(),
-        traits: traits(&spec, site),
+        traits: traits(&spec, &site.settings.postgresql.initdb),
         port: first_port,
         create: spec.create,
         recreate: spec.recreate,
@@ -104,6 +99,10 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         first_port,
         settings: spec.settings.clone().unwrap_or_default(),
         purge: spec.settings_purge,
+    }));
+    job.stages.push(Box::new(Accepted {
+        target: target.clone(),
+        asked: spec.state == State::Reloaded,
     }));
     job.stages.push(Box::new(Registration {
         target: target.clone(),
@@ -143,9 +142,33 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     Ok(job)
 }
 
+/// A run that makes or changes an instance, with the first look at it.
+fn begun(spec: &InstanceSpec, target: &Target, site: &Site) -> Result<Job> {
+    let mut job = Job::new(subject("instance", &target.paths, site));
+    spec.shape(&mut job);
+    let version = target.paths.version;
+    if version > Major::NEWEST_KNOWN {
+        job.warnings.push(format!(
+            "PostgreSQL {version} is newer than this program knows (up to {})",
+            Major::NEWEST_KNOWN
+        ));
+    }
+    job.stages.push(Box::new(Condition {
+        target: target.clone(),
+        aim: Aim::Use,
+        identifier: identifier(spec)?,
+    }));
+    Ok(job)
+}
+
 /// The run that takes an instance away.
 pub fn removal_job(target: Target, site: &Site, how: How) -> Job {
     let mut job = Job::new(subject("instance", &target.paths, site));
+    job.stages.push(Box::new(Condition {
+        target: target.clone(),
+        aim: Aim::Remove,
+        identifier: None,
+    }));
     job.stages.push(Box::new(Registration {
         target: target.clone(),
         settings: site.settings.clone(),
@@ -188,6 +211,19 @@ pub fn service_job(target: Target, state: State, site: &Site, look: &dyn Look) -
         ),
         _ => {}
     }
+    job.stages.push(Box::new(Accepted {
+        target: target.clone(),
+        asked: state == State::Reloaded,
+    }));
+    job.stages.push(Box::new(Condition {
+        target: target.clone(),
+        aim: if state == State::Stopped {
+            Aim::Stop
+        } else {
+            Aim::Use
+        },
+        identifier: None,
+    }));
     job.stages.push(Box::new(Service {
         target: target.clone(),
         state,
@@ -204,9 +240,23 @@ pub fn service_job(target: Target, state: State, site: &Site, look: &dyn Look) -
     Ok(job)
 }
 
+/// The system identifier that was given: a number in a string, since it has more digits than numbers of JSON may have.
+fn identifier(spec: &InstanceSpec) -> Result<Option<u64>> {
+    match &spec.system_identifier {
+        None => Ok(None),
+        Some(text) => match text.parse() {
+            Ok(identifier) => Ok(Some(identifier)),
+            Err(_) => bail_fault!(
+                Input,
+                "instance `{}`: `system_identifier` is no number: `{text}`", spec.name;
+                "`pg_controldata` tells it"
+            ),
+        },
+    }
+}
+
 /// What initdb is told: by the instance, else by the site.
-fn traits(spec: &InstanceSpec, site: &Site) -> Traits {
-    let initdb = &site.settings.postgresql.initdb;
+fn traits(spec: &InstanceSpec, initdb: &Initdb) -> Traits {
     Traits {
         // The site's libc locale says nothing to another provider.
         locale: spec.locale.clone().or_else(|| initdb.locale.clone()),

@@ -7,6 +7,8 @@
 )]
 
 mod cli;
+mod condition;
+mod configuration;
 mod database;
 mod hostile;
 mod instance;

@@ -9,7 +9,7 @@ use crate::manager::{Manager, Start, StopMode};
 use crate::plan::{Action, Change, Content, Diff, Fact, Impact, Pending, Plan, Scope, Step};
 use crate::resource::catalog;
 use crate::resource::instance::desired::State;
-use crate::resource::instance::target::{Running, Target};
+use crate::resource::instance::target::{Mistaken, Running, Target};
 use crate::stage::{Catalogs, Stage, World};
 
 /// Brings a server into the state that the later stages need.
@@ -31,6 +31,7 @@ pub struct Seen {
     /// An earlier run that was to make the instance did not come to its end.
     unfinished: bool,
     running: Option<Running>,
+    mistaken: Option<Mistaken>,
     configured: Server,
     pending: Vec<Pending>,
     reload_needed: bool,
@@ -61,14 +62,19 @@ impl Stage for Service {
         Ok(Seen {
             new: world.cluster_made,
             unfinished: !world.cluster_made && self.target.unfinished(look)?,
+            mistaken: if running.is_some() || world.cluster_made {
+                None
+            } else {
+                self.target.mistaken(look)?
+            },
             running,
             configured,
             pending,
             reload_needed: world.reload_needed,
             previous: world
-                .previous
+                .replaced
                 .iter()
-                .map(|(path, content)| Step::write(path, Content::Bytes(content.clone()), 0o600))
+                .map(|file| Step::write(&file.path, Content::Bytes(file.before.clone()), 0o600))
                 .collect(),
         })
     }
@@ -160,6 +166,28 @@ impl Service {
         Manager::pg_ctl_stop(&self.target.bindir, &self.target.paths, mode)
     }
 
+    /// Takes a stale `postmaster.pid` away whose number another program has by now. While there is work in the data directory
+    /// the file stays: it is what keeps a second server out.
+    fn clear_the_way(&self, seen: &Seen, plan: &mut Plan) -> Result<Vec<Step>> {
+        let Some(Mistaken { pid, workers }) = &seen.mistaken else {
+            return Ok(Vec::new());
+        };
+        let paths = &self.target.paths;
+        if !workers.is_empty() {
+            let workers: Vec<String> = workers.iter().map(ToString::to_string).collect();
+            bail_fault!(
+                Conflict,
+                "the server of instance `{paths}` is gone, but processes of it still work in `{}`: {}", paths.datadir, workers.join(", ");
+                "see what they do, end them with `kill`, and try again; nothing was changed"
+            );
+        }
+        let path = paths.datadir.join("postmaster.pid");
+        plan.warnings.push(format!(
+            "`{path}` is stale: process {pid} is another program by now; the file is removed"
+        ));
+        Ok(vec![Step::Remove { path }])
+    }
+
     fn not_running(&self, seen: &Seen, plan: &mut Plan) -> Result<()> {
         let paths = &self.target.paths;
         let scope = if seen.new {
@@ -171,7 +199,8 @@ impl Service {
             self.state,
             State::Started | State::Restarted | State::Reloaded
         ) {
-            let steps = self.target.manager.start(&self.start(&seen.configured));
+            let mut steps = self.clear_the_way(seen, plan)?;
+            steps.extend(self.target.manager.start(&self.start(&seen.configured)));
             let change = self
                 .change(
                     Action::Start,
@@ -192,7 +221,8 @@ impl Service {
         } else if !self.catalogs || (self.own_roles_only && !seen.new && !seen.unfinished) {
             plan.facts.push(Fact::Stopped);
         } else if seen.new || seen.unfinished || self.start_temporarily {
-            let steps = Manager::start_temporarily(&self.start(&seen.configured));
+            let mut steps = self.clear_the_way(seen, plan)?;
+            steps.extend(Manager::start_temporarily(&self.start(&seen.configured)));
             let verb = "start, for the time of this run and without TCP listener,";
             plan.changes.push(
                 self.change(

@@ -12,7 +12,7 @@ use crate::pg::postmaster_pid::PostmasterPid;
 use crate::pg::version::Major;
 use crate::plan::Step;
 use crate::resource::instance::cluster::{NEW_INSIDE, is_mountpoint, staging};
-use crate::resource::instance::{mounts, record};
+use crate::resource::instance::{condition, mounts, record};
 use crate::settings::InstancePaths;
 use crate::settings::Settings;
 
@@ -30,7 +30,8 @@ pub struct Target {
     pub mountpoints: Vec<Utf8PathBuf>,
     /// Whether it is protected against deletion unless it says otherwise.
     pub protected_by_default: bool,
-    password_command: Vec<String>,
+    /// The site's command that prints a password, filled in for this instance.
+    pub password_command: Vec<String>,
 }
 
 /// A server that runs, as its postmaster.pid says.
@@ -40,6 +41,15 @@ pub struct Running {
     pub server: Server,
     /// Started by a run for its own time, and still there: that run is at work, or was killed.
     pub temporary: bool,
+}
+
+/// Another program that has the number in a stale `postmaster.pid` by now. A server takes it for one that runs already, and
+/// does not start (`CreateLockFile` in miscinit.c).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistaken {
+    pub pid: i32,
+    /// Processes of a server that was killed, still at work in the data directory.
+    pub workers: Vec<i32>,
 }
 
 impl Target {
@@ -97,7 +107,11 @@ impl Target {
 
     /// The server, if it runs: where it really listens, whatever its configuration says by now.
     pub fn running(&self, look: &dyn Look) -> Result<Option<Running>> {
-        let Some(content) = look.read(&self.paths.datadir.join("postmaster.pid"))? else {
+        let datadir = &self.paths.datadir;
+        let content = look
+            .read(&datadir.join("postmaster.pid"))
+            .map_err(|error| condition::unreadable(look, datadir, error))?;
+        let Some(content) = content else {
             return Ok(None);
         };
         let file = PostmasterPid::parse(&content);
@@ -119,10 +133,40 @@ impl Target {
         }))
     }
 
+    /// What a stale `postmaster.pid` does to a start; none when there is no such file, or its process is gone, which the
+    /// server sees by itself.
+    pub fn mistaken(&self, look: &dyn Look) -> Result<Option<Mistaken>> {
+        let Some(content) = look.read(&self.paths.datadir.join("postmaster.pid"))? else {
+            return Ok(None);
+        };
+        let Some(pid) = PostmasterPid::parse(&content).pid else {
+            return Ok(None);
+        };
+        if !look.alive(pid) || self.is_own(look, pid) {
+            return Ok(None);
+        }
+        let mut workers = Vec::new();
+        for name in look.list("/proc".into())?.unwrap_or_default() {
+            if let Ok(worker) = name.parse()
+                && let Ok(Some(directory)) =
+                    look.link(&Utf8PathBuf::from(format!("/proc/{name}/cwd")))
+                && self.is_datadir(look, &directory)
+            {
+                workers.push(worker);
+            }
+        }
+        Ok(Some(Mistaken { pid, workers }))
+    }
+
     /// A stale file may name a process that is another one by now: a server works in its data directory. Where that may
     /// not be seen (a server in a user namespace of its own, a hardened host), the name of the process must do.
     fn is_own(&self, look: &dyn Look, pid: i32) -> bool {
         let process = Utf8PathBuf::from(format!("/proc/{pid}"));
+        // Another user's; of one that may not be looked at, the directory is root's (proc(5)).
+        let uid = look.caller().uid;
+        if matches!(look.stat(&process), Ok(Some(stat)) if ![0, uid].contains(&stat.uid)) {
+            return false;
+        }
         match look.link(&process.join("cwd")) {
             Ok(directory) => directory.is_some_and(|found| self.is_datadir(look, &found)),
             Err(_) => look
@@ -339,15 +383,7 @@ mod tests {
 
     #[test]
     fn what_a_journal_tells() {
-        let target = Target {
-            paths: samples::paths(17),
-            bindir: "/bin".into(),
-            manager: Manager::None,
-            surole: "postgres".into(),
-            mountpoints: Vec::new(),
-            protected_by_default: true,
-            password_command: Vec::new(),
-        };
+        let target = samples::target(17);
         let begin = |run: &str, action: &str| {
             format!(
                 r#"{{"run":"{run}","subject":"instance 17/main","event":"begin","plan":[{{"action":"{action}","object":"instance 17/main"}}]}}"#
