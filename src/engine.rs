@@ -163,13 +163,16 @@ fn carry_out(
         Err(error) => Some(run.take_back(error, options)),
     };
     if !run.applied.is_empty() || failure.is_some() {
-        let end = entry.end(failure.as_ref().map(|failure| {
+        let mut end = entry.end(failure.as_ref().map(|failure| {
             json!({
                 "error": format!("{:#}", failure.error),
                 "applied": failure.applied,
                 "reverted": failure.reverted,
             })
         }));
+        if let Some(identifier) = run.world.system_identifier {
+            end["system_identifier"] = json!(identifier.to_string());
+        }
         if let Some(journal) = &subject.journal
             && let Err(error) = act.journal(journal, &end)
         {

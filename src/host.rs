@@ -154,6 +154,11 @@ impl Probe {
         )
     }
 
+    /// `stat -c %C`: the SELinux context of a path.
+    pub fn selinux_context(path: &Utf8Path) -> Self {
+        Self::new(Command::new("stat").args(["-c", "%C", path.as_str()]))
+    }
+
     /// `locale -a`
     pub fn locales() -> Self {
         Self::constant(Command::new("locale").arg("-a"))

@@ -26,6 +26,7 @@ use crate::engine::Subject;
 use crate::host::{LockMode, Look};
 use crate::manifest::{DatabaseSpec, Place, RoleSpec, Within};
 use crate::plan::Impact;
+use crate::resource::instance::condition::{Aim, Condition};
 use crate::resource::instance::desired::InstanceSpec;
 use crate::resource::instance::lookup;
 use crate::resource::instance::service::{Service, Settle};
@@ -223,6 +224,11 @@ fn within(
         job.stages.extend(stages(target.paths.clone())?);
         return Ok(job);
     }
+    job.stages.push(Box::new(Condition {
+        target: target.clone(),
+        aim: Aim::Use,
+        identifier: None,
+    }));
     job.stages.push(Box::new(Service {
         target: target.clone(),
         state: instance::desired::State::Present,

@@ -8,6 +8,7 @@
 
 mod bench;
 mod cli;
+mod condition;
 mod configuration;
 mod database;
 mod hold;
