@@ -1,6 +1,6 @@
 //! One look, one decision: the unit of work that the engine strings together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use camino::Utf8PathBuf;
@@ -120,6 +120,12 @@ pub struct World {
     pub configured: Option<Server>,
     /// The port that the instance leaves in this run, and the one that it gets.
     pub moved: Option<(u16, u16)>,
+    /// Objects whose change an earlier run has begun, and nobody has ended.
+    pub begun: BTreeSet<String>,
+    /// An earlier run has stopped the server, or was about to, in order to start it again.
+    pub restart_begun: bool,
+    /// Ports between which an earlier run was to move the instance, and may have done it by half.
+    pub move_begun: Option<(u16, u16)>,
     /// Files that this run replaced, as they were.
     pub previous: Vec<(Utf8PathBuf, Vec<u8>)>,
     /// What this run changes in the public view of the object.
@@ -169,6 +175,9 @@ impl World {
                 Fact::Configured(server) => self.configured = Some(server),
                 Fact::Moves(from, to) => self.moved = Some((from, to)),
                 Fact::Previous(path, content) => self.previous.push((path, content)),
+                Fact::Begun(object) => _ = self.begun.insert(object),
+                Fact::RestartBegun => self.restart_begun = true,
+                Fact::MoveBegun(from, to) => self.move_begun = Some((from, to)),
                 Fact::View(parts) => self.view.extend(parts),
             }
         }

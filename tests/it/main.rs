@@ -7,6 +7,7 @@
 )]
 
 mod cli;
+mod crash;
 mod database;
 mod hostile;
 mod instance;

@@ -30,6 +30,8 @@ pub struct Seen {
     new: bool,
     /// An earlier run that was to make the instance did not come to its end.
     unfinished: bool,
+    /// An earlier run had stopped the server in order to start it again, and did not come to that.
+    restart_begun: bool,
     running: Option<Running>,
     configured: Server,
     pending: Vec<Pending>,
@@ -61,6 +63,7 @@ impl Stage for Service {
         Ok(Seen {
             new: world.cluster_made,
             unfinished: !world.cluster_made && self.target.unfinished(look)?,
+            restart_begun: world.restart_begun,
             running,
             configured,
             pending,
@@ -167,15 +170,24 @@ impl Service {
         } else {
             Scope::Configuration
         };
-        if matches!(
-            self.state,
-            State::Started | State::Restarted | State::Reloaded
-        ) {
+        // What ran runs again.
+        let again = self.state == State::Present && seen.restart_begun;
+        if again
+            || matches!(
+                self.state,
+                State::Started | State::Restarted | State::Reloaded
+            )
+        {
+            let verb = if again {
+                "start again, which an interrupted run had stopped to restart it,"
+            } else {
+                "start"
+            };
             let steps = self.target.manager.start(&self.start(&seen.configured));
             let change = self
                 .change(
                     Action::Start,
-                    "start",
+                    verb,
                     ("stopped", "started"),
                     Impact::None,
                     steps,
@@ -330,7 +342,7 @@ impl Stage for Settle {
                 world.catalogs,
                 Catalogs::Readable(_) | Catalogs::New(_) | Catalogs::Hidden(_)
             ),
-            temporarily: world.started,
+            temporarily: world.started && !(world.restart_begun && self.state == State::Present),
         })
     }
 

@@ -155,9 +155,7 @@ impl Target {
 
     /// The same for the configuration on disk, with what ALTER SYSTEM has put above it.
     pub fn configured_on_disk(&self, look: &dyn Look) -> Result<Server> {
-        let mut text = look
-            .read(&self.paths.config_file)?
-            .unwrap_or_default();
+        let mut text = look.read(&self.paths.config_file)?.unwrap_or_default();
         text.push(b'\n');
         text.extend(
             look.read(&self.paths.datadir.join("postgresql.auto.conf"))?
