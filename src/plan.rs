@@ -395,16 +395,25 @@ pub enum Fact {
     Configured(Server),
     /// From one port to another, by this run.
     Moves(u16, u16),
-    /// A file that this run replaces, as it was: for putting it back when the server refuses the new one.
-    Previous(Utf8PathBuf, Vec<u8>),
     /// An earlier run has begun a change of this object, and its journal does not say that it was done or taken back.
     Begun(String),
     /// An earlier run has begun to restart the server, likewise: the server was to run.
     RestartBegun,
     /// An earlier run, which did not come to a good end, was to take the instance from one port to another.
     MoveBegun(u16, u16),
+    /// A configuration file of the server that this run replaces.
+    Replaces(Replaced),
     /// Parts of the object's public view that this run changes.
     View(serde_json::Map<String, Value>),
+}
+
+/// A configuration file that a run replaces: as it was, for putting it back when the server refuses the new one, and as
+/// it is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replaced {
+    pub path: Utf8PathBuf,
+    pub before: Vec<u8>,
+    pub after: Vec<u8>,
 }
 
 /// A setting that waits for a restart.

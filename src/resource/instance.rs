@@ -1,6 +1,7 @@
 //! Instances: a cluster, its configuration, its run state, and the roles and databases nested in it.
 //! Each is a stage of its own; this file strings them together.
 
+pub mod accepted;
 pub mod cluster;
 pub mod configuration;
 pub mod desired;
@@ -18,6 +19,7 @@ pub mod templates;
 
 use anyhow::Result;
 
+use self::accepted::Accepted;
 use self::cluster::{Cluster, Traits};
 use self::configuration::Configuration;
 use self::desired::{InstanceSpec, State};
@@ -38,6 +40,7 @@ use crate::resource::expect::NewInstance;
 use crate::resource::role::Roles;
 use crate::resource::{Job, Site, subject};
 use crate::secret::Secret;
+use crate::settings::Initdb;
 
 /// The run that brings an instance to what is wanted.
 pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
@@ -75,7 +78,6 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     )?;
     let port = spec.port.and_then(|port| u16::try_from(port).ok());
     let first_port = port.or_else(|| templates.port()).unwrap_or(DEFAULT_PORT);
-    let initdb = &site.settings.postgresql.initdb;
     let near = if spec.create {
         None
     } else {
@@ -83,15 +85,7 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     };
     job.stages.push(Box::new(Cluster {
         target: target.clone(),
-        traits: Traits {
-            // The site's libc locale says nothing to another provider.
-            locale: spec.locale.clone().or_else(|| initdb.locale.clone()),
-            locale_provider: spec.locale_provider,
-            icu_locale: spec.icu_locale.clone(),
-            encoding: spec.encoding.clone().or_else(|| initdb.encoding.clone()),
-            data_checksums: spec.data_checksums.or(initdb.data_checksums),
-            allow_group_access: initdb.allow_group_access == Some(true),
-        },
+        traits: traits(&spec, &site.settings.postgresql.initdb),
         port: first_port,
         create: spec.create,
         recreate: spec.recreate,
@@ -109,6 +103,10 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         first_port,
         settings: spec.settings.clone().unwrap_or_default(),
         purge: spec.settings_purge,
+    }));
+    job.stages.push(Box::new(Accepted {
+        target: target.clone(),
+        asked: spec.state == State::Reloaded,
     }));
     job.stages.push(Box::new(Registration {
         target: target.clone(),
@@ -173,6 +171,10 @@ pub fn service_job(target: Target, state: State, site: &Site, look: &dyn Look) -
         ),
         _ => {}
     }
+    job.stages.push(Box::new(Accepted {
+        target: target.clone(),
+        asked: state == State::Reloaded,
+    }));
     job.stages.push(Box::new(Service {
         target: target.clone(),
         state,
@@ -187,6 +189,18 @@ pub fn service_job(target: Target, state: State, site: &Site, look: &dyn Look) -
     }));
     job.stages.push(Box::new(Report { target }));
     Ok(job)
+}
+
+fn traits(spec: &InstanceSpec, initdb: &Initdb) -> Traits {
+    Traits {
+        // The site's libc locale says nothing to another provider.
+        locale: spec.locale.clone().or_else(|| initdb.locale.clone()),
+        locale_provider: spec.locale_provider,
+        icu_locale: spec.icu_locale.clone(),
+        encoding: spec.encoding.clone().or_else(|| initdb.encoding.clone()),
+        data_checksums: spec.data_checksums.or(initdb.data_checksums),
+        allow_group_access: initdb.allow_group_access == Some(true),
+    }
 }
 
 fn chosen(spec: &InstanceSpec, auth: Vec<Record>) -> report::Choice {

@@ -7,6 +7,7 @@
 )]
 
 mod cli;
+mod configuration;
 mod crash;
 mod database;
 mod hostile;

@@ -12,7 +12,9 @@ use crate::host::{Look, Probe};
 use crate::manifest::Settings as Parameters;
 use crate::pg::conf::{self, Conf};
 use crate::pg::guc::{self, Context, Guc};
-use crate::plan::{Action, Change, Content, Diff, Fact, Impact, Pending, Plan, Scope, Step};
+use crate::plan::{
+    Action, Change, Content, Diff, Fact, Impact, Pending, Plan, Replaced, Scope, Step,
+};
 use crate::resource::instance::included::{Included, included};
 use crate::resource::instance::service;
 use crate::resource::instance::target::{Running, Target};
@@ -440,7 +442,7 @@ impl Configuration {
 
     fn change(&self, seen: &Seen, conf: &Conf, changed: &[String], plan: &mut Plan) {
         let path = self.target.paths.config_file.clone();
-        let before = seen.conf.render();
+        let (before, after) = (seen.conf.render(), conf.render());
         let change = Change::new(
             Action::Alter,
             format!("configuration {}", self.target.paths),
@@ -451,14 +453,18 @@ impl Configuration {
             } else {
                 Impact::Reload
             },
-            vec![Step::write(&path, Content::Bytes(conf.render()), 0o600)],
+            vec![Step::write(&path, Content::Bytes(after.clone()), 0o600)],
         )
         .undo(
             Scope::Configuration,
-            vec![Step::write(&path, Content::Bytes(before), 0o600)],
+            vec![Step::write(&path, Content::Bytes(before.clone()), 0o600)],
         );
         plan.changes.push(change);
-        plan.facts.push(Fact::Previous(path, seen.conf.render()));
+        plan.facts.push(Fact::Replaces(Replaced {
+            path,
+            before,
+            after,
+        }));
         // A running one moves when it is restarted.
         let [from, to] = [&seen.conf, conf].map(|conf| self.target.configured(conf).port);
         if from != to && !seen.up {

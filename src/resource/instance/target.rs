@@ -28,7 +28,8 @@ pub struct Target {
     pub surole: String,
     /// The data or WAL directory where it is a mount point: it can be emptied, but neither renamed nor removed.
     pub mountpoints: Vec<Utf8PathBuf>,
-    password_command: Vec<String>,
+    /// The site's command that prints a password, filled in for this instance.
+    pub password_command: Vec<String>,
 }
 
 /// A server that runs, as its postmaster.pid says.
@@ -336,14 +337,7 @@ mod tests {
 
     #[test]
     fn what_a_journal_tells() {
-        let target = Target {
-            paths: samples::paths(17),
-            bindir: "/bin".into(),
-            manager: Manager::None,
-            surole: "postgres".into(),
-            mountpoints: Vec::new(),
-            password_command: Vec::new(),
-        };
+        let target = samples::target(17);
         let begin = |run: &str, action: &str| {
             format!(
                 r#"{{"run":"{run}","subject":"instance 17/main","event":"begin","plan":[{{"action":"{action}","object":"instance 17/main"}}]}}"#
