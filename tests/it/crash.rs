@@ -18,13 +18,16 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use crate::support::bin::Output;
 use crate::support::faults::{Fault, Point};
 use crate::support::laws::Socket;
-use crate::support::pg::{Major, Site};
+use crate::support::pg::Site;
 use crate::support::tree::{self, Tree};
 
+mod scenarios;
+
 /// How many points of a scenario are tried when not all are.
-const SOME: usize = 7;
+const SOME: usize = 5;
 
 /// What can be compared between runs: no times, numbers or salts are in it.
 #[derive(Debug, PartialEq, Eq, Clone)]
@@ -144,6 +147,8 @@ impl Scenario {
             .disturbed(&self.args(), &self.request(), point, fault)
             .go();
         let ended = format!("exit code {}, said {}", output.code, output.stdout.trim());
+        self.ended_well(fault, &output, before, after)
+            .map_err(|why| format!("{why} ({ended})"))?;
         if let Some(file) = torn(site, before, after) {
             return Err(format!("{file} is neither old nor new ({ended})"));
         }
@@ -178,6 +183,84 @@ impl Scenario {
         }
         Ok(())
     }
+}
+
+impl Scenario {
+    /// A run that was not killed has ended by itself: it says how, in its reply and in the journal, and servers that ran run.
+    fn ended_well(
+        &self,
+        fault: Fault,
+        output: &Output,
+        before: &State,
+        after: &State,
+    ) -> Result<(), String> {
+        let number = match fault {
+            Fault::Signal("SIGKILL") => return Ok(()),
+            Fault::Signal("SIGTERM") => 15,
+            Fault::Signal("SIGHUP") => 1,
+            Fault::Signal(_) => 2,
+            Fault::Error(_) => 0,
+        };
+        let reply = || serde_json::from_str::<Value>(&output.stdout).unwrap_or_default();
+        match output.code {
+            0 => {}
+            code if number > 0 && code == 128 + number => {
+                let reply = reply();
+                if reply["error_kind"] != "interrupted" || reply["failed"] != true {
+                    return Err("it does not say that it was interrupted".to_owned());
+                }
+            }
+            // Before the run has touched anything.
+            code if number > 0 && code == -number => {}
+            1 if number == 0 => {
+                let kind = &reply()["error_kind"];
+                if kind == "internal" || !kind.is_string() {
+                    return Err("it does not say what failed".to_owned());
+                }
+            }
+            code => return Err(format!("it ended with {code}")),
+        }
+        let missing: Vec<_> = self
+            .site
+            .servers()
+            .into_iter()
+            .map(|(_, datadir)| datadir)
+            .collect();
+        let missing = before
+            .servers
+            .keys()
+            .find(|datadir| after.servers.contains_key(*datadir) && !missing.contains(datadir));
+        if let Some(datadir) = missing {
+            return Err(format!(
+                "the server of {} was left stopped",
+                datadir.display()
+            ));
+        }
+        // An error may be of the journal itself.
+        let open = open_runs(&self.site);
+        if number > 0 && !open.is_empty() {
+            return Err(format!("the journal tells no end of {open:?}"));
+        }
+        Ok(())
+    }
+}
+
+/// The runs that a journal below the site has no end of.
+fn open_runs(site: &Site) -> Vec<String> {
+    let mut open = Vec::new();
+    let state = site.path("srv/var/pgsocle");
+    for entry in std::fs::read_dir(state).into_iter().flatten().flatten() {
+        let text = std::fs::read_to_string(entry.path().join("history")).unwrap_or_default();
+        for line in text.lines() {
+            let line: Value = serde_json::from_str(line).expect("a line of the journal");
+            let run = line["run"].as_str().unwrap().to_owned();
+            open.retain(|other| *other != run);
+            if line["event"] == "begin" {
+                open.push(run);
+            }
+        }
+    }
+    open
 }
 
 /// Acts asked for by name always change.
@@ -343,215 +426,6 @@ fn torn(site: &Site, before: &State, after: &State) -> Option<String> {
     })
 }
 
-/// A site where `initdb` takes a moment only: it copies what a real one made once.
-fn quick_site() -> Site {
-    let site = Site::new(&Major::usual());
-    let template = site.path("template");
-    std::fs::create_dir(&template).unwrap();
-    let bin = site.path(format!("programs/{}/bin", site.major().number));
-    std::fs::create_dir_all(&bin).unwrap();
-    let real = site.major().bindir();
-    for entry in std::fs::read_dir(&real).unwrap() {
-        let entry = entry.unwrap();
-        std::os::unix::fs::symlink(entry.path(), bin.join(entry.file_name())).unwrap();
-    }
-    std::fs::remove_file(bin.join("initdb")).unwrap();
-    let script = format!(
-        "#!/bin/sh\nfor word; do case $word in --waldir=*) wal=${{word#--waldir=}};; esac; done\n\
-         if [ ! -e '{template}/data' ]; then '{real}' \"$@\" --no-sync && cp -a \"$2\" '{template}/data.part' && cp -aL \"$2/pg_wal\" '{template}/wal' \
-         && mv '{template}/data.part' '{template}/data'; exit; fi\n\
-         cp -a '{template}/data' \"$2\" && rm \"$2/pg_wal\" && cp -a '{template}/wal' \"$wal\" && ln -s \"$wal\" \"$2/pg_wal\"\n",
-        template = template.display(),
-        real = real.join("initdb").display(),
-    );
-    site.write_owned(&bin.join("initdb"), script.as_bytes(), 0o755);
-    for path in ["template", "home/tmp"] {
-        let path = site.path(path);
-        site.program("sh")
-            .args(["-c", "mkdir -p \"$0\" 2>/dev/null"])
-            .arg(&path)
-            .any_code()
-            .go();
-    }
-    site.give(&template);
-    site.write_settings(&json!({
-        "postgresql": { "bindir": site.path("programs/{version}/bin") },
-    }));
-    site
-}
-
-fn instance(site: &Site, more: &Value) -> Value {
-    let mut params = json!({
-        "name": "main", "port": site.port(), "settings": { "fsync": false, "work_mem": "8MB" },
-    });
-    for (key, value) in more.as_object().unwrap() {
-        params[key] = value.clone();
-    }
-    params
-}
-
-fn in_instance(more: &Value) -> Value {
-    let mut params = json!({ "instance": "main" });
-    for (key, value) in more.as_object().unwrap() {
-        params[key] = value.clone();
-    }
-    params
-}
-
-fn inhabitants() -> Value {
-    json!({
-        "roles": [
-            { "name": "ann", "login": true, "password": "p", "pgpass": true, "comment": "she" },
-            { "name": "bob", "memberships": ["ann"], "settings": { "work_mem": "9MB" } },
-        ],
-        "databases": [{ "name": "shop", "owner": "ann", "comment": "wares", "schemas": [{ "name": "stock" }] }],
-    })
-}
-
-fn creation(state: &str) -> Scenario {
-    let site = quick_site();
-    let mut params = instance(&site, &inhabitants());
-    params["state"] = json!(state);
-    // The second run on one that is stopped would be refused: its roles cannot be seen.
-    params["start_temporarily"] = json!(state == "stopped");
-    let back = vec![("instance", json!({ "name": "main", "state": "absent" }))];
-    Scenario::new("creation", site, ("instance", params), back)
-}
-
-fn removal() -> Scenario {
-    let site = quick_site();
-    let back = vec![("instance", instance(&site, &inhabitants()))];
-    let params =
-        json!({ "name": "main", "version": site.major().number.to_string(), "state": "absent" });
-    Scenario::new("removal", site, ("instance", params), back)
-}
-
-/// Settings of every kind, another port (which the password file follows), and the restart that they need.
-fn reconfiguration(state: &str) -> Scenario {
-    let site = quick_site();
-    let mut back = instance(&site, &inhabitants());
-    back["restart_policy"] = json!("when_required");
-    back["settings"]["max_connections"] = json!(40);
-    let mut params = instance(&site, &json!({ "state": state }));
-    params["port"] = json!(crate::support::pg::free_port());
-    params["restart_policy"] = json!("when_required");
-    params["settings"] = json!({ "fsync": false, "work_mem": "9MB", "max_connections": 41 });
-    Scenario::new(
-        "reconfiguration",
-        site,
-        ("instance", params),
-        vec![("instance", back)],
-    )
-}
-
-/// The same of a server that is stopped and stays so.
-fn reconfiguration_of_a_stopped_one() -> Scenario {
-    let mut scenario = reconfiguration("stopped");
-    let mut start = scenario.back[0].1.clone();
-    let mut stop = start.clone();
-    for key in ["roles", "databases"] {
-        stop.as_object_mut().unwrap().remove(key);
-    }
-    stop["state"] = json!("stopped");
-    start["state"] = json!("started");
-    scenario.back = vec![("instance", stop)];
-    scenario.name = "reconfiguration, stopped";
-    scenario
-}
-
-fn reloaded() -> Scenario {
-    let site = quick_site();
-    let back = instance(&site, &json!({}));
-    let params = instance(
-        &site,
-        &json!({ "state": "present", "settings": { "work_mem": "9MB" } }),
-    );
-    Scenario::new(
-        "reload",
-        site,
-        ("instance", params),
-        vec![("instance", back)],
-    )
-}
-
-fn run_state(from: &str, to: &'static str) -> Scenario {
-    let site = quick_site();
-    let back = instance(&site, &json!({ "state": from }));
-    Scenario::new(
-        to,
-        site,
-        ("instance", json!({ "name": "main", "state": to })),
-        vec![("instance", back)],
-    )
-}
-
-fn role() -> Scenario {
-    let site = quick_site();
-    let params = in_instance(&json!({
-        "name": "eve", "login": true, "password": "p", "update_password": "on_create", "pgpass": true, "comment": "snake",
-        "settings": { "work_mem": "9MB" }, "memberships": ["pg_monitor"],
-        "hba_records": [{ "method": "scram-sha-256", "connection": { "address": "192.0.2.1" } }],
-    }));
-    let back = vec![
-        ("instance", instance(&site, &json!({}))),
-        (
-            "role",
-            in_instance(&json!({ "name": "eve", "state": "absent" })),
-        ),
-    ];
-    Scenario::new("role", site, ("role", params), back)
-}
-
-fn removal_of_a_role() -> Scenario {
-    let mut scenario = role();
-    let (kind, absent) = scenario.back.pop().unwrap();
-    scenario
-        .back
-        .push((kind, std::mem::replace(&mut scenario.params, absent)));
-    scenario.name = "removal of a role";
-    scenario.go_back();
-    scenario
-}
-
-fn role_of_a_stopped_one() -> Scenario {
-    let mut scenario = role();
-    for params in [&mut scenario.params, &mut scenario.back[1].1] {
-        params["start_temporarily"] = json!(true);
-    }
-    scenario.back[0].1["state"] = json!("stopped");
-    scenario.name = "role, temporary start";
-    scenario.go_back();
-    scenario
-}
-
-fn database() -> Scenario {
-    let site = quick_site();
-    let params = in_instance(&json!({
-        "name": "shop", "owner": "ann", "comment": "wares", "settings": { "work_mem": "9MB" },
-        "schemas": [{ "name": "stock", "owner": "ann" }, { "name": "orders" }],
-        "extensions": [{ "name": "hstore", "schema": "stock" }],
-    }));
-    let roles = json!({ "roles": [{ "name": "ann" }] });
-    let back = vec![
-        ("instance", instance(&site, &roles)),
-        (
-            "database",
-            in_instance(&json!({ "name": "shop", "state": "absent" })),
-        ),
-    ];
-    Scenario::new("database", site, ("database", params), back)
-}
-
-fn site_files() -> Scenario {
-    let site = quick_site();
-    Scenario::new(
-        "site",
-        site,
-        ("site", json!({})),
-        vec![("site", json!({ "state": "absent" }))],
-    )
-}
-
 const KILL: &[Fault] = &[Fault::Signal("SIGKILL")];
 
 fn any(_: &Point) -> bool {
@@ -560,58 +434,88 @@ fn any(_: &Point) -> bool {
 
 #[test]
 fn a_creation() {
-    creation("started").holds(KILL, any);
+    scenarios::creation("started").holds(KILL, any);
 }
 
 #[test]
 fn a_creation_that_stays_stopped() {
-    creation("stopped").holds(KILL, any);
+    scenarios::creation("stopped").holds(KILL, any);
 }
 
 #[test]
 fn a_removal() {
-    removal().holds(KILL, any);
+    scenarios::removal().holds(KILL, any);
 }
 
 #[test]
 fn a_reconfiguration() {
-    reconfiguration("present").holds(KILL, any);
+    scenarios::reconfiguration("present").holds(KILL, any);
 }
 
 #[test]
 fn a_reconfiguration_of_a_stopped_one() {
-    reconfiguration_of_a_stopped_one().holds(KILL, any);
+    scenarios::reconfiguration_of_a_stopped_one().holds(KILL, any);
 }
 
 #[test]
 fn a_reload() {
-    reloaded().holds(KILL, any);
+    scenarios::reloaded().holds(KILL, any);
 }
 
 #[test]
 fn a_start_a_stop_and_a_restart() {
-    run_state("stopped", "started").holds(KILL, any);
-    run_state("started", "stopped").holds(KILL, any);
-    run_state("started", "restarted").holds(KILL, any);
+    scenarios::run_state("stopped", "started").holds(KILL, any);
+    scenarios::run_state("started", "stopped").holds(KILL, any);
+    scenarios::run_state("started", "restarted").holds(KILL, any);
 }
 
 #[test]
 fn a_role_and_its_removal() {
-    role().holds(KILL, any);
-    removal_of_a_role().holds(KILL, any);
+    scenarios::role().holds(KILL, any);
+    scenarios::removal_of_a_role().holds(KILL, any);
 }
 
 #[test]
 fn a_role_of_a_stopped_one() {
-    role_of_a_stopped_one().holds(KILL, any);
+    scenarios::role_of_a_stopped_one().holds(KILL, any);
 }
 
 #[test]
 fn a_database() {
-    database().holds(KILL, any);
+    scenarios::database().holds(KILL, any);
 }
 
 #[test]
 fn the_files_of_a_site() {
-    site_files().holds(KILL, any);
+    scenarios::site_files().holds(KILL, any);
+}
+
+/// Ctrl-C, a stop, and a lost connection.
+#[test]
+fn a_signal() {
+    let signals: &[Fault] = &["SIGTERM"].map(Fault::Signal);
+    scenarios::creation("started").holds(signals, any);
+    scenarios::reconfiguration("present").holds(signals, any);
+    scenarios::role().holds(&["SIGINT", "SIGHUP"].map(Fault::Signal), any);
+    scenarios::database().holds(signals, any);
+}
+
+/// Every call that takes room on a disk.
+fn takes_room(point: &Point) -> bool {
+    let to_a_file = point.line.contains("</") && !point.line.contains("</dev/");
+    match point.call.as_str() {
+        "write" | "fsync" | "fdatasync" => to_a_file,
+        call => ["openat", "mkdir", "rename", "symlink"]
+            .iter()
+            .any(|name| call.starts_with(name)),
+    }
+}
+
+#[test]
+fn a_full_disk() {
+    let full = &[Fault::Error("ENOSPC")];
+    scenarios::creation("started").holds(full, takes_room);
+    scenarios::reconfiguration("present").holds(full, takes_room);
+    scenarios::role().holds(full, takes_room);
+    scenarios::removal().holds(full, takes_room);
 }
