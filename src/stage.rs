@@ -123,6 +123,8 @@ pub struct World {
     pub begun: BTreeSet<String>,
     /// An earlier run has stopped the server, or was about to, in order to start it again.
     pub restart_begun: bool,
+    /// … and this run has started it again (or would).
+    pub runs_again: bool,
     /// Ports between which an earlier run was to move the instance, and may have done it by half.
     pub move_begun: Option<(u16, u16)>,
     /// Configuration files that this run replaces, each once.
@@ -176,6 +178,7 @@ impl World {
                 Fact::Configured(server) => self.configured = Some(server),
                 Fact::Moves(from, to) => self.moved = Some((from, to)),
                 Fact::Begun(object) => _ = self.begun.insert(object),
+                Fact::RunsAgain => self.runs_again = true,
                 Fact::RestartBegun => self.restart_begun = true,
                 Fact::MoveBegun(from, to) => self.move_begun = Some((from, to)),
                 Fact::Replaces(file) => {
