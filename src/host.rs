@@ -4,10 +4,12 @@
 //! (docs/decisions/0004-check-mode-by-type.md). The implementations live in `host/`, the only impure code.
 
 pub mod exec;
+pub mod files;
 pub mod local;
 pub mod lock;
 pub mod process;
 pub mod root;
+pub mod signals;
 pub mod sql;
 pub mod terminal;
 pub mod users;
@@ -393,6 +395,14 @@ pub trait Look {
     fn caller(&self) -> &crate::settings::Caller;
 }
 
+/// A signal that asked this process to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interruption {
+    pub number: u8,
+    /// `SIGINT`
+    pub name: &'static str,
+}
+
 /// What may be done, one step at a time.
 pub trait Act: Look {
     fn perform(&self, step: &Step) -> Result<()>;
@@ -402,6 +412,9 @@ pub trait Act: Look {
     fn lock(&self, claim: &Claim) -> Result<lock::Guard>;
     /// Whether another run holds the lock of a subject now.
     fn is_locked(&self, path: &Utf8Path) -> Result<bool>;
+    /// From now on a signal that asks this process to end is noted ([`Self::interrupted`]); a second one is obeyed at once.
+    fn heed_signals(&self) -> Result<()>;
+    fn interrupted(&self) -> Option<Interruption>;
     /// Appends a line to a journal and makes sure that it is on the disk.
     fn journal(&self, path: &Utf8Path, line: &Value) -> Result<()>;
 }

@@ -10,6 +10,7 @@ mod bench;
 mod cli;
 mod condition;
 mod configuration;
+mod crash;
 mod database;
 mod hold;
 mod hostile;
