@@ -11,6 +11,7 @@ pub mod log;
 mod manifest;
 mod object;
 pub mod options;
+mod pgconf;
 mod prompt;
 mod role;
 mod show;
@@ -68,6 +69,8 @@ enum Command {
     Role(role::Command),
     /// Databases of an instance.
     Database(database::Command),
+    /// Parameters of postgresql.conf of an instance.
+    Pgconf(pgconf::Command),
     /// Who changed what, when, and how it ended.
     History(history::Command),
     /// The settings of the site.
@@ -178,6 +181,7 @@ fn called(arguments: Arguments) -> Result<u8, Ended> {
         Some(Command::Instance(command)) => command.run(&call),
         Some(Command::Role(command)) => command.run(&call),
         Some(Command::Database(command)) => command.run(&call),
+        Some(Command::Pgconf(command)) => command.run(&call),
         Some(Command::History(command)) => command.run(&call),
         Some(Command::SiteSettings(command)) => command.run(&call),
         Some(Command::SiteConfigure(command)) => command.run(&call),

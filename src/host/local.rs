@@ -424,7 +424,7 @@ fn make_dir(path: &Utf8Path, mode: u32) -> Result<()> {
 }
 
 /// Replaces a file at once: a temporary one beside it, fsync, rename, fsync of the directory.
-/// A link is followed, an existing file keeps its mode unless the new content is secret.
+/// A link is followed; an existing file keeps its owner and group, and its mode unless the new content is secret.
 fn write_file(path: &Utf8Path, content: &Content, mode: u32) -> Result<()> {
     let path = path.canonicalize_utf8().unwrap_or_else(|_| path.to_owned());
     let parent = path.parent().unwrap_or(Utf8Path::new("/"));
@@ -432,8 +432,9 @@ fn write_file(path: &Utf8Path, content: &Content, mode: u32) -> Result<()> {
         Content::Bytes(bytes) => (bytes.clone(), false),
         Content::Text(text) => (text.expose().into_bytes(), text.has_secret()),
     };
-    let mode = match fs::metadata(&path) {
-        Ok(metadata) if !secret => metadata.mode() & 0o7777,
+    let present = absent(fs::metadata(&path))?;
+    let mode = match &present {
+        Some(metadata) if !secret => metadata.mode() & 0o7777,
         _ => mode,
     };
     let mut file = tempfile::Builder::new()
@@ -441,6 +442,9 @@ fn write_file(path: &Utf8Path, content: &Content, mode: u32) -> Result<()> {
         .permissions(std::fs::Permissions::from_mode(0o600))
         .tempfile_in(parent)
         .with_context(|| format!("write {path}"))?;
+    if let Some(present) = present {
+        keep_owner(file.as_file(), &present, &path)?;
+    }
     file.write_all(&bytes)
         .with_context(|| format!("write {path}"))?;
     file.as_file()
@@ -451,6 +455,23 @@ fn write_file(path: &Utf8Path, content: &Content, mode: u32) -> Result<()> {
     file.persist(&path)
         .with_context(|| format!("write {path}"))?;
     sync_parent(&path)
+}
+
+/// Gives a new file the owner and group of the one that it is to replace. Whoever chose them is not overruled.
+fn keep_owner(new: &std::fs::File, present: &std::fs::Metadata, path: &Utf8Path) -> Result<()> {
+    let own = new.metadata()?;
+    let (uid, gid) = (present.uid(), present.gid());
+    if (own.uid(), own.gid()) == (uid, gid) {
+        return Ok(());
+    }
+    let other = |own: u32, wanted: u32| (own != wanted).then_some(wanted);
+    std::os::unix::fs::fchown(new, other(own.uid(), uid), other(own.gid(), gid)).map_err(|error| {
+        fault!(
+            Denied,
+            "`{path}` belongs to user {uid} and group {gid}, and would not any more when it is replaced: {error}";
+            "give it to the user who owns the instances: `chown`"
+        )
+    })
 }
 
 fn symlink(path: &Utf8Path, target: &Utf8Path) -> Result<()> {

@@ -5,6 +5,7 @@ pub mod accepted;
 pub mod cluster;
 pub mod configuration;
 pub mod desired;
+pub mod explain;
 
 pub mod lookup;
 mod mounts;
@@ -105,6 +106,8 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         settings: spec.settings.clone().unwrap_or_default(),
         purge: spec.settings_purge,
         text: None,
+        alone: false,
+        assumed: false,
     }));
     job.stages.push(Box::new(Accepted {
         target: target.clone(),
@@ -120,7 +123,7 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     job.stages.push(Box::new(Service {
         target: target.clone(),
         state: spec.state,
-        restarts: spec.restarts(),
+        restarts: spec.restarts()?,
         catalogs: !(roles.wanted.is_empty() && databases.is_empty()),
         own_roles_only: roles.own_only && databases.is_empty(),
         start_temporarily: spec.start_temporarily,
@@ -298,14 +301,7 @@ fn check(spec: &InstanceSpec) -> Result<()> {
             bail_fault!(Unsupported, "instance `{name}`: option `{option}` is not supported in this version of pgsocle"; "leave it out");
         }
     }
-    if let (Some(policy), Some(on_changes)) = (spec.restart_policy, spec.restart_on_changes)
-        && (policy == desired::RestartPolicy::WhenRequired) != on_changes
-    {
-        bail_fault!(
-            Input,
-            "instance `{name}`: `restart_policy` and `restart_on_changes` contradict each other"
-        );
-    }
+    spec.restarts()?;
     if spec.state == State::Absent && (spec.roles.is_some() || spec.databases.is_some()) {
         let given = |list: Option<usize>| list.is_some_and(|length| length > 0);
         if given(spec.roles.as_ref().map(Vec::len)) || given(spec.databases.as_ref().map(Vec::len))

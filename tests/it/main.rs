@@ -14,6 +14,7 @@ mod instance;
 mod interruption;
 mod layers;
 mod leftovers;
+mod pgconf;
 mod pglift;
 mod protocol;
 mod refusals;
