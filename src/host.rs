@@ -3,6 +3,7 @@
 //! Check mode is given a `&dyn Look` only, so there is no value in the process that could write
 //! (docs/decisions/0004-check-mode-by-type.md). The implementations live in `host/`, the only impure code.
 
+pub mod editor;
 pub mod exec;
 pub mod files;
 pub mod local;
@@ -145,6 +146,15 @@ impl Probe {
     /// `postgres --describe-config`: every parameter with its type, unit, context and range; needs no cluster.
     pub fn describe_config(bindir: &Utf8Path) -> Self {
         Self::constant(Command::new(bindir.join("postgres")).arg("--describe-config"))
+    }
+
+    /// `postgres -C NAME` with no configuration at all: the built-in value of a parameter.
+    pub fn default_value(bindir: &Utf8Path, name: &str) -> Self {
+        Self::constant(
+            Command::new(bindir.join("postgres"))
+                .args(["-D", "/", "-c", "config_file=/dev/null", "-C", name])
+                .env("LC_ALL", "C"),
+        )
     }
 
     /// `pg_controldata`, in English.

@@ -20,6 +20,7 @@ mod layers;
 mod leftovers;
 mod locks;
 mod patience;
+mod pgconf;
 mod pglift;
 mod protection;
 mod protocol;
