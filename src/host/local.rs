@@ -13,6 +13,7 @@ use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 use serde_json::Value;
 
+use crate::fault::{Fault, Kind};
 use crate::host::root::{Helper, Request, remove_empty_dir};
 use crate::host::sql::Sessions;
 use crate::host::{
@@ -23,6 +24,7 @@ use crate::settings::Caller;
 use crate::{bail_fault, fault};
 
 mod services;
+mod sudo;
 
 /// The machine as seen by the user who owns the instances.
 pub struct Local {
@@ -30,16 +32,19 @@ pub struct Local {
     sessions: Sessions,
     /// The child with root's rights, where one is needed.
     root: Option<RefCell<Helper>>,
+    /// Files of root's are written through sudo.
+    sudo: bool,
     /// The lock that this run holds, for the programs that it runs.
     lock: RefCell<Option<std::fs::File>>,
 }
 
 impl Local {
-    pub fn new(caller: Caller, root: Option<RefCell<Helper>>) -> Self {
+    pub fn new(caller: Caller, root: Option<RefCell<Helper>>, sudo: bool) -> Self {
         Self {
             caller,
             sessions: Sessions::default(),
             root,
+            sudo,
             lock: RefCell::new(None),
         }
     }
@@ -305,7 +310,10 @@ impl Act for Local {
             Step::Tmpfiles { file, user, sudo } => self.tmpfiles(file, *user, *sudo),
             Step::AsRoot(step) => match &self.root {
                 Some(root) => by_root(&mut root.borrow_mut(), step),
-                None => self.perform(step).map_err(for_root),
+                None => match self.perform(step) {
+                    Err(error) if self.sudo && is_denied(&error) => sudo::perform(self, step),
+                    done => done.map_err(for_root),
+                },
             },
             Step::Disconnect => {
                 self.sessions.close();
@@ -378,13 +386,14 @@ impl Local {
     }
 }
 
+/// Whether something was refused for want of a right.
+fn is_denied(error: &anyhow::Error) -> bool {
+    Fault::told(error).is_some_and(|fault| fault.kind == Kind::Denied)
+}
+
 /// What an ordinary user is told of files that are root's.
 fn for_root(error: anyhow::Error) -> anyhow::Error {
-    let denied = error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
-        .any(|error| error.kind() == std::io::ErrorKind::PermissionDenied);
-    if denied {
+    if is_denied(&error) {
         fault!(Denied, "{error:#}"; "it is root's: call pgsocle as root (`become: true`), or choose another place in the site settings")
     } else {
         error

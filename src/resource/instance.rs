@@ -25,7 +25,7 @@ use self::configuration::Configuration;
 use self::desired::{InstanceSpec, State};
 use self::hold::NotHeld;
 use self::passfile::Passfile;
-use self::registration::Registration;
+use self::registration::{Reachable, Registration};
 use self::removal::Removal;
 use self::report::{Report, Traits as Chosen};
 use self::service::{Service, Settle};
@@ -192,6 +192,11 @@ pub fn service_job(mut target: Target, state: State, site: &Site, look: &dyn Loo
             "start it with `pgsocle instance start {}`", target.paths
         ),
         _ => {}
+    }
+    if (state, running) != (State::Started, true) && (state, running) != (State::Stopped, false) {
+        job.stages.push(Box::new(Reachable {
+            settings: site.settings.clone(),
+        }));
     }
     job.stages.push(Box::new(Service {
         target: target.clone(),
