@@ -23,8 +23,9 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value};
 
 use crate::engine::Subject;
-use crate::host::Look;
-use crate::manifest::{DatabaseSpec, Place, RoleSpec, Within};
+use crate::host::{LockMode, Look};
+use crate::manifest::{DatabaseSpec, InstanceRef, Place, RoleSpec, Within};
+use crate::pg::version::Major;
 use crate::plan::Impact;
 use crate::resource::instance::desired::InstanceSpec;
 use crate::resource::instance::lookup;
@@ -65,6 +66,13 @@ impl Job {
             max_impact: None,
             keep_failed: false,
             warnings: Vec::new(),
+        }
+    }
+
+    /// How many seconds to wait for other runs, where that was said.
+    pub fn wait_for(&mut self, seconds: Option<u32>) {
+        if let Some(seconds) = seconds {
+            self.subject.lock_timeout = Duration::from_secs(seconds.into());
         }
     }
 }
@@ -170,6 +178,44 @@ fn database_job(value: Value, site: &Site, look: &dyn Look) -> Result<Job> {
     )
 }
 
+/// The instance that is meant.
+struct Located {
+    version: Major,
+    name: String,
+    /// Not empty where there is no such instance yet.
+    warnings: Vec<String>,
+}
+
+/// Finds the instance that is meant. In check mode an earlier task may be the one that makes it.
+fn locate(reference: Option<&InstanceRef>, site: &Site, look: &dyn Look) -> Result<Located> {
+    let mut warnings = Vec::new();
+    let (version, name) = match (lookup::find(look, &site.settings, reference), reference) {
+        (Ok(found), _) => found,
+        (Err(error), Some(reference)) if site.check && is_missing(&error) => {
+            warnings.push(format!(
+                "instance `{reference}` does not exist: the plan assumes that it is made before"
+            ));
+            let version = match &reference.version {
+                Some(version) => version.parse()?,
+                None => {
+                    lookup::default_version(look, &site.settings)?.unwrap_or(Major::NEWEST_KNOWN)
+                }
+            };
+            let default = &site.settings.instance_default_name;
+            (
+                version,
+                reference.name.clone().unwrap_or_else(|| default.clone()),
+            )
+        }
+        (Err(error), _) => return Err(error),
+    };
+    Ok(Located {
+        version,
+        name,
+        warnings,
+    })
+}
+
 /// A run on objects of one instance: finds the server, does the work, leaves the run state as it was.
 fn within(
     kind: &str,
@@ -179,34 +225,19 @@ fn within(
     look: &dyn Look,
     stages: impl FnOnce(InstancePaths) -> Result<Vec<Box<dyn AnyStage>>>,
 ) -> Result<Job> {
-    let mut warnings = Vec::new();
-    let found = lookup::find(look, &site.settings, place.instance.as_ref());
-    let (version, instance, exists) = match (found, place.instance.as_ref()) {
-        (Ok((version, instance)), _) => (version, instance, true),
-        // In check mode an earlier task may be the one that makes it.
-        (Err(error), Some(reference)) if site.check && is_missing(&error) => {
-            let version = match &reference.version {
-                Some(version) => version.parse()?,
-                None => lookup::default_version(look, &site.settings)?
-                    .unwrap_or(crate::pg::version::Major::NEWEST_KNOWN),
-            };
-            let instance = reference
-                .name
-                .clone()
-                .unwrap_or_else(|| site.settings.instance_default_name.clone());
-            warnings.push(format!(
-                "instance `{reference}` does not exist: the plan assumes that it is made before"
-            ));
-            (version, instance, false)
-        }
-        (Err(error), _) => return Err(error),
-    };
+    let Located {
+        version,
+        name: instance,
+        warnings,
+    } = locate(place.instance.as_ref(), site, look)?;
+    let exists = warnings.is_empty();
     let mut target = Target::new(&site.settings, look, version, &instance)?;
     target.patience = target.manner.timeout;
     let mut subject = subject("instance", &target.paths, site);
     subject.name = format!("{kind} {name} of instance {}", target.paths);
     let mut job = Job::new(subject);
     job.max_impact = place.max_impact;
+    job.wait_for(place.lock_timeout);
     job.warnings = warnings;
     if !exists {
         job.stages.push(Box::new(instance::service::Assumed {
@@ -240,6 +271,7 @@ fn subject(kind: &str, paths: &InstancePaths, site: &Site) -> Subject {
     Subject {
         name: format!("{kind} {paths}"),
         lock: Some(paths.lock.clone()),
+        mode: LockMode::Change,
         lock_timeout: site.lock_timeout,
         journal: Some(paths.history.clone()),
     }

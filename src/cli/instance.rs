@@ -18,6 +18,7 @@ use crate::resource::instance;
 use crate::resource::instance::desired::InstanceSpec;
 use crate::resource::instance::hold;
 use crate::resource::instance::lookup::{self, Identity};
+use crate::resource::instance::removal::How;
 use crate::resource::instance::target::Target;
 
 const KIND: &str = "instance";
@@ -88,12 +89,7 @@ enum Verb {
     /// End a hold: the instances may be started again, and stay as they are.
     Release(Many),
     /// Drop instances with all their data.
-    Drop {
-        #[arg(value_name = "[VERSION/]NAME", value_parser = reference)]
-        instances: Vec<InstanceRef>,
-        #[command(flatten)]
-        run: Run,
-    },
+    Drop(Dropped),
     /// Print the environment for libpq clients.
     Env {
         #[command(flatten)]
@@ -122,6 +118,32 @@ struct One {
     /// The instance; may be left out when there is only one.
     #[arg(value_name = "[VERSION/]NAME", value_parser = reference)]
     instance: Option<InstanceRef>,
+}
+
+/// Instances that are to go, and how.
+#[derive(Args)]
+struct Dropped {
+    /// The instances; may be left out when there is only one.
+    #[arg(value_name = "[VERSION/]NAME", value_parser = reference)]
+    instances: Vec<InstanceRef>,
+    /// Set the data aside instead of deleting them, beside their place.
+    #[arg(long)]
+    keep_data: bool,
+    /// Delete the dumps of its databases too.
+    #[arg(long)]
+    delete_dumps: bool,
+    #[command(flatten)]
+    run: Run,
+}
+
+impl Dropped {
+    fn how(&self) -> How {
+        How {
+            asked: true,
+            keep_data: self.keep_data,
+            delete_dumps: self.delete_dumps,
+        }
+    }
 }
 
 /// Reads `[version/]name`.
@@ -181,7 +203,7 @@ impl Command {
             Some(Verb::Reload(many)) => many.reload(call),
             Some(Verb::Hold(hold)) => hold.hold(call),
             Some(Verb::Release(many)) => many.release(call),
-            Some(Verb::Drop { instances, run }) => drop(call, instances, run),
+            Some(Verb::Drop(dropped)) => drop(call, dropped),
             Some(Verb::Env { one, format }) => env(call, one, *format),
             Some(Verb::Exec { instance, command }) => exec(call, instance, command),
         }
@@ -268,7 +290,8 @@ fn status(call: &Call, one: &One, format: Format) -> Result<u8, Ended> {
     })
 }
 
-fn drop(call: &Call, references: &[InstanceRef], run: &Run) -> Result<u8, Ended> {
+fn drop(call: &Call, object: &Dropped) -> Result<u8, Ended> {
+    let (references, run) = (&object.instances, &object.run);
     let session = run.open(call)?;
     let (look, settings) = (&session.local, &session.site.settings);
     let mut meant = Vec::new();
@@ -293,13 +316,18 @@ fn drop(call: &Call, references: &[InstanceRef], run: &Run) -> Result<u8, Ended>
     }
     if !run.dry_run {
         let names: Vec<String> = meant.iter().map(lookup::shown).collect();
-        let question = format!("drop instance `{}` with all its data?", names.join("`, `"));
+        let data = match (object.keep_data, object.delete_dumps) {
+            (true, false) => "and set its data aside",
+            (true, true) => "and delete its dumps, with its data set aside",
+            (false, false) => "with all its data",
+            (false, true) => "with all its data and dumps",
+        };
+        let question = format!("drop instance `{}` {data}?", names.join("`, `"));
         prompt::confirm(&question, call.interactive)?;
     }
-    let job = |(version, name): &Identity| {
-        let object = json!({ "name": name, "version": version, "state": "absent" });
-        let spec = crate::input::from_json(object, KIND)?;
-        instance::job(spec, &session.site, &session.local)
+    let job = |identity: &Identity| {
+        let target = target(&session, identity)?;
+        Ok(instance::removal_job(target, &session.site, object.how()))
     };
     let jobs = meant.iter().map(job).collect();
     run.carry_out_all(&session, jobs, references.len() > 1)

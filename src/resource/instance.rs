@@ -1,15 +1,18 @@
 //! Instances: a cluster, its configuration, its run state, and the roles and databases nested in it.
 //! Each is a stage of its own; this file strings them together.
 
+pub mod accepted;
 pub mod cluster;
 pub mod configuration;
 pub mod desired;
 pub mod foreground;
 pub mod hold;
-pub mod included;
+pub mod kept;
 pub mod lookup;
 mod mounts;
 pub mod passfile;
+pub mod protection;
+pub mod reading;
 pub mod record;
 pub mod registration;
 pub mod removal;
@@ -20,13 +23,15 @@ pub mod templates;
 
 use anyhow::Result;
 
+use self::accepted::Accepted;
 use self::cluster::{Cluster, Traits};
 use self::configuration::Configuration;
 use self::desired::{InstanceSpec, State};
 use self::hold::NotHeld;
 use self::passfile::Passfile;
+use self::protection::Protection;
 use self::registration::{Reachable, Registration};
-use self::removal::Removal;
+use self::removal::{How, Removal};
 use self::report::{Report, Traits as Chosen};
 use self::service::{Service, Settle};
 use self::target::{DEFAULT_PORT, Target};
@@ -41,30 +46,27 @@ use crate::resource::expect::NewInstance;
 use crate::resource::role::Roles;
 use crate::resource::{Job, Site, subject};
 use crate::secret::Secret;
-use crate::stage::AnyStage;
+use crate::settings::Initdb;
 
 /// The run that brings an instance to what is wanted.
 pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
-    check(&spec)?;
-    let version = version(&spec, site, look)?;
-    let mut target = Target::new(&site.settings, look, version, &spec.name)?;
-    target.manner = target.manner.within(spec.timeout);
-    if !matches!(spec.state, State::Stopped | State::Absent) {
-        target.patience = target.manner.timeout;
-    }
-    let mut job = Job::new(subject("instance", &target.paths, site));
-    job.max_impact = spec.max_impact;
-    job.keep_failed = !spec.drop_on_error;
-    if version > Major::NEWEST_KNOWN {
-        job.warnings.push(format!(
-            "PostgreSQL {version} is newer than this program knows (up to {})",
-            Major::NEWEST_KNOWN
-        ));
-    }
+    let target = target(&spec, site, look)?;
     if spec.state == State::Absent {
-        job.stages.extend(removal(target, site));
+        let mut job = removal_job(
+            target,
+            site,
+            How {
+                asked: false,
+                keep_data: spec.keep_data,
+                delete_dumps: spec.delete_dumps,
+            },
+        );
+        spec.shape(&mut job);
         return Ok(job);
     }
+    let mut job = Job::new(subject("instance", &target.paths, site));
+    spec.shape(&mut job);
+    job.warnings.extend(newer(target.paths.version));
     job.stages
         .push(Box::new(crate::resource::site::ground(look, site)?));
     let templates = Templates::observe(
@@ -76,7 +78,6 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     )?;
     let port = spec.port.and_then(|port| u16::try_from(port).ok());
     let first_port = port.or_else(|| templates.port()).unwrap_or(DEFAULT_PORT);
-    let initdb = &site.settings.postgresql.initdb;
     let near = if spec.create {
         None
     } else {
@@ -84,15 +85,7 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     };
     job.stages.push(Box::new(Cluster {
         target: target.clone(),
-        traits: Traits {
-            // The site's libc locale says nothing to another provider.
-            locale: spec.locale.clone().or_else(|| initdb.locale.clone()),
-            locale_provider: spec.locale_provider,
-            icu_locale: spec.icu_locale.clone(),
-            encoding: spec.encoding.clone().or_else(|| initdb.encoding.clone()),
-            data_checksums: spec.data_checksums.or(initdb.data_checksums),
-            allow_group_access: initdb.allow_group_access == Some(true),
-        },
+        traits: traits(&spec, &site.settings.postgresql.initdb),
         port: first_port,
         create: spec.create,
         recreate: spec.recreate,
@@ -110,11 +103,20 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         first_port,
         settings: spec.settings.clone().unwrap_or_default(),
         purge: spec.settings_purge,
+        text: None,
+    }));
+    job.stages.push(Box::new(Accepted {
+        target: target.clone(),
+        asked: spec.state == State::Reloaded,
     }));
     job.stages.push(Box::new(Registration {
         target: target.clone(),
         settings: site.settings.clone(),
         wanted: true,
+    }));
+    job.stages.push(Box::new(Protection {
+        target: target.clone(),
+        wanted: spec.deletion_protection,
     }));
     let roles = roles(&spec, site);
     let databases = spec.databases.clone().unwrap_or_default();
@@ -145,27 +147,47 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     Ok(job)
 }
 
-/// The stages of the end of an instance.
-fn removal(target: Target, site: &Site) -> [Box<dyn AnyStage>; 3] {
-    [
-        Box::new(NotHeld {
-            target: target.clone(),
-            done: "dropped",
-        }),
-        Box::new(Registration {
-            target: target.clone(),
-            settings: site.settings.clone(),
-            wanted: false,
-        }),
-        Box::new(Removal { target }),
-    ]
+/// The run that takes an instance away.
+pub fn removal_job(target: Target, site: &Site, how: How) -> Job {
+    let mut job = Job::new(subject("instance", &target.paths, site));
+    job.stages.push(Box::new(NotHeld {
+        target: target.clone(),
+        done: "dropped",
+    }));
+    job.stages.push(Box::new(Registration {
+        target: target.clone(),
+        settings: site.settings.clone(),
+        wanted: false,
+    }));
+    job.stages.push(Box::new(Removal {
+        dumps_are_shared: site.settings.dumps_are_shared(),
+        target,
+        how,
+    }));
+    job
+}
+
+fn newer(version: Major) -> Option<String> {
+    let known = Major::NEWEST_KNOWN;
+    (version > known)
+        .then(|| format!("PostgreSQL {version} is newer than this program knows (up to {known})"))
+}
+
+/// The instance that is meant, and how this run goes about its server.
+fn target(spec: &InstanceSpec, site: &Site, look: &dyn Look) -> Result<Target> {
+    check(spec)?;
+    let version = version(spec, site, look)?;
+    let mut target = Target::new(&site.settings, look, version, &spec.name)?;
+    target.manner = target.manner.within(spec.timeout);
+    if !matches!(spec.state, State::Stopped | State::Absent) {
+        target.patience = target.manner.timeout;
+    }
+    Ok(target)
 }
 
 /// The same for an instance that must not exist yet.
 pub fn create_job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
-    check(&spec)?;
-    let version = version(&spec, site, look)?;
-    let target = Target::new(&site.settings, look, version, &spec.name)?;
+    let target = target(&spec, site, look)?;
     let mut job = job(spec, site, look)?;
     job.stages.insert(0, Box::new(NewInstance { target }));
     Ok(job)
@@ -198,6 +220,10 @@ pub fn service_job(mut target: Target, state: State, site: &Site, look: &dyn Loo
             settings: site.settings.clone(),
         }));
     }
+    job.stages.push(Box::new(Accepted {
+        target: target.clone(),
+        asked: state == State::Reloaded,
+    }));
     job.stages.push(Box::new(Service {
         target: target.clone(),
         state,
@@ -214,6 +240,18 @@ pub fn service_job(mut target: Target, state: State, site: &Site, look: &dyn Loo
     Ok(job)
 }
 
+fn traits(spec: &InstanceSpec, initdb: &Initdb) -> Traits {
+    Traits {
+        // The site's libc locale says nothing to another provider.
+        locale: spec.locale.clone().or_else(|| initdb.locale.clone()),
+        locale_provider: spec.locale_provider,
+        icu_locale: spec.icu_locale.clone(),
+        encoding: spec.encoding.clone().or_else(|| initdb.encoding.clone()),
+        data_checksums: spec.data_checksums.or(initdb.data_checksums),
+        allow_group_access: initdb.allow_group_access == Some(true),
+    }
+}
+
 fn chosen(spec: &InstanceSpec, auth: Vec<Record>) -> report::Choice {
     report::Choice {
         auth,
@@ -225,7 +263,6 @@ fn chosen(spec: &InstanceSpec, auth: Vec<Record>) -> report::Choice {
     }
 }
 
-/// Checks what can be checked without looking.
 /// Refuses owners that the same run is to drop.
 fn check_owners(roles: &[RoleSpec], databases: &[DatabaseSpec]) -> Result<()> {
     let absent = |name: &&String| {
@@ -253,6 +290,7 @@ fn check_owners(roles: &[RoleSpec], databases: &[DatabaseSpec]) -> Result<()> {
     Ok(())
 }
 
+/// Checks what can be checked without looking.
 fn check(spec: &InstanceSpec) -> Result<()> {
     let name = &spec.name;
     if !lookup::valid_name(name) {
@@ -314,6 +352,21 @@ fn check(spec: &InstanceSpec) -> Result<()> {
             Input,
             "instance `{name}`: `restart_policy` and `restart_on_changes` contradict each other"
         );
+    }
+    if spec.state == State::Absent && spec.deletion_protection.is_some() {
+        bail_fault!(
+            Input,
+            "instance `{name}`: `deletion_protection` together with `state: absent`: what is protected is not dropped, and the protection is not lifted in the call that drops";
+            "lift it in a task of its own, with `deletion_protection: false`; then leave it out here"
+        );
+    }
+    for (option, given) in [
+        ("keep_data", spec.keep_data),
+        ("delete_dumps", spec.delete_dumps),
+    ] {
+        if given && spec.state != State::Absent {
+            bail_fault!(Input, "instance `{name}`: `{option}` needs `state: absent`");
+        }
     }
     if spec.state == State::Absent && (spec.roles.is_some() || spec.databases.is_some()) {
         let given = |list: Option<usize>| list.is_some_and(|length| length > 0);

@@ -21,7 +21,7 @@ use self::items::Templates;
 pub use self::items::{Item, Purpose, What, privileges};
 use self::systemd::{Logind, Systemd};
 use crate::engine::Subject;
-use crate::host::Look;
+use crate::host::{LockMode, Look};
 use crate::manifest::Presence;
 use crate::resource::{Job, Site};
 use crate::settings::Settings;
@@ -146,6 +146,7 @@ pub fn job(spec: &SiteSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     let mut job = Job::new(Subject {
         name: "site".to_owned(),
         lock: Some(state.join("lock")),
+        mode: LockMode::Change,
         lock_timeout: site.lock_timeout,
         journal: Some(state.join("history")),
     });

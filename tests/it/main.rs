@@ -7,6 +7,7 @@
 )]
 
 mod cli;
+mod configuration;
 mod database;
 mod hold;
 mod hostile;
@@ -14,8 +15,10 @@ mod instance;
 mod interruption;
 mod layers;
 mod leftovers;
+mod locks;
 mod patience;
 mod pglift;
+mod protection;
 mod protocol;
 mod refusals;
 mod role;

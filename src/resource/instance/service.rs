@@ -77,9 +77,9 @@ impl Stage for Service {
             pending,
             reload_needed: world.reload_needed,
             previous: world
-                .previous
+                .replaced
                 .iter()
-                .map(|(path, content)| Step::write(path, Content::Bytes(content.clone()), 0o600))
+                .map(|file| Step::write(&file.path, Content::Bytes(file.before.clone()), 0o600))
                 .collect(),
         })
     }

@@ -31,11 +31,14 @@ pub struct Target {
     pub surole: String,
     /// The data or WAL directory where it is a mount point: it can be emptied, but neither renamed nor removed.
     pub mountpoints: Vec<Utf8PathBuf>,
+    /// The site's command that prints a password, filled in for this instance.
+    pub password_command: Vec<String>,
+    /// Whether it is protected against deletion unless it says otherwise.
+    pub protected_by_default: bool,
     /// How long this run waits for the server, and how it stops it.
     pub manner: Manner,
     /// How long a server is waited for that is just starting or stopping; none: it is taken as it is.
     pub patience: Duration,
-    password_command: Vec<String>,
 }
 
 /// A server that runs, as its postmaster.pid says.
@@ -87,6 +90,7 @@ impl Target {
             patience: Duration::ZERO,
             bindir,
             mountpoints,
+            protected_by_default: site.deletion_protection,
             surole: surole.clone(),
             paths,
         })
@@ -369,16 +373,7 @@ mod tests {
 
     #[test]
     fn what_a_journal_tells() {
-        let target = Target {
-            paths: samples::paths(17),
-            bindir: "/bin".into(),
-            manager: Manager::None,
-            surole: "postgres".into(),
-            mountpoints: Vec::new(),
-            manner: Manner::default(),
-            patience: Duration::ZERO,
-            password_command: Vec::new(),
-        };
+        let target = samples::target(17);
         let begin = |run: &str, action: &str| {
             format!(
                 r#"{{"run":"{run}","subject":"instance 17/main","event":"begin","plan":[{{"action":"{action}","object":"instance 17/main"}}]}}"#
