@@ -192,10 +192,10 @@ struct Located {
 }
 
 /// The instance that is addressed. In check mode an earlier task may be the one that makes it.
-fn locate(place: &Place, site: &Site, look: &dyn Look) -> Result<Located> {
+fn locate(reference: Option<&InstanceRef>, site: &Site, look: &dyn Look) -> Result<Located> {
     let mut warnings = Vec::new();
-    let found = lookup::find(look, &site.settings, place.instance.as_ref());
-    let (version, instance, exists) = match (found, place.instance.as_ref()) {
+    let found = lookup::find(look, &site.settings, reference);
+    let (version, instance, exists) = match (found, reference) {
         (Ok((version, instance)), _) => (version, instance, true),
         (Err(error), Some(reference)) if site.check && is_missing(&error) => {
             let version = match &reference.version {
@@ -242,7 +242,7 @@ fn within(
         target,
         exists,
         warnings,
-    } = locate(place, site, look)?;
+    } = locate(place.instance.as_ref(), site, look)?;
     let mut subject = subject("instance", &target.paths, site);
     subject.name = format!("{kind} {name} of instance {}", target.paths);
     let mut job = Job::new(subject);

@@ -33,7 +33,7 @@ use self::desired::{InstanceSpec, State};
 use self::hold::NotHeld;
 use self::passfile::Passfile;
 use self::protection::Protection;
-use self::registration::Registration;
+use self::registration::{Reachable, Registration};
 use self::removal::{How, Removal};
 use self::report::{Report, Traits as Chosen};
 use self::service::{Service, Settle};
@@ -53,10 +53,7 @@ use crate::settings::Initdb;
 
 /// The run that brings an instance to what is wanted.
 pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
-    check(&spec)?;
-    let version = version(&spec, site, look)?;
-    let mut target = Target::new(&site.settings, look, version, &spec.name)?;
-    target.manner = target.manner.within(spec.timeout);
+    let target = target(&spec, site, look)?;
     if spec.state == State::Absent {
         let how = How {
             asked: false,
@@ -66,9 +63,6 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         let mut job = removal_job(target, site, how);
         spec.shape(&mut job);
         return Ok(job);
-    }
-    if spec.state != State::Stopped {
-        target.patience = target.manner.timeout;
     }
     let mut job = begun(&spec, &target, site)?;
     job.stages
@@ -157,13 +151,7 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
 fn begun(spec: &InstanceSpec, target: &Target, site: &Site) -> Result<Job> {
     let mut job = Job::new(subject("instance", &target.paths, site));
     spec.shape(&mut job);
-    let version = target.paths.version;
-    if version > Major::NEWEST_KNOWN {
-        job.warnings.push(format!(
-            "PostgreSQL {version} is newer than this program knows (up to {})",
-            Major::NEWEST_KNOWN
-        ));
-    }
+    job.warnings.extend(newer(target.paths.version));
     job.stages.push(Box::new(Condition {
         target: target.clone(),
         aim: Aim::Use,
@@ -197,11 +185,27 @@ pub fn removal_job(target: Target, site: &Site, how: How) -> Job {
     job
 }
 
+fn newer(version: Major) -> Option<String> {
+    let known = Major::NEWEST_KNOWN;
+    (version > known)
+        .then(|| format!("PostgreSQL {version} is newer than this program knows (up to {known})"))
+}
+
+/// The instance that is meant, and how this run goes about its server.
+fn target(spec: &InstanceSpec, site: &Site, look: &dyn Look) -> Result<Target> {
+    check(spec)?;
+    let version = version(spec, site, look)?;
+    let mut target = Target::new(&site.settings, look, version, &spec.name)?;
+    target.manner = target.manner.within(spec.timeout);
+    if !matches!(spec.state, State::Stopped | State::Absent) {
+        target.patience = target.manner.timeout;
+    }
+    Ok(target)
+}
+
 /// The same for an instance that must not exist yet.
 pub fn create_job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
-    check(&spec)?;
-    let version = version(&spec, site, look)?;
-    let target = Target::new(&site.settings, look, version, &spec.name)?;
+    let target = target(&spec, site, look)?;
     let mut job = job(spec, site, look)?;
     job.stages.insert(0, Box::new(NewInstance { target }));
     Ok(job)
@@ -228,6 +232,11 @@ pub fn service_job(mut target: Target, state: State, site: &Site, look: &dyn Loo
             "start it with `pgsocle instance start {}`", target.paths
         ),
         _ => {}
+    }
+    if (state, running) != (State::Started, true) && (state, running) != (State::Stopped, false) {
+        job.stages.push(Box::new(Reachable {
+            settings: site.settings.clone(),
+        }));
     }
     job.stages.push(Box::new(Accepted {
         target: target.clone(),
