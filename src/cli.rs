@@ -1,5 +1,6 @@
 //! The human door: arguments, confirmations, tables. It decides nothing.
 
+mod authentication;
 mod change;
 mod database;
 mod develop;
@@ -68,6 +69,10 @@ enum Command {
     Role(role::Command),
     /// Databases of an instance.
     Database(database::Command),
+    /// Who may connect to an instance, and how: records of `pg_hba.conf`.
+    Pghba(authentication::Pghba),
+    /// As whom users of the host may connect: mappings of `pg_ident.conf`.
+    Pgident(authentication::Pgident),
     /// Who changed what, when, and how it ended.
     History(history::Command),
     /// The settings of the site.
@@ -178,6 +183,8 @@ fn called(arguments: Arguments) -> Result<u8, Ended> {
         Some(Command::Instance(command)) => command.run(&call),
         Some(Command::Role(command)) => command.run(&call),
         Some(Command::Database(command)) => command.run(&call),
+        Some(Command::Pghba(command)) => command.run(&call),
+        Some(Command::Pgident(command)) => command.run(&call),
         Some(Command::History(command)) => command.run(&call),
         Some(Command::SiteSettings(command)) => command.run(&call),
         Some(Command::SiteConfigure(command)) => command.run(&call),

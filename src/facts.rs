@@ -10,6 +10,7 @@ use crate::fault::{Fault, Kind as FaultKind};
 use crate::host::{Look, Server};
 use crate::manifest::InstanceRef;
 use crate::pg::version::Major;
+use crate::resource::authentication::info::PghbaInfo;
 use crate::resource::instance::lookup::{self, describe};
 use crate::resource::instance::target::Target;
 use crate::resource::{Site, role, schema};
@@ -83,6 +84,11 @@ pub const FACTS: &[Fact] = &[
         name: "database_info",
         schema: schema::<DatabaseInfo>,
         answer: database_info,
+    },
+    Fact {
+        name: "pghba_info",
+        schema: schema::<PghbaInfo>,
+        answer: pghba_info,
     },
     Fact {
         name: "dsn_info",
@@ -167,6 +173,11 @@ fn database_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<Stri
     let names: Vec<String> = params.name.into_iter().collect();
     let databases = crate::resource::database::facts::list(look, &server, &names, &[])?;
     Ok(reply("databases", Value::Array(databases)))
+}
+
+fn pghba_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<String, Value>> {
+    let params: PghbaInfo = crate::input::from_json(params, "pghba_info")?;
+    params.answer(&target(site, look, params.instance.as_ref())?, look)
 }
 
 /// Where programs are, for a task that has no search path of its own.

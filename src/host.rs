@@ -13,6 +13,7 @@ pub mod terminal;
 pub mod users;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -313,6 +314,8 @@ pub trait Look {
     /// Whether something listens on or occupies a TCP port, on any address family.
     fn port_taken(&self, port: u16) -> Result<bool>;
     fn alive(&self, pid: i32) -> bool;
+    /// The addresses of this host with their netmasks.
+    fn networks(&self) -> Result<Vec<(IpAddr, IpAddr)>>;
     /// Main memory in bytes.
     fn memory(&self) -> Result<u64>;
     /// `postgres -C` and the like on a staged configuration: files are written only below a private temporary directory,

@@ -98,19 +98,19 @@ options:
           - 'Method for local sockets.'
           - 'Chosen at creation; refused when it would change.'
         type: str
-        choices: [trust, reject, md5, password, scram-sha-256, sspi, ident, pam, ldap, radius, peer, gss, cert]
+        choices: [trust, reject, md5, password, scram-sha-256, sspi, ident, pam, ldap, radius, peer, gss, cert, oauth]
       host:
         description:
           - 'Method for TCP from this host.'
           - 'Chosen at creation; refused when it would change.'
         type: str
-        choices: [trust, reject, md5, password, scram-sha-256, sspi, ident, pam, ldap, radius, peer, gss, cert]
+        choices: [trust, reject, md5, password, scram-sha-256, sspi, ident, pam, ldap, radius, peer, gss, cert, oauth]
       hostssl:
         description:
           - 'Method for TLS connections, where the site''s template has a line for them.'
           - 'Chosen at creation; refused when it would change.'
         type: str
-        choices: [trust, reject, md5, password, scram-sha-256, sspi, ident, pam, ldap, radius, peer, gss, cert]
+        choices: [trust, reject, md5, password, scram-sha-256, sspi, ident, pam, ldap, radius, peer, gss, cert, oauth]
   surole_password:
     description:
       - 'Password of the superuser role.'
@@ -276,7 +276,7 @@ options:
               - 'Authentication method.'
             type: str
             required: true
-            choices: [trust, reject, md5, password, scram-sha-256, sspi, ident, pam, ldap, radius, peer, gss, cert]
+            choices: [trust, reject, md5, password, scram-sha-256, sspi, ident, pam, ldap, radius, peer, gss, cert, oauth]
           state:
             description:
               - 'Whether the entry is to be there.'
@@ -638,6 +638,7 @@ ARGUMENT_SPEC = {
                     "peer",
                     "gss",
                     "cert",
+                    "oauth",
                 ],
             },
             "host": {
@@ -656,6 +657,7 @@ ARGUMENT_SPEC = {
                     "peer",
                     "gss",
                     "cert",
+                    "oauth",
                 ],
             },
             "hostssl": {
@@ -674,6 +676,7 @@ ARGUMENT_SPEC = {
                     "peer",
                     "gss",
                     "cert",
+                    "oauth",
                 ],
             },
         },
@@ -753,6 +756,7 @@ ARGUMENT_SPEC = {
                             "peer",
                             "gss",
                             "cert",
+                            "oauth",
                         ],
                     },
                     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},

@@ -13,6 +13,7 @@ use crate::host::Server;
 use crate::manifest::InstanceRef;
 use crate::resource::expect::{self, Wanted, missing};
 use crate::resource::instance::lookup;
+use crate::resource::instance::target::Target;
 use crate::resource::{self, Job};
 
 /// Which instance the objects live in.
@@ -33,6 +34,21 @@ impl Within {
         lookup::find(&session.local, &session.site.settings, reference)
             .map(|identity| lookup::shown(&identity))
             .map_err(Ended::usage)
+    }
+
+    /// The instance that is meant, as a reference in full.
+    pub fn reference(&self, session: &Session) -> Result<InstanceRef, Ended> {
+        Ok(InstanceRef::parse(&self.resolve(session, None)?))
+    }
+
+    /// The instance that is meant.
+    pub fn target(&self, session: &Session) -> Result<Target, Ended> {
+        let reference = self.reference(session)?;
+        Ok(facts::target(
+            &session.site,
+            &session.local,
+            Some(&reference),
+        )?)
     }
 
     /// The run on one object.
@@ -117,8 +133,8 @@ impl Within {
     }
 
     fn server(&self, session: &Session) -> Result<(String, Server), Ended> {
-        let instance = self.resolve(session, None)?;
-        let reference = InstanceRef::parse(&instance);
+        let reference = self.reference(session)?;
+        let instance = reference.to_string();
         let server = facts::server(&session.site, &session.local, Some(&reference))?;
         Ok((instance, server))
     }

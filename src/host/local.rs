@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::io::Write as _;
+use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt as _;
+use nix::ifaddrs::getifaddrs;
+use nix::sys::socket::SockaddrStorage;
 use serde_json::Value;
 
 use crate::host::root::{Helper, Request, remove_empty_dir};
@@ -161,6 +164,22 @@ impl Look for Local {
                 nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None),
                 Err(nix::errno::Errno::ESRCH)
             )
+    }
+
+    /// Asked of the kernel, as the server asks for `samehost` and `samenet` (`pg_foreach_ifaddr`).
+    fn networks(&self) -> Result<Vec<(IpAddr, IpAddr)>> {
+        let address = |storage: SockaddrStorage| match (
+            storage.as_sockaddr_in(),
+            storage.as_sockaddr_in6(),
+        ) {
+            (Some(address), _) => Some(IpAddr::from(address.ip())),
+            (_, Some(address)) => Some(IpAddr::from(address.ip())),
+            _ => None,
+        };
+        let all = getifaddrs().context("list the addresses of this host")?;
+        Ok(all
+            .filter_map(|own| Some((address(own.address?)?, address(own.netmask?)?)))
+            .collect())
     }
 
     fn memory(&self) -> Result<u64> {
