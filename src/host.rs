@@ -153,6 +153,16 @@ impl Probe {
         Self(Command::new("systemctl").args([manager, "show", "-p", properties, unit]))
     }
 
+    /// `loginctl show-session`, which without a session tells of logind itself.
+    pub fn logind() -> Self {
+        let properties = ["-p", "RemoveIPC", "-p", "KillUserProcesses"];
+        Self(
+            Command::new("loginctl")
+                .arg("show-session")
+                .args(properties),
+        )
+    }
+
     /// The site's command that prints a password (`postgresql.auth.password_command`).
     pub fn password(command: &[String]) -> Option<Self> {
         let (program, arguments) = command.split_first()?;
@@ -237,11 +247,11 @@ impl Unit {
         command.arg(manager).args(arguments.iter().copied())
     }
 
-    /// … telling it something. A start is not waited for: see [`crate::plan::Step::StartUnit`].
+    /// … telling it something. Neither start nor stop is waited for: see [`crate::plan::Step::StartUnit`].
     pub fn tell(&self, verb: Verb) -> Command {
         match verb {
             Verb::DaemonReload => self.systemctl(&[verb.name()]),
-            Verb::Start => self.systemctl(&["--no-block", verb.name(), &self.name]),
+            Verb::Start | Verb::Stop => self.systemctl(&["--no-block", verb.name(), &self.name]),
             _ => self.systemctl(&[verb.name(), &self.name]),
         }
     }
@@ -280,6 +290,8 @@ pub enum Verb {
     Reload,
     Enable,
     Disable,
+    /// Forgets that it failed.
+    ResetFailed,
     /// Reads the unit files again.
     DaemonReload,
 }
@@ -293,6 +305,7 @@ impl Verb {
             Self::Reload => "reload",
             Self::Enable => "enable",
             Self::Disable => "disable",
+            Self::ResetFailed => "reset-failed",
             Self::DaemonReload => "daemon-reload",
         }
     }
@@ -341,10 +354,18 @@ pub trait Look {
     /// Whether something listens on or occupies a TCP port, on any address family.
     fn port_taken(&self, port: u16) -> Result<bool>;
     fn alive(&self, pid: i32) -> bool;
+    /// Asks again and again until the answer is yes or the time is over; gives the last answer.
+    fn patiently(
+        &self,
+        _timeout: Duration,
+        question: &mut dyn FnMut() -> Result<bool>,
+    ) -> Result<bool> {
+        question()
+    }
     /// Main memory in bytes.
     fn memory(&self) -> Result<u64>;
     /// `postgres -C` and the like on a staged configuration: files are written only below a private temporary directory,
-    /// whose path replaces `{}` in the arguments.
+    /// whose path replaces `{}` in the arguments, and is replaced by it in the output.
     fn scratch(&self, files: &[(&str, Vec<u8>)], command: &Command) -> Result<Output>;
     /// Where the program runs: for path searches and messages.
     fn caller(&self) -> &crate::settings::Caller;
@@ -379,7 +400,7 @@ impl<'a> Host<'a> {
     }
 }
 
-/// How long a server may take to start, unless said otherwise.
+/// How long a server is waited for to start or to stop, unless said otherwise.
 pub const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
@@ -419,7 +440,12 @@ mod tests {
     #[test]
     fn words_for_a_manager() {
         for (user, sudo, verb, line) in [
-            (true, false, Verb::Stop, "systemctl --user stop x.service"),
+            (
+                true,
+                false,
+                Verb::Stop,
+                "systemctl --user --no-block stop x.service",
+            ),
             (
                 true,
                 false,

@@ -443,6 +443,12 @@ options:
       - 'Start a stopped instance for the time of this run (without TCP listener) when roles or databases are given, and stop it again.'
     type: bool
     default: false
+  timeout:
+    description:
+      - 'How long to wait for the server to start or to stop, in seconds.'
+      - 'Default: 60.'
+      - 'A server that needs longer, for a recovery or its last checkpoint, goes on by itself; the run fails and says so.'
+    type: int
   drop_on_error:
     description:
       - 'Undo a creation that fails.'
@@ -616,6 +622,7 @@ instance:
     name: main
     version: "15"
     state: started
+    hold: null
     port: 5433
     settings: {"work_mem": "16MB"}
     data_checksums: true
@@ -842,6 +849,7 @@ ARGUMENT_SPEC = {
         },
     },
     "start_temporarily": {"type": "bool", "default": False},
+    "timeout": {"type": "int"},
     "drop_on_error": {"type": "bool", "default": True},
     "deletion_protection": {"type": "bool"},
     "system_identifier": {"type": "str"},

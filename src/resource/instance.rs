@@ -6,12 +6,14 @@ pub mod cluster;
 pub mod condition;
 pub mod configuration;
 pub mod desired;
-pub mod included;
+pub mod foreground;
+pub mod hold;
 pub mod kept;
 pub mod lookup;
 mod mounts;
 pub mod passfile;
 pub mod protection;
+pub mod reading;
 pub mod record;
 pub mod registration;
 pub mod removal;
@@ -27,6 +29,7 @@ use self::cluster::{Cluster, Traits};
 use self::condition::{Aim, Condition};
 use self::configuration::Configuration;
 use self::desired::{InstanceSpec, State};
+use self::hold::NotHeld;
 use self::passfile::Passfile;
 use self::protection::Protection;
 use self::registration::Registration;
@@ -51,7 +54,8 @@ use crate::settings::Initdb;
 pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     check(&spec)?;
     let version = version(&spec, site, look)?;
-    let target = Target::new(&site.settings, look, version, &spec.name)?;
+    let mut target = Target::new(&site.settings, look, version, &spec.name)?;
+    target.manner = target.manner.within(spec.timeout);
     if spec.state == State::Absent {
         let how = How {
             asked: false,
@@ -61,6 +65,9 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         let mut job = removal_job(target, site, how);
         spec.shape(&mut job);
         return Ok(job);
+    }
+    if spec.state != State::Stopped {
+        target.patience = target.manner.timeout;
     }
     let mut job = begun(&spec, &target, site)?;
     job.stages
@@ -99,6 +106,7 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         first_port,
         settings: spec.settings.clone().unwrap_or_default(),
         purge: spec.settings_purge,
+        text: None,
     }));
     job.stages.push(Box::new(Accepted {
         target: target.clone(),
@@ -169,6 +177,10 @@ pub fn removal_job(target: Target, site: &Site, how: How) -> Job {
         aim: Aim::Remove,
         identifier: None,
     }));
+    job.stages.push(Box::new(NotHeld {
+        target: target.clone(),
+        done: "dropped",
+    }));
     job.stages.push(Box::new(Registration {
         target: target.clone(),
         settings: site.settings.clone(),
@@ -194,7 +206,10 @@ pub fn create_job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Jo
 
 /// A run that starts, stops, restarts or reloads an existing instance and does nothing else. What is as
 /// wanted already is a warning; a stopped server has nothing to reload.
-pub fn service_job(target: Target, state: State, site: &Site, look: &dyn Look) -> Result<Job> {
+pub fn service_job(mut target: Target, state: State, site: &Site, look: &dyn Look) -> Result<Job> {
+    if state != State::Stopped {
+        target.patience = target.manner.timeout;
+    }
     let running = target.running(look)?.is_some();
     let mut job = Job::new(subject("instance", &target.paths, site));
     match (state, running) {
