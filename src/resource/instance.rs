@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod condition;
 pub mod configuration;
 pub mod desired;
+pub mod explain;
 pub mod foreground;
 pub mod hold;
 pub mod kept;
@@ -107,6 +108,8 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         settings: spec.settings.clone().unwrap_or_default(),
         purge: spec.settings_purge,
         text: None,
+        alone: false,
+        assumed: false,
     }));
     job.stages.push(Box::new(Accepted {
         target: target.clone(),
@@ -126,7 +129,7 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     job.stages.push(Box::new(Service {
         target: target.clone(),
         state: spec.state,
-        restarts: spec.restarts(),
+        restarts: spec.restarts()?,
         catalogs: !(roles.wanted.is_empty() && databases.is_empty()),
         own_roles_only: roles.own_only && databases.is_empty(),
         start_temporarily: spec.start_temporarily,
@@ -172,14 +175,14 @@ fn begun(spec: &InstanceSpec, target: &Target, site: &Site) -> Result<Job> {
 /// The run that takes an instance away.
 pub fn removal_job(target: Target, site: &Site, how: How) -> Job {
     let mut job = Job::new(subject("instance", &target.paths, site));
+    job.stages.push(Box::new(NotHeld {
+        target: target.clone(),
+        done: "dropped",
+    }));
     job.stages.push(Box::new(Condition {
         target: target.clone(),
         aim: Aim::Remove,
         identifier: None,
-    }));
-    job.stages.push(Box::new(NotHeld {
-        target: target.clone(),
-        done: "dropped",
     }));
     job.stages.push(Box::new(Registration {
         target: target.clone(),
@@ -376,14 +379,7 @@ fn check(spec: &InstanceSpec) -> Result<()> {
             bail_fault!(Unsupported, "instance `{name}`: option `{option}` is not supported in this version of pgsocle"; "leave it out");
         }
     }
-    if let (Some(policy), Some(on_changes)) = (spec.restart_policy, spec.restart_on_changes)
-        && (policy == desired::RestartPolicy::WhenRequired) != on_changes
-    {
-        bail_fault!(
-            Input,
-            "instance `{name}`: `restart_policy` and `restart_on_changes` contradict each other"
-        );
-    }
+    spec.restarts()?;
     if spec.state == State::Absent && spec.deletion_protection.is_some() {
         bail_fault!(
             Input,

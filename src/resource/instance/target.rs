@@ -354,9 +354,14 @@ impl Target {
 
     fn told(&self, journal: &[u8]) -> Told {
         let object = format!("instance {}", self.paths);
+        let own = format!(r#""object":"{object}""#);
         let mut told = Told::Nothing;
         let mut dropping: Option<(Value, Told)> = None;
         for line in String::from_utf8_lossy(journal).lines() {
+            // A journal grows with the instance's life, and most of it is about what lives in it: that is not taken apart.
+            if line.contains(r#""event":"begin""#) && !line.contains(&own) {
+                continue;
+            }
             let Ok(line) = serde_json::from_str::<Value>(line) else {
                 continue;
             };
