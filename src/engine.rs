@@ -190,7 +190,7 @@ fn carry_out(
         Err(error) => Some(run.take_back(error, options)),
     };
     if !run.applied.is_empty() || run.closes || failure.is_some() {
-        let end = entry.end(failure.as_ref().map(|failure| {
+        let mut end = entry.end(failure.as_ref().map(|failure| {
             json!({
                 "error": format!("{:#}", failure.error),
                 "applied": failure.applied,
@@ -198,6 +198,9 @@ fn carry_out(
                 "undone": run.undone,
             })
         }));
+        if let Some(identifier) = run.world.system_identifier {
+            end["system_identifier"] = json!(identifier.to_string());
+        }
         if let Some(journal) = &subject.journal
             && let Err(error) = act.journal(journal, &end)
         {

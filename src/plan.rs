@@ -391,6 +391,8 @@ impl Change {
 /// What later stages of the same run may rely on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fact {
+    /// The system identifier of the cluster as it is.
+    Cluster(u64),
     /// The cluster is made by this run: its catalogs are those of a new one.
     ClusterMade,
     /// The server runs (or is started by this run) and answers here.

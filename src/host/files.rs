@@ -14,7 +14,7 @@ use nix::fcntl::{Flock, FlockArg, OFlag};
 use crate::fault;
 use crate::plan::Content;
 
-/// Replaces a file at once. A link is followed, an existing file keeps its mode unless the new content is secret.
+/// Replaces a file at once. A link is followed; an existing file keeps its mode unless the new content is secret.
 pub fn write(path: &Utf8Path, content: &Content, mode: u32) -> Result<()> {
     let path = path.canonicalize_utf8().unwrap_or_else(|_| path.to_owned());
     let (bytes, secret) = match content {
@@ -28,10 +28,16 @@ pub fn write(path: &Utf8Path, content: &Content, mode: u32) -> Result<()> {
     replace(&path, &bytes, mode)
 }
 
-/// A temporary file beside it, fsync, rename, fsync of the directory.
+/// A temporary file beside it, fsync, rename, fsync of the directory. An existing file keeps its owner and group.
 pub fn replace(path: &Utf8Path, bytes: &[u8], mode: u32) -> Result<()> {
     let temporary = temporary_name(path);
     let mut file = temporary_file(&temporary).with_context(|| format!("write {path}"))?;
+    if let Ok(present) = fs::metadata(path)
+        && let Err(error) = keep_owner(&file, &present, path)
+    {
+        let _ = fs::remove_file(&temporary);
+        return Err(error);
+    }
     let write = |file: &mut std::fs::File| -> std::io::Result<()> {
         file.set_len(0)?;
         // Before anything is in it.
@@ -46,6 +52,23 @@ pub fn replace(path: &Utf8Path, bytes: &[u8], mode: u32) -> Result<()> {
         return Err(unwritten(path, error, bytes.len()));
     }
     sync_parent(path)
+}
+
+/// Gives a new file the owner and group of the one that it is to replace. Whoever chose them is not overruled.
+fn keep_owner(new: &std::fs::File, present: &std::fs::Metadata, path: &Utf8Path) -> Result<()> {
+    let own = new.metadata()?;
+    let (uid, gid) = (present.uid(), present.gid());
+    if (own.uid(), own.gid()) == (uid, gid) {
+        return Ok(());
+    }
+    let other = |own: u32, wanted: u32| (own != wanted).then_some(wanted);
+    std::os::unix::fs::fchown(new, other(own.uid(), uid), other(own.gid(), gid)).map_err(|error| {
+        fault!(
+            Denied,
+            "`{path}` belongs to user {uid} and group {gid}, and would not any more when it is replaced: {error}";
+            "give it to the user who owns the instances: `chown`"
+        )
+    })
 }
 
 /// What a file is called while it is not complete. Always the same: what a killed run leaves is the next one's to use.

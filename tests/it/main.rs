@@ -6,7 +6,9 @@
     reason = "tests play the part of the operator: they write files, start programs, and panic when these fail"
 )]
 
+mod bench;
 mod cli;
+mod condition;
 mod configuration;
 mod crash;
 mod database;
@@ -18,6 +20,7 @@ mod layers;
 mod leftovers;
 mod locks;
 mod patience;
+mod pgconf;
 mod pglift;
 mod protection;
 mod protocol;

@@ -10,7 +10,7 @@ use crate::plan::{Action, Change, Content, Diff, Fact, Impact, Pending, Plan, Sc
 use crate::resource::catalog;
 use crate::resource::instance::desired::State;
 use crate::resource::instance::hold::Hold;
-use crate::resource::instance::target::{Running, Target};
+use crate::resource::instance::target::{Mistaken, Running, Target};
 use crate::resource::site::systemd::UnitState;
 use crate::stage::{Catalogs, Stage, World};
 
@@ -37,6 +37,7 @@ pub struct Seen {
     running: Option<Running>,
     hold: Option<Hold>,
     unit: UnitState,
+    mistaken: Option<Mistaken>,
     configured: Server,
     pending: Vec<Pending>,
     reload_needed: bool,
@@ -72,6 +73,11 @@ impl Stage for Service {
         Ok(Seen {
             new: world.cluster_made,
             unfinished: !world.cluster_made && self.target.unfinished(look)?,
+            mistaken: if running.is_some() || world.cluster_made {
+                None
+            } else {
+                self.target.mistaken(look)?
+            },
             restart_begun: world.restart_begun,
             running,
             hold: Hold::read(look, &self.target.paths)?,
@@ -211,6 +217,28 @@ impl Service {
         target.manager.stop(&target.bindir, &target.paths, manner)
     }
 
+    /// Takes a stale `postmaster.pid` away whose number another program has by now. While there is work in the data directory
+    /// the file stays: it is what keeps a second server out.
+    fn clear_the_way(&self, seen: &Seen, plan: &mut Plan) -> Result<Vec<Step>> {
+        let Some(Mistaken { pid, workers }) = &seen.mistaken else {
+            return Ok(Vec::new());
+        };
+        let paths = &self.target.paths;
+        if !workers.is_empty() {
+            let workers: Vec<String> = workers.iter().map(ToString::to_string).collect();
+            bail_fault!(
+                Conflict,
+                "the server of instance `{paths}` is gone, but processes of it still work in `{}`: {}", paths.datadir, workers.join(", ");
+                "see what they do, end them with `kill`, and try again; nothing was changed"
+            );
+        }
+        let path = paths.datadir.join("postmaster.pid");
+        plan.warnings.push(format!(
+            "`{path}` is stale: process {pid} is another program by now; the file is removed"
+        ));
+        Ok(vec![Step::Remove { path }])
+    }
+
     fn not_running(&self, seen: &Seen, plan: &mut Plan) -> Result<()> {
         let paths = &self.target.paths;
         let scope = if seen.new {
@@ -228,7 +256,8 @@ impl Service {
                 "start"
             };
             self.not_held(seen, "started")?;
-            let mut steps = seen.unit.clear(&self.target.manager)?;
+            let mut steps = self.clear_the_way(seen, plan)?;
+            steps.extend(seen.unit.clear(&self.target.manager)?);
             steps.extend(self.target.manager.start(&self.start(&seen.configured)));
             plan.warnings.extend(seen.unit.warnings.iter().cloned());
             let change = self
@@ -252,7 +281,8 @@ impl Service {
             plan.facts.push(Fact::Stopped);
         } else if seen.new || seen.unfinished || self.start_temporarily {
             self.not_held(seen, "started, not even for the time of a run")?;
-            let steps = Manager::start_temporarily(&self.start(&seen.configured));
+            let mut steps = self.clear_the_way(seen, plan)?;
+            steps.extend(Manager::start_temporarily(&self.start(&seen.configured)));
             let verb = "start, for the time of this run and without TCP listener,";
             plan.changes.push(
                 self.change(

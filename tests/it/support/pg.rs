@@ -238,7 +238,12 @@ impl Site {
         &self,
         args: impl IntoIterator<Item = S>,
     ) -> Run {
-        self.run(&[], self.path("bin/pgsocle")).args(args)
+        self.undropped(self.path("bin/pgsocle")).args(args)
+    }
+
+    /// Any program, run by whoever runs the tests.
+    pub fn undropped(&self, program: impl Into<OsString>) -> Run {
+        self.run(&[], program)
     }
 
     /// The JSON door: the reply to `params` of `kind`.
