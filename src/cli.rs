@@ -12,6 +12,7 @@ pub mod log;
 mod manifest;
 mod object;
 pub mod options;
+mod pgconf;
 mod prompt;
 mod role;
 mod service;
@@ -71,6 +72,8 @@ enum Command {
     Role(Deferred<role::Command>),
     /// Databases of an instance.
     Database(Deferred<database::Command>),
+    /// Parameters of postgresql.conf of an instance.
+    Pgconf(pgconf::Command),
     /// Who changed what, when, and how it ended.
     History(history::Command),
     /// Become the server of an instance.
@@ -181,6 +184,7 @@ fn called(arguments: Arguments) -> Result<u8, Ended> {
         Some(Command::Instance(command)) => command.called.run(&call),
         Some(Command::Role(command)) => command.called.run(&call),
         Some(Command::Database(command)) => command.called.run(&call),
+        Some(Command::Pgconf(command)) => command.run(&call),
         Some(Command::History(command)) => command.run(&call),
         Some(Command::Postgres(command)) => command.run(&call),
         Some(Command::SiteSettings(command)) => command.run(&call),

@@ -10,6 +10,7 @@ pub mod database;
 pub mod expect;
 pub mod instance;
 pub mod parameters;
+pub mod pgconf;
 pub mod role;
 #[cfg(test)]
 mod samples;
@@ -24,8 +25,9 @@ use serde_json::{Map, Value};
 
 use crate::engine::Subject;
 use crate::host::{LockMode, Look};
-use crate::manifest::{DatabaseSpec, Place, RoleSpec, Within};
+use crate::manifest::{DatabaseSpec, InstanceRef, Place, RoleSpec, Within};
 use crate::plan::Impact;
+use crate::resource::instance::condition::{Aim, Condition};
 use crate::resource::instance::desired::InstanceSpec;
 use crate::resource::instance::lookup;
 use crate::resource::instance::service::{Service, Settle};
@@ -115,6 +117,11 @@ pub const REGISTRY: &[Kind] = &[
         job: database_job,
     },
     Kind {
+        name: "pgconf",
+        schema: schema::<pgconf::PgconfSpec>,
+        job: |value, site, look| pgconf::job(crate::input::from_json(value, "pgconf")?, site, look),
+    },
+    Kind {
         name: "site",
         schema: schema::<site::SiteSpec>,
         job: |value, site, look| site::job(&crate::input::from_json(value, "site")?, site, look),
@@ -177,20 +184,19 @@ fn database_job(value: Value, site: &Site, look: &dyn Look) -> Result<Job> {
     )
 }
 
-/// A run on objects of one instance: finds the server, does the work, leaves the run state as it was.
-fn within(
-    kind: &str,
-    name: &str,
-    place: &Place,
-    site: &Site,
-    look: &dyn Look,
-    stages: impl FnOnce(InstancePaths) -> Result<Vec<Box<dyn AnyStage>>>,
-) -> Result<Job> {
+/// An instance that is addressed, whether it is there, and what is to be said if it is not.
+struct Located {
+    target: Target,
+    exists: bool,
+    warnings: Vec<String>,
+}
+
+/// The instance that is addressed. In check mode an earlier task may be the one that makes it.
+fn locate(reference: Option<&InstanceRef>, site: &Site, look: &dyn Look) -> Result<Located> {
     let mut warnings = Vec::new();
-    let found = lookup::find(look, &site.settings, place.instance.as_ref());
-    let (version, instance, exists) = match (found, place.instance.as_ref()) {
+    let found = lookup::find(look, &site.settings, reference);
+    let (version, instance, exists) = match (found, reference) {
         (Ok((version, instance)), _) => (version, instance, true),
-        // In check mode an earlier task may be the one that makes it.
         (Err(error), Some(reference)) if site.check && is_missing(&error) => {
             let version = match &reference.version {
                 Some(version) => version.parse()?,
@@ -210,6 +216,33 @@ fn within(
     };
     let mut target = Target::new(&site.settings, look, version, &instance)?;
     target.patience = target.manner.timeout;
+    Ok(Located {
+        target,
+        exists,
+        warnings,
+    })
+}
+
+/// An instance that must be there.
+pub fn existing(site: &Site, look: &dyn Look, reference: Option<&InstanceRef>) -> Result<Target> {
+    let (version, name) = lookup::find(look, &site.settings, reference)?;
+    Target::new(&site.settings, look, version, &name)
+}
+
+/// A run on objects of one instance: finds the server, does the work, leaves the run state as it was.
+fn within(
+    kind: &str,
+    name: &str,
+    place: &Place,
+    site: &Site,
+    look: &dyn Look,
+    stages: impl FnOnce(InstancePaths) -> Result<Vec<Box<dyn AnyStage>>>,
+) -> Result<Job> {
+    let Located {
+        target,
+        exists,
+        warnings,
+    } = locate(place.instance.as_ref(), site, look)?;
     let mut subject = subject("instance", &target.paths, site);
     subject.name = format!("{kind} {name} of instance {}", target.paths);
     let mut job = Job::new(subject);
@@ -223,6 +256,11 @@ fn within(
         job.stages.extend(stages(target.paths.clone())?);
         return Ok(job);
     }
+    job.stages.push(Box::new(Condition {
+        target: target.clone(),
+        aim: Aim::Use,
+        identifier: None,
+    }));
     job.stages.push(Box::new(Service {
         target: target.clone(),
         state: instance::desired::State::Present,

@@ -459,6 +459,11 @@ options:
       - 'Whether a declared O(state=absent) is refused; as the site settings have it unless it was ever given.'
       - 'It cannot be lifted in the call that drops.'
     type: bool
+  system_identifier:
+    description:
+      - 'The system identifier of the cluster that is meant, as V(pg_controldata) tells it.'
+      - 'To be given once when another cluster than before has been put in its place, which is refused otherwise.'
+    type: str
   keep_data:
     description:
       - 'With O(state=absent): set the data aside instead of deleting them, beside their place, as V(data.dropped-1).'
@@ -847,6 +852,7 @@ ARGUMENT_SPEC = {
     "timeout": {"type": "int"},
     "drop_on_error": {"type": "bool", "default": True},
     "deletion_protection": {"type": "bool"},
+    "system_identifier": {"type": "str"},
     "keep_data": {"type": "bool", "default": False},
     "delete_dumps": {"type": "bool", "default": False},
     "max_impact": {"type": "str", "choices": ["none", "reload", "restart", "rewrite", "destructive"]},

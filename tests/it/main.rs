@@ -8,7 +8,9 @@
 
 mod bench;
 mod cli;
+mod condition;
 mod configuration;
+mod crash;
 mod database;
 mod hold;
 mod hostile;
@@ -18,6 +20,7 @@ mod layers;
 mod leftovers;
 mod locks;
 mod patience;
+mod pgconf;
 mod pglift;
 mod protection;
 mod protocol;
