@@ -14,6 +14,7 @@ pub mod options;
 mod pgconf;
 mod prompt;
 mod role;
+mod service;
 mod show;
 mod site;
 
@@ -73,6 +74,9 @@ enum Command {
     Pgconf(pgconf::Command),
     /// Who changed what, when, and how it ended.
     History(history::Command),
+    /// Become the server of an instance.
+    #[command(hide = true)]
+    Postgres(service::Postgres),
     /// The settings of the site.
     SiteSettings(site::Settings),
     /// The directories, units and files that instances need on the host.
@@ -183,6 +187,7 @@ fn called(arguments: Arguments) -> Result<u8, Ended> {
         Some(Command::Database(command)) => command.run(&call),
         Some(Command::Pgconf(command)) => command.run(&call),
         Some(Command::History(command)) => command.run(&call),
+        Some(Command::Postgres(command)) => command.run(&call),
         Some(Command::SiteSettings(command)) => command.run(&call),
         Some(Command::SiteConfigure(command)) => command.run(&call),
         Some(Command::Schema(command)) => command.run(),

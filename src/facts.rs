@@ -12,6 +12,7 @@ use crate::manifest::InstanceRef;
 use crate::pg::version::Major;
 pub use crate::resource::existing as target;
 use crate::resource::instance::explain::explain;
+use crate::resource::instance::hold::Hold;
 use crate::resource::instance::lookup::{self, describe};
 use crate::resource::instance::target::Target;
 use crate::resource::{Site, role, schema};
@@ -259,6 +260,7 @@ pub fn instances(site: &Site, look: &dyn Look, version: Option<Major>) -> Result
             "port": server.port,
             "datadir": target.paths.datadir,
             "status": status,
+            "hold": Hold::read(look, &target.paths)?.map(|hold| hold.reason),
         }));
     }
     Ok(items)

@@ -6,10 +6,13 @@ pub mod cluster;
 pub mod configuration;
 pub mod desired;
 pub mod explain;
-
+pub mod foreground;
+pub mod hold;
+pub mod kept;
 pub mod lookup;
 mod mounts;
 pub mod passfile;
+pub mod protection;
 pub mod reading;
 pub mod record;
 pub mod registration;
@@ -25,9 +28,11 @@ use self::accepted::Accepted;
 use self::cluster::{Cluster, Traits};
 use self::configuration::Configuration;
 use self::desired::{InstanceSpec, State};
+use self::hold::NotHeld;
 use self::passfile::Passfile;
+use self::protection::Protection;
 use self::registration::Registration;
-use self::removal::Removal;
+use self::removal::{How, Removal};
 use self::report::{Report, Traits as Chosen};
 use self::service::{Service, Settle};
 use self::target::{DEFAULT_PORT, Target};
@@ -43,31 +48,37 @@ use crate::resource::role::Roles;
 use crate::resource::{Job, Site, subject};
 use crate::secret::Secret;
 use crate::settings::Initdb;
+use crate::stage::AnyStage;
 
 /// The run that brings an instance to what is wanted.
 pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     check(&spec)?;
     let version = version(&spec, site, look)?;
-    let target = Target::new(&site.settings, look, version, &spec.name)?;
+    let mut target = Target::new(&site.settings, look, version, &spec.name)?;
+    target.manner = target.manner.within(spec.timeout);
+    if spec.state == State::Absent {
+        let mut job = removal_job(
+            target,
+            site,
+            How {
+                asked: false,
+                keep_data: spec.keep_data,
+                delete_dumps: spec.delete_dumps,
+            },
+        );
+        spec.shape(&mut job);
+        return Ok(job);
+    }
+    if spec.state != State::Stopped {
+        target.patience = target.manner.timeout;
+    }
     let mut job = Job::new(subject("instance", &target.paths, site));
-    job.max_impact = spec.max_impact;
-    job.keep_failed = !spec.drop_on_error;
+    spec.shape(&mut job);
     if version > Major::NEWEST_KNOWN {
         job.warnings.push(format!(
             "PostgreSQL {version} is newer than this program knows (up to {})",
             Major::NEWEST_KNOWN
         ));
-    }
-    if spec.state == State::Absent {
-        job.stages.push(Box::new(Registration {
-            target: target.clone(),
-            settings: site.settings.clone(),
-            wanted: false,
-        }));
-        job.stages.push(Box::new(Removal {
-            target: target.clone(),
-        }));
-        return Ok(job);
     }
     job.stages
         .push(Box::new(crate::resource::site::ground(look, site)?));
@@ -118,6 +129,10 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         settings: site.settings.clone(),
         wanted: true,
     }));
+    job.stages.push(Box::new(Protection {
+        target: target.clone(),
+        wanted: spec.deletion_protection,
+    }));
     let roles = roles(&spec, site);
     let databases = spec.databases.clone().unwrap_or_default();
     job.stages.push(Box::new(Service {
@@ -131,20 +146,49 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     job.stages.push(Box::new(Passfile {
         target: target.clone(),
     }));
-    check_owners(&roles.wanted, &databases)?;
-    let [there, gone] = Roles::new(roles.wanted, target.paths.clone())?
-        .on_stopped(roles.own_only)
-        .split();
-    job.stages.push(Box::new(there));
-    job.stages
-        .extend(database::stages(databases, target.paths.clone(), false)?);
-    job.stages.push(Box::new(gone));
+    job.stages.extend(inner(roles, databases, &target)?);
     job.stages.push(Box::new(Settle {
         target: target.clone(),
         state: spec.state,
     }));
     job.stages.push(Box::new(Report { target }));
     Ok(job)
+}
+
+/// Its roles and databases: roles that go, go last, as they may own what goes before.
+fn inner(
+    roles: WantedRoles,
+    databases: Vec<DatabaseSpec>,
+    target: &Target,
+) -> Result<Vec<Box<dyn AnyStage>>> {
+    check_owners(&roles.wanted, &databases)?;
+    let [there, gone] = Roles::new(roles.wanted, target.paths.clone())?
+        .on_stopped(roles.own_only)
+        .split();
+    let mut stages: Vec<Box<dyn AnyStage>> = vec![Box::new(there)];
+    stages.extend(database::stages(databases, target.paths.clone(), false)?);
+    stages.push(Box::new(gone));
+    Ok(stages)
+}
+
+/// The run that takes an instance away.
+pub fn removal_job(target: Target, site: &Site, how: How) -> Job {
+    let mut job = Job::new(subject("instance", &target.paths, site));
+    job.stages.push(Box::new(NotHeld {
+        target: target.clone(),
+        done: "dropped",
+    }));
+    job.stages.push(Box::new(Registration {
+        target: target.clone(),
+        settings: site.settings.clone(),
+        wanted: false,
+    }));
+    job.stages.push(Box::new(Removal {
+        dumps_are_shared: site.settings.dumps_are_shared(),
+        target,
+        how,
+    }));
+    job
 }
 
 /// The same for an instance that must not exist yet.
@@ -159,7 +203,10 @@ pub fn create_job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Jo
 
 /// A run that starts, stops, restarts or reloads an existing instance and does nothing else. What is as
 /// wanted already is a warning; a stopped server has nothing to reload.
-pub fn service_job(target: Target, state: State, site: &Site, look: &dyn Look) -> Result<Job> {
+pub fn service_job(mut target: Target, state: State, site: &Site, look: &dyn Look) -> Result<Job> {
+    if state != State::Stopped {
+        target.patience = target.manner.timeout;
+    }
     let running = target.running(look)?.is_some();
     let mut job = Job::new(subject("instance", &target.paths, site));
     match (state, running) {
@@ -219,7 +266,6 @@ fn chosen(spec: &InstanceSpec, auth: Vec<Record>) -> report::Choice {
     }
 }
 
-/// Checks what can be checked without looking.
 /// Refuses owners that the same run is to drop.
 fn check_owners(roles: &[RoleSpec], databases: &[DatabaseSpec]) -> Result<()> {
     let absent = |name: &&String| {
@@ -247,6 +293,7 @@ fn check_owners(roles: &[RoleSpec], databases: &[DatabaseSpec]) -> Result<()> {
     Ok(())
 }
 
+/// Checks what can be checked without looking.
 fn check(spec: &InstanceSpec) -> Result<()> {
     let name = &spec.name;
     if !lookup::valid_name(name) {
@@ -302,6 +349,21 @@ fn check(spec: &InstanceSpec) -> Result<()> {
         }
     }
     spec.restarts()?;
+    if spec.state == State::Absent && spec.deletion_protection.is_some() {
+        bail_fault!(
+            Input,
+            "instance `{name}`: `deletion_protection` together with `state: absent`: what is protected is not dropped, and the protection is not lifted in the call that drops";
+            "lift it in a task of its own, with `deletion_protection: false`; then leave it out here"
+        );
+    }
+    for (option, given) in [
+        ("keep_data", spec.keep_data),
+        ("delete_dumps", spec.delete_dumps),
+    ] {
+        if given && spec.state != State::Absent {
+            bail_fault!(Input, "instance `{name}`: `{option}` needs `state: absent`");
+        }
+    }
     if spec.state == State::Absent && (spec.roles.is_some() || spec.databases.is_some()) {
         let given = |list: Option<usize>| list.is_some_and(|length| length > 0);
         if given(spec.roles.as_ref().map(Vec::len)) || given(spec.databases.as_ref().map(Vec::len))

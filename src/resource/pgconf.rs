@@ -42,6 +42,9 @@ pub struct PgconfSpec {
     /// Refuse the whole plan when a change has a greater impact than this.
     #[serde(default)]
     pub max_impact: Option<Impact>,
+    /// How many seconds to wait for another run on the same instance; 60 unless given, 0: not at all.
+    #[serde(default)]
+    pub lock_timeout: Option<u32>,
 }
 
 /// The run that brings the parameters to what is wanted.
@@ -114,14 +117,16 @@ fn run(spec: PgconfSpec, text: Option<Text>, site: &Site, look: &dyn Look) -> Re
         ..Place::default()
     };
     let Located {
-        target,
+        mut target,
         exists,
         warnings,
     } = locate(&place, site, look)?;
+    target.patience = target.manner.timeout;
     let mut subject = subject("instance", &target.paths, site);
     subject.name = format!("configuration of instance {}", target.paths);
     let mut job = Job::new(subject);
     job.max_impact = spec.max_impact;
+    job.wait_for(spec.lock_timeout);
     job.warnings = warnings;
     let templates = Templates::observe(
         look,

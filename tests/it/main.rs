@@ -9,13 +9,17 @@
 mod cli;
 mod configuration;
 mod database;
+mod hold;
 mod hostile;
 mod instance;
 mod interruption;
 mod layers;
 mod leftovers;
+mod locks;
+mod patience;
 mod pgconf;
 mod pglift;
+mod protection;
 mod protocol;
 mod refusals;
 mod role;
