@@ -278,8 +278,7 @@ fn locate(reference: Option<&InstanceRef>, site: &Site, look: &dyn Look) -> Resu
         }
         (Err(error), _) => return Err(error),
     };
-    let mut target = Target::new(&site.settings, look, version, &instance)?;
-    target.patience = target.manner.timeout;
+    let target = Target::new(&site.settings, look, version, &instance)?;
     Ok(Located {
         target,
         exists,
@@ -295,10 +294,11 @@ pub fn existing(site: &Site, look: &dyn Look, reference: Option<&InstanceRef>) -
 
 fn addressed(what: &str, place: &Place, site: &Site, look: &dyn Look) -> Result<Addressed> {
     let Located {
-        target,
+        mut target,
         exists,
         warnings,
     } = locate(place.instance.as_ref(), site, look)?;
+    target.patience = target.manner.timeout;
     let mut subject = subject("instance", &target.paths, site);
     subject.name = format!("{what} of instance {}", target.paths);
     let mut job = Job::new(subject);

@@ -51,6 +51,10 @@ options:
       - 'Refuse the whole plan when a change has a greater impact than this.'
     type: str
     choices: [none, reload, restart, rewrite, destructive]
+  lock_timeout:
+    description:
+      - 'How many seconds to wait for another run on the same instance; 60 unless given, 0: not at all.'
+    type: int
 """
 
 EXAMPLES = r"""
@@ -162,6 +166,7 @@ ARGUMENT_SPEC = {
     "restart_policy": {"type": "str", "choices": ["never", "when_required"]},
     "restart_on_changes": {"type": "bool"},
     "max_impact": {"type": "str", "choices": ["none", "reload", "restart", "rewrite", "destructive"]},
+    "lock_timeout": {"type": "int"},
 }
 
 
