@@ -120,10 +120,8 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         alone: false,
         assumed: false,
     }));
-    job.stages.push(Box::new(Accepted {
-        target: target.clone(),
-        asked: spec.state == State::Reloaded,
-    }));
+    job.stages
+        .push(Box::new(Accepted::new(&target, spec.state)));
     job.stages.push(Box::new(Registration {
         target: target.clone(),
         settings: site.settings.clone(),
@@ -223,10 +221,7 @@ pub fn service_job(mut target: Target, state: State, site: &Site, look: &dyn Loo
         ),
         _ => {}
     }
-    job.stages.push(Box::new(Accepted {
-        target: target.clone(),
-        asked: state == State::Reloaded,
-    }));
+    job.stages.push(Box::new(Accepted::new(&target, state)));
     job.stages.push(Box::new(Service {
         target: target.clone(),
         state,
