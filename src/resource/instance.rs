@@ -3,6 +3,7 @@
 
 pub mod accepted;
 pub mod cluster;
+pub mod condition;
 pub mod configuration;
 pub mod desired;
 pub mod explain;
@@ -26,12 +27,13 @@ use anyhow::Result;
 
 use self::accepted::Accepted;
 use self::cluster::{Cluster, Traits};
+use self::condition::{Aim, Condition};
 use self::configuration::Configuration;
 use self::desired::{InstanceSpec, State};
 use self::hold::NotHeld;
 use self::passfile::Passfile;
 use self::protection::Protection;
-use self::registration::Registration;
+use self::registration::{Reachable, Registration};
 use self::removal::{How, Removal};
 use self::report::{Report, Traits as Chosen};
 use self::service::{Service, Settle};
@@ -52,34 +54,18 @@ use crate::stage::AnyStage;
 
 /// The run that brings an instance to what is wanted.
 pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
-    check(&spec)?;
-    let version = version(&spec, site, look)?;
-    let mut target = Target::new(&site.settings, look, version, &spec.name)?;
-    target.manner = target.manner.within(spec.timeout);
+    let target = target(&spec, site, look)?;
     if spec.state == State::Absent {
-        let mut job = removal_job(
-            target,
-            site,
-            How {
-                asked: false,
-                keep_data: spec.keep_data,
-                delete_dumps: spec.delete_dumps,
-            },
-        );
+        let how = How {
+            asked: false,
+            keep_data: spec.keep_data,
+            delete_dumps: spec.delete_dumps,
+        };
+        let mut job = removal_job(target, site, how);
         spec.shape(&mut job);
         return Ok(job);
     }
-    if spec.state != State::Stopped {
-        target.patience = target.manner.timeout;
-    }
-    let mut job = Job::new(subject("instance", &target.paths, site));
-    spec.shape(&mut job);
-    if version > Major::NEWEST_KNOWN {
-        job.warnings.push(format!(
-            "PostgreSQL {version} is newer than this program knows (up to {})",
-            Major::NEWEST_KNOWN
-        ));
-    }
+    let mut job = begun(&spec, &target, site)?;
     job.stages
         .push(Box::new(crate::resource::site::ground(look, site)?));
     let templates = Templates::observe(
@@ -153,6 +139,19 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     Ok(job)
 }
 
+/// A run that makes or changes an instance, with the first look at it.
+fn begun(spec: &InstanceSpec, target: &Target, site: &Site) -> Result<Job> {
+    let mut job = Job::new(subject("instance", &target.paths, site));
+    spec.shape(&mut job);
+    job.warnings.extend(newer(target.paths.version));
+    job.stages.push(Box::new(Condition {
+        target: target.clone(),
+        aim: Aim::Use,
+        identifier: identifier(spec)?,
+    }));
+    Ok(job)
+}
+
 /// Its roles and databases: roles that go, go last, as they may own what goes before.
 fn inner(
     roles: WantedRoles,
@@ -176,6 +175,11 @@ pub fn removal_job(target: Target, site: &Site, how: How) -> Job {
         target: target.clone(),
         done: "dropped",
     }));
+    job.stages.push(Box::new(Condition {
+        target: target.clone(),
+        aim: Aim::Remove,
+        identifier: None,
+    }));
     job.stages.push(Box::new(Registration {
         target: target.clone(),
         settings: site.settings.clone(),
@@ -189,11 +193,27 @@ pub fn removal_job(target: Target, site: &Site, how: How) -> Job {
     job
 }
 
+fn newer(version: Major) -> Option<String> {
+    let known = Major::NEWEST_KNOWN;
+    (version > known)
+        .then(|| format!("PostgreSQL {version} is newer than this program knows (up to {known})"))
+}
+
+/// The instance that is meant, and how this run goes about its server.
+fn target(spec: &InstanceSpec, site: &Site, look: &dyn Look) -> Result<Target> {
+    check(spec)?;
+    let version = version(spec, site, look)?;
+    let mut target = Target::new(&site.settings, look, version, &spec.name)?;
+    target.manner = target.manner.within(spec.timeout);
+    if !matches!(spec.state, State::Stopped | State::Absent) {
+        target.patience = target.manner.timeout;
+    }
+    Ok(target)
+}
+
 /// The same for an instance that must not exist yet.
 pub fn create_job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
-    check(&spec)?;
-    let version = version(&spec, site, look)?;
-    let target = Target::new(&site.settings, look, version, &spec.name)?;
+    let target = target(&spec, site, look)?;
     let mut job = job(spec, site, look)?;
     job.stages.insert(0, Box::new(NewInstance { target }));
     Ok(job)
@@ -221,7 +241,21 @@ pub fn service_job(mut target: Target, state: State, site: &Site, look: &dyn Loo
         ),
         _ => {}
     }
+    if (state, running) != (State::Started, true) && (state, running) != (State::Stopped, false) {
+        job.stages.push(Box::new(Reachable {
+            settings: site.settings.clone(),
+        }));
+    }
     job.stages.push(Box::new(Accepted::new(&target, state)));
+    job.stages.push(Box::new(Condition {
+        target: target.clone(),
+        aim: if state == State::Stopped {
+            Aim::Stop
+        } else {
+            Aim::Use
+        },
+        identifier: None,
+    }));
     job.stages.push(Box::new(Service {
         target: target.clone(),
         state,
@@ -238,6 +272,22 @@ pub fn service_job(mut target: Target, state: State, site: &Site, look: &dyn Loo
     Ok(job)
 }
 
+/// The system identifier that was given: a number in a string, since it has more digits than numbers of JSON may have.
+fn identifier(spec: &InstanceSpec) -> Result<Option<u64>> {
+    match &spec.system_identifier {
+        None => Ok(None),
+        Some(text) => match text.parse() {
+            Ok(identifier) => Ok(Some(identifier)),
+            Err(_) => bail_fault!(
+                Input,
+                "instance `{}`: `system_identifier` is no number: `{text}`", spec.name;
+                "`pg_controldata` tells it"
+            ),
+        },
+    }
+}
+
+/// What initdb is told: by the instance, else by the site.
 fn traits(spec: &InstanceSpec, initdb: &Initdb) -> Traits {
     Traits {
         // The site's libc locale says nothing to another provider.

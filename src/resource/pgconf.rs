@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 
 use crate::bail_fault;
 use crate::host::Look;
-use crate::manifest::{InstanceRef, Place, Setting, Settings};
+use crate::manifest::{InstanceRef, Setting, Settings};
 use crate::pg::conf::Conf;
 use crate::plan::Impact;
 use crate::resource::instance::accepted::Accepted;
+use crate::resource::instance::condition::{Aim, Condition};
 use crate::resource::instance::configuration::{Configuration, PLACES, Text};
 use crate::resource::instance::desired::{RestartPolicy, State, restarts};
 use crate::resource::instance::service::{Assumed, Service};
@@ -112,15 +113,11 @@ pub fn text(target: &Target, look: &dyn Look) -> Result<Vec<u8>> {
 
 fn run(spec: PgconfSpec, text: Option<Text>, site: &Site, look: &dyn Look) -> Result<Job> {
     let restarts = restarts(spec.restart_policy, spec.restart_on_changes, "pgconf")?;
-    let place = Place {
-        instance: spec.instance.clone(),
-        ..Place::default()
-    };
     let Located {
         mut target,
         exists,
         warnings,
-    } = locate(&place, site, look)?;
+    } = locate(spec.instance.as_ref(), site, look)?;
     target.patience = target.manner.timeout;
     let mut subject = subject("instance", &target.paths, site);
     subject.name = format!("configuration of instance {}", target.paths);
@@ -128,6 +125,13 @@ fn run(spec: PgconfSpec, text: Option<Text>, site: &Site, look: &dyn Look) -> Re
     job.max_impact = spec.max_impact;
     job.wait_for(spec.lock_timeout);
     job.warnings = warnings;
+    if exists {
+        job.stages.push(Box::new(Condition {
+            target: target.clone(),
+            aim: Aim::Use,
+            identifier: None,
+        }));
+    }
     let templates = Templates::observe(
         look,
         &site.settings,

@@ -6,8 +6,12 @@
     reason = "tests play the part of the operator: they write files, start programs, and panic when these fail"
 )]
 
+mod authentication;
+mod bench;
 mod cli;
+mod condition;
 mod configuration;
+mod crash;
 mod database;
 mod hold;
 mod hostile;

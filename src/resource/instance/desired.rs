@@ -155,6 +155,11 @@ pub struct InstanceSpec {
     /// lifted in the call that drops.
     #[serde(default)]
     pub deletion_protection: Option<bool>,
+    /// The system identifier of the cluster that is meant, as `pg_controldata` tells it. To be given once when another cluster than
+    /// before has been put in its place, which is refused otherwise.
+    #[serde(default)]
+    #[schemars(extend("x-hidden" = ["cli"]))]
+    pub system_identifier: Option<String>,
     /// With `state: absent`: set the data aside instead of deleting them, beside their place, as `data.dropped-1`.
     #[serde(default)]
     #[schemars(extend("x-hidden" = ["cli"]))]
