@@ -106,10 +106,8 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         alone: false,
         assumed: false,
     }));
-    job.stages.push(Box::new(Accepted {
-        target: target.clone(),
-        asked: spec.state == State::Reloaded,
-    }));
+    job.stages
+        .push(Box::new(Accepted::new(&target, spec.state)));
     job.stages.push(Box::new(Registration {
         target: target.clone(),
         settings: site.settings.clone(),
@@ -248,10 +246,7 @@ pub fn service_job(mut target: Target, state: State, site: &Site, look: &dyn Loo
             settings: site.settings.clone(),
         }));
     }
-    job.stages.push(Box::new(Accepted {
-        target: target.clone(),
-        asked: state == State::Reloaded,
-    }));
+    job.stages.push(Box::new(Accepted::new(&target, state)));
     job.stages.push(Box::new(Condition {
         target: target.clone(),
         aim: if state == State::Stopped {

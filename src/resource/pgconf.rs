@@ -157,10 +157,8 @@ fn run(spec: PgconfSpec, text: Option<Text>, site: &Site, look: &dyn Look) -> Re
         assumed: !exists,
     }));
     if exists {
-        job.stages.push(Box::new(Accepted {
-            target: target.clone(),
-            asked: false,
-        }));
+        job.stages
+            .push(Box::new(Accepted::new(&target, State::Present)));
         job.stages.push(Box::new(Service {
             target,
             state: State::Present,
