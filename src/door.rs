@@ -133,6 +133,10 @@ impl Session {
             }
             users::drop_to(&user)?;
         }
+        let by_sudo = settings
+            .systemd
+            .as_ref()
+            .is_some_and(|systemd| systemd.sudo);
         let stamp = Stamp {
             time: jiff::Timestamp::now()
                 .strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -145,7 +149,7 @@ impl Session {
                 local::process_id()
             ),
         };
-        let local = Local::new(caller, helper);
+        let local = Local::new(caller, helper, by_sudo);
         safe_run_prefix(&local, &settings)?;
         let site = Site {
             settings,

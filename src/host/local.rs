@@ -4,14 +4,18 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
+use nix::ifaddrs::getifaddrs;
+use nix::sys::socket::SockaddrStorage;
 use serde_json::Value;
 
+use crate::fault::{Fault, Kind};
 use crate::host::root::{Helper, Request, remove_empty_dir};
 use crate::host::signals::Signals;
 use crate::host::sql::Sessions;
@@ -24,6 +28,7 @@ use crate::settings::Caller;
 use crate::{bail_fault, fault};
 
 mod services;
+mod sudo;
 
 /// The machine as seen by the user who owns the instances.
 pub struct Local {
@@ -31,6 +36,8 @@ pub struct Local {
     sessions: Sessions,
     /// The child with root's rights, where one is needed.
     root: Option<RefCell<Helper>>,
+    /// Files of root's are written through sudo.
+    sudo: bool,
     /// The lock that this run holds, for the programs that it runs.
     lock: RefCell<Option<std::fs::File>>,
     /// What constant probes have said, by their command.
@@ -44,11 +51,12 @@ pub struct Local {
 type Judged = (Vec<(String, Vec<u8>)>, Command);
 
 impl Local {
-    pub fn new(caller: Caller, root: Option<RefCell<Helper>>) -> Self {
+    pub fn new(caller: Caller, root: Option<RefCell<Helper>>, sudo: bool) -> Self {
         Self {
             caller,
             sessions: Sessions::default(),
             root,
+            sudo,
             lock: RefCell::new(None),
             said: RefCell::default(),
             judged: RefCell::default(),
@@ -201,6 +209,22 @@ impl Look for Local {
         }
     }
 
+    /// Asked of the kernel, as the server asks for `samehost` and `samenet` (`pg_foreach_ifaddr`).
+    fn networks(&self) -> Result<Vec<(IpAddr, IpAddr)>> {
+        let address = |storage: SockaddrStorage| match (
+            storage.as_sockaddr_in(),
+            storage.as_sockaddr_in6(),
+        ) {
+            (Some(address), _) => Some(IpAddr::from(address.ip())),
+            (_, Some(address)) => Some(IpAddr::from(address.ip())),
+            _ => None,
+        };
+        let all = getifaddrs().context("list the addresses of this host")?;
+        Ok(all
+            .filter_map(|own| Some((address(own.address?)?, address(own.netmask?)?)))
+            .collect())
+    }
+
     fn memory(&self) -> Result<u64> {
         let content = fs::read_to_string("/proc/meminfo")?;
         let kilobytes = content
@@ -341,7 +365,10 @@ impl Act for Local {
             Step::Tmpfiles { file, user, sudo } => self.tmpfiles(file, *user, *sudo),
             Step::AsRoot(step) => match &self.root {
                 Some(root) => by_root(&mut root.borrow_mut(), step),
-                None => self.perform(step).map_err(for_root),
+                None => match self.perform(step) {
+                    Err(error) if self.sudo && is_denied(&error) => sudo::perform(self, step),
+                    done => done.map_err(for_root),
+                },
             },
             Step::Disconnect => {
                 self.sessions.close();
@@ -415,13 +442,14 @@ impl Local {
     }
 }
 
+/// Whether something was refused for want of a right.
+fn is_denied(error: &anyhow::Error) -> bool {
+    Fault::told(error).is_some_and(|fault| fault.kind == Kind::Denied)
+}
+
 /// What an ordinary user is told of files that are root's.
 fn for_root(error: anyhow::Error) -> anyhow::Error {
-    let denied = error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
-        .any(|error| error.kind() == std::io::ErrorKind::PermissionDenied);
-    if denied {
+    if is_denied(&error) {
         fault!(Denied, "{error:#}"; "it is root's: call pgsocle as root (`become: true`), or choose another place in the site settings")
     } else {
         error

@@ -119,6 +119,34 @@ impl Stage for Registration {
     }
 }
 
+/// The service manager must be there for what a run tells it.
+pub struct Reachable {
+    pub settings: Settings,
+}
+
+impl Stage for Reachable {
+    type Seen = Option<Systemd>;
+
+    fn name(&self) -> String {
+        "service manager".to_owned()
+    }
+
+    fn observe(&self, look: &dyn Look, _: &World) -> Result<Option<Systemd>> {
+        Systemd::observe(look, &self.settings)
+    }
+
+    fn plan(&self, seen: &Option<Systemd>) -> Result<Plan> {
+        let Some(systemd) = seen else {
+            return Ok(Plan::default());
+        };
+        Ok(Plan {
+            missing: systemd.missing().into_iter().collect(),
+            warnings: systemd.warning().into_iter().collect(),
+            ..Plan::default()
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
