@@ -93,7 +93,7 @@ pub fn unfinished(text: &str, subject: &str) -> Unfinished {
     let object = subject.rsplit(" of ").next().unwrap_or(subject);
     // The stages that runs have begun, in the journal's order. All but a run's last one were completed.
     let mut begun: Vec<Value> = Vec::new();
-    for line in text.lines() {
+    for line in from_the_first_open_run(text).lines() {
         let Ok(line) = serde_json::from_str::<Value>(line) else {
             continue;
         };
@@ -133,6 +133,28 @@ pub fn unfinished(text: &str, subject: &str) -> Unfinished {
     }
     found.facts.extend(restart.then_some(Fact::RestartBegun));
     found
+}
+
+/// The journal from where a run begins that neither it nor a later one of its subject has ended well: nothing, as a rule.
+/// A journal grows for as long as its instance lives, hence only the outer parts of its lines are looked at.
+fn from_the_first_open_run(text: &str) -> &str {
+    let mut open: Vec<(&str, usize)> = Vec::new();
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        // In the order in which they are written; a quote in a name would be escaped.
+        let parts = line
+            .split_once("\"subject\":")
+            .and_then(|(_, rest)| rest.split_once(",\"event\":\""));
+        match parts {
+            Some((subject, event)) if event.starts_with("begin") => open.push((subject, start)),
+            Some((subject, event)) if event.starts_with("done") => {
+                open.retain(|(known, _)| *known != subject);
+            }
+            _ => {}
+        }
+        start += line.len();
+    }
+    open.first().map_or("", |(_, first)| &text[*first..])
 }
 
 /// Who started or stopped a server, and ended well, has decided anew whether it runs.
@@ -261,6 +283,38 @@ mod tests {
                     "failure": {"error": "no", "applied": [], "reverted": []}}),
             ]
         );
+    }
+
+    #[test]
+    fn what_is_over_is_not_read() {
+        let entry = |subject: &str| {
+            Entry::new(
+                &Stamp {
+                    run: "1-1".into(),
+                    ..Stamp::default()
+                },
+                subject,
+            )
+        };
+        let [begin, done] = [true, false].map(|begin| {
+            let entry = entry("role a\",\"event\":\"begin\" of instance 15/main");
+            let line = if begin {
+                entry.begin(&Plan::default())
+            } else {
+                entry.end(None)
+            };
+            format!("{line}\n")
+        });
+        let other = format!("{}\n", entry("instance 15/main").begin(&Plan::default()));
+        for (lines, read) in [
+            (vec![], ""),
+            (vec![&begin], &*begin),
+            (vec![&begin, &done], ""),
+            (vec![&begin, &done, &other], &*other),
+        ] {
+            let text: String = lines.iter().map(|line| line.as_str()).collect();
+            assert_eq!(from_the_first_open_run(&text), read);
+        }
     }
 
     #[test]
