@@ -50,6 +50,7 @@ use crate::resource::role::Roles;
 use crate::resource::{Job, Site, subject};
 use crate::secret::Secret;
 use crate::settings::Initdb;
+use crate::stage::AnyStage;
 
 /// The run that brings an instance to what is wanted.
 pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
@@ -105,10 +106,8 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         alone: false,
         assumed: false,
     }));
-    job.stages.push(Box::new(Accepted {
-        target: target.clone(),
-        asked: spec.state == State::Reloaded,
-    }));
+    job.stages
+        .push(Box::new(Accepted::new(&target, spec.state)));
     job.stages.push(Box::new(Registration {
         target: target.clone(),
         settings: site.settings.clone(),
@@ -131,14 +130,7 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     job.stages.push(Box::new(Passfile {
         target: target.clone(),
     }));
-    check_owners(&roles.wanted, &databases)?;
-    let [there, gone] = Roles::new(roles.wanted, target.paths.clone())?
-        .on_stopped(roles.own_only)
-        .split();
-    job.stages.push(Box::new(there));
-    job.stages
-        .extend(database::stages(databases, target.paths.clone(), false)?);
-    job.stages.push(Box::new(gone));
+    job.stages.extend(inner(roles, databases, &target)?);
     job.stages.push(Box::new(Settle {
         target: target.clone(),
         state: spec.state,
@@ -158,6 +150,22 @@ fn begun(spec: &InstanceSpec, target: &Target, site: &Site) -> Result<Job> {
         identifier: identifier(spec)?,
     }));
     Ok(job)
+}
+
+/// Its roles and databases: roles that go, go last, as they may own what goes before.
+fn inner(
+    roles: WantedRoles,
+    databases: Vec<DatabaseSpec>,
+    target: &Target,
+) -> Result<Vec<Box<dyn AnyStage>>> {
+    check_owners(&roles.wanted, &databases)?;
+    let [there, gone] = Roles::new(roles.wanted, target.paths.clone())?
+        .on_stopped(roles.own_only)
+        .split();
+    let mut stages: Vec<Box<dyn AnyStage>> = vec![Box::new(there)];
+    stages.extend(database::stages(databases, target.paths.clone(), false)?);
+    stages.push(Box::new(gone));
+    Ok(stages)
 }
 
 /// The run that takes an instance away.
@@ -238,10 +246,7 @@ pub fn service_job(mut target: Target, state: State, site: &Site, look: &dyn Loo
             settings: site.settings.clone(),
         }));
     }
-    job.stages.push(Box::new(Accepted {
-        target: target.clone(),
-        asked: state == State::Reloaded,
-    }));
+    job.stages.push(Box::new(Accepted::new(&target, state)));
     job.stages.push(Box::new(Condition {
         target: target.clone(),
         aim: if state == State::Stopped {

@@ -114,10 +114,11 @@ pub fn text(target: &Target, look: &dyn Look) -> Result<Vec<u8>> {
 fn run(spec: PgconfSpec, text: Option<Text>, site: &Site, look: &dyn Look) -> Result<Job> {
     let restarts = restarts(spec.restart_policy, spec.restart_on_changes, "pgconf")?;
     let Located {
-        target,
+        mut target,
         exists,
         warnings,
     } = locate(spec.instance.as_ref(), site, look)?;
+    target.patience = target.manner.timeout;
     let mut subject = subject("instance", &target.paths, site);
     subject.name = format!("configuration of instance {}", target.paths);
     let mut job = Job::new(subject);
@@ -156,10 +157,8 @@ fn run(spec: PgconfSpec, text: Option<Text>, site: &Site, look: &dyn Look) -> Re
         assumed: !exists,
     }));
     if exists {
-        job.stages.push(Box::new(Accepted {
-            target: target.clone(),
-            asked: false,
-        }));
+        job.stages
+            .push(Box::new(Accepted::new(&target, State::Present)));
         job.stages.push(Box::new(Service {
             target,
             state: State::Present,

@@ -351,7 +351,7 @@ fn files(site: &Site) -> Tree {
             && !(in_cluster
                 && (path.is_dir()
                     || ["postmaster.pid", "postmaster.opts", "current_logfiles"].contains(&&*name)))
-            && !["history", "lock", "trace"].contains(&&*name)
+            && !["history", "lock", "lock.server", "trace"].contains(&&*name)
             && !name.ends_with(".log")
     };
     tree::snapshot_of(site.dir(), &kept)

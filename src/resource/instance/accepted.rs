@@ -19,6 +19,7 @@ use crate::pg::guc::{self, Context, Guc};
 use crate::pg::version::Major;
 use crate::plan::{Plan, Replaced};
 use crate::resource::catalog;
+use crate::resource::instance::desired::State;
 use crate::resource::instance::target::Target;
 use crate::stage::{Sight, Stage, World};
 
@@ -30,6 +31,15 @@ pub struct Accepted {
     pub target: Target,
     /// The server will be told to read its files even when this run writes none.
     pub asked: bool,
+}
+
+impl Accepted {
+    pub fn new(target: &Target, state: State) -> Self {
+        Self {
+            target: target.clone(),
+            asked: state == State::Reloaded,
+        }
+    }
 }
 
 #[derive(Debug, Default)]

@@ -3,8 +3,6 @@
 //! A hold is a file in the state of the instance. Whoever would start the server looks for it: our own runs, and
 //! systemd by a line of the unit (docs/decisions/0012-services.md). It says nothing about a server that runs.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -139,7 +137,6 @@ pub fn job(spec: &HoldSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         warnings,
         ..
     } = locate(spec.instance.as_ref(), site, look)?;
-    target.patience = Duration::ZERO;
     target.manner = target.manner.within(spec.timeout);
     let paths = &target.paths;
     let reason = spec.reason.as_deref().map(str::trim).unwrap_or_default();
