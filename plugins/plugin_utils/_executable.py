@@ -33,7 +33,7 @@ COLLECTION = "ansible_collections.socle.postgresql"
 # `trusted` is the same rule as in module_utils/_binary.py: nobody but root and ourselves may be able to change what we run. A group may
 # write when it is root's, Debian's staff, or (for others than root) the one named after the user.
 # The checksum of an executable of ours is made when it arrives, before it gets its name; from then on the name, which is that
-# checksum, the size and `trusted` say the same, for a tenth of the time (docs/decisions/0012-checked-at-delivery.md).
+# checksum, the size and `trusted` say the same, for a tenth of the time (docs/decisions/0014-checked-at-delivery.md).
 SCRIPT = r"""
 kind=$1 protocol=$2 wanted=$3 sum=$4 size=$5 mode=$6
 # The owner of `/` is root, and we are it: nothing need be asked.
