@@ -11,6 +11,7 @@ use crate::host::{Look, Server};
 use crate::manifest::InstanceRef;
 use crate::pg::version::Major;
 use crate::resource::authentication::info::PghbaInfo;
+use crate::resource::instance::hold::Hold;
 use crate::resource::instance::lookup::{self, describe};
 use crate::resource::instance::target::Target;
 use crate::resource::{Site, role, schema};
@@ -248,6 +249,7 @@ pub fn instances(site: &Site, look: &dyn Look, version: Option<Major>) -> Result
             "port": server.port,
             "datadir": target.paths.datadir,
             "status": status,
+            "hold": Hold::read(look, &target.paths)?.map(|hold| hold.reason),
         }));
     }
     Ok(items)

@@ -112,47 +112,84 @@ impl fmt::Display for Command {
 
 /// A command that only reads. It can be built by the constructors below only.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Probe(Command);
+pub struct Probe {
+    command: Command,
+    /// It says the same for as long as a run takes: asked once.
+    constant: bool,
+}
 
 impl Probe {
     pub fn command(&self) -> &Command {
-        &self.0
+        &self.command
+    }
+
+    pub fn is_constant(&self) -> bool {
+        self.constant
+    }
+
+    fn new(command: Command) -> Self {
+        Self {
+            command,
+            constant: false,
+        }
+    }
+
+    fn constant(command: Command) -> Self {
+        Self {
+            command,
+            constant: true,
+        }
     }
 
     /// `postgres --describe-config`: every parameter with its type, unit, context and range; needs no cluster.
     pub fn describe_config(bindir: &Utf8Path) -> Self {
-        Self(Command::new(bindir.join("postgres")).arg("--describe-config"))
+        Self::constant(Command::new(bindir.join("postgres")).arg("--describe-config"))
     }
 
     /// `pg_controldata`, in English.
     pub fn controldata(bindir: &Utf8Path, datadir: &Utf8Path) -> Self {
-        Self(
+        Self::new(
             Command::new(bindir.join("pg_controldata"))
                 .args(["-D", datadir.as_str()])
                 .env("LC_ALL", "C"),
         )
     }
 
+    /// `stat -c %C`: the SELinux context of a path.
+    pub fn selinux_context(path: &Utf8Path) -> Self {
+        Self::new(Command::new("stat").args(["-c", "%C", path.as_str()]))
+    }
+
     /// `locale -a`
     pub fn locales() -> Self {
-        Self(Command::new("locale").arg("-a"))
+        Self::constant(Command::new("locale").arg("-a"))
     }
 
     /// `systemctl --version`
     pub fn systemctl_version() -> Self {
-        Self(Command::new("systemctl").arg("--version"))
+        Self::constant(Command::new("systemctl").arg("--version"))
     }
 
     /// `systemctl [--user] show -p … UNIT`
     pub fn unit(user: bool, unit: &str, properties: &str) -> Self {
         let manager = if user { "--user" } else { "--system" };
-        Self(Command::new("systemctl").args([manager, "show", "-p", properties, unit]))
+        Self::new(Command::new("systemctl").args([manager, "show", "-p", properties, unit]))
+    }
+
+    /// `loginctl show-session`, which without a session tells of logind itself.
+    pub fn logind() -> Self {
+        let properties = ["-p", "RemoveIPC", "-p", "KillUserProcesses"];
+        Self::new(
+            Command::new("loginctl")
+                .arg("show-session")
+                .args(properties),
+        )
     }
 
     /// The site's command that prints a password (`postgresql.auth.password_command`).
     pub fn password(command: &[String]) -> Option<Self> {
         let (program, arguments) = command.split_first()?;
-        Some(Self(Command::new(program.as_str()).args(arguments)))
+        Some(Self::new(Command::new(program.as_str()).args(arguments)))
     }
 }
 
@@ -233,11 +270,11 @@ impl Unit {
         command.arg(manager).args(arguments.iter().copied())
     }
 
-    /// … telling it something. A start is not waited for: see [`crate::plan::Step::StartUnit`].
+    /// … telling it something. Neither start nor stop is waited for: see [`crate::plan::Step::StartUnit`].
     pub fn tell(&self, verb: Verb) -> Command {
         match verb {
             Verb::DaemonReload => self.systemctl(&[verb.name()]),
-            Verb::Start => self.systemctl(&["--no-block", verb.name(), &self.name]),
+            Verb::Start | Verb::Stop => self.systemctl(&["--no-block", verb.name(), &self.name]),
             _ => self.systemctl(&[verb.name(), &self.name]),
         }
     }
@@ -276,6 +313,8 @@ pub enum Verb {
     Reload,
     Enable,
     Disable,
+    /// Forgets that it failed.
+    ResetFailed,
     /// Reads the unit files again.
     DaemonReload,
 }
@@ -289,6 +328,7 @@ impl Verb {
             Self::Reload => "reload",
             Self::Enable => "enable",
             Self::Disable => "disable",
+            Self::ResetFailed => "reset-failed",
             Self::DaemonReload => "daemon-reload",
         }
     }
@@ -298,6 +338,29 @@ impl fmt::Display for Verb {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
+}
+
+/// Which other runs on the same instance a run keeps out (docs/decisions/0010-two-locks.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LockMode {
+    /// It changes something: one such run after the other.
+    #[default]
+    Change,
+    /// It reads the cluster for long (a backup, a dump, a proof): others go on changing what is in it, but nobody
+    /// stops, restarts or drops it meanwhile.
+    Read,
+}
+
+/// A lock that is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim<'a> {
+    pub path: &'a Utf8Path,
+    /// Others may hold it at the same time in the same way.
+    pub shared: bool,
+    /// How long to wait for those who hold it otherwise; zero: not at all.
+    pub timeout: Duration,
+    /// What the run is about: told to others who wait.
+    pub subject: &'a str,
 }
 
 /// Everything an observation may use. Nothing here can change the machine.
@@ -316,10 +379,18 @@ pub trait Look {
     fn alive(&self, pid: i32) -> bool;
     /// The addresses of this host with their netmasks.
     fn networks(&self) -> Result<Vec<(IpAddr, IpAddr)>>;
+    /// Asks again and again until the answer is yes or the time is over; gives the last answer.
+    fn patiently(
+        &self,
+        _timeout: Duration,
+        question: &mut dyn FnMut() -> Result<bool>,
+    ) -> Result<bool> {
+        question()
+    }
     /// Main memory in bytes.
     fn memory(&self) -> Result<u64>;
     /// `postgres -C` and the like on a staged configuration: files are written only below a private temporary directory,
-    /// whose path replaces `{}` in the arguments.
+    /// whose path replaces `{}` in the arguments, and is replaced by it in the output.
     fn scratch(&self, files: &[(&str, Vec<u8>)], command: &Command) -> Result<Output>;
     /// Where the program runs: for path searches and messages.
     fn caller(&self) -> &crate::settings::Caller;
@@ -330,8 +401,8 @@ pub trait Act: Look {
     fn perform(&self, step: &Step) -> Result<()>;
     /// Seeing as reading: what an upcast would give.
     fn look(&self) -> &dyn Look;
-    /// Waits for the lock of a subject, and holds it until the guard is dropped.
-    fn lock(&self, path: &Utf8Path, timeout: Duration, subject: &str) -> Result<lock::Guard>;
+    /// Waits for a lock, and holds it until the guard is dropped.
+    fn lock(&self, claim: &Claim) -> Result<lock::Guard>;
     /// Whether another run holds the lock of a subject now.
     fn is_locked(&self, path: &Utf8Path) -> Result<bool>;
     /// Appends a line to a journal and makes sure that it is on the disk.
@@ -354,7 +425,7 @@ impl<'a> Host<'a> {
     }
 }
 
-/// How long a server may take to start, unless said otherwise.
+/// How long a server is waited for to start or to stop, unless said otherwise.
 pub const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
@@ -394,7 +465,12 @@ mod tests {
     #[test]
     fn words_for_a_manager() {
         for (user, sudo, verb, line) in [
-            (true, false, Verb::Stop, "systemctl --user stop x.service"),
+            (
+                true,
+                false,
+                Verb::Stop,
+                "systemctl --user --no-block stop x.service",
+            ),
             (
                 true,
                 false,

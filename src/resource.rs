@@ -24,11 +24,12 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value};
 
 use crate::engine::Subject;
-use crate::host::Look;
+use crate::host::{LockMode, Look};
 use crate::manifest::{DatabaseSpec, HbaRecord, IdentMapping, InFile, Place, RoleSpec, Within};
 use crate::pg::hba::Record;
 use crate::pg::ident_map::Mapping;
 use crate::plan::Impact;
+use crate::resource::instance::condition::{Aim, Condition};
 use crate::resource::instance::desired::InstanceSpec;
 use crate::resource::instance::lookup;
 use crate::resource::instance::service::{Service, Settle};
@@ -46,6 +47,9 @@ pub struct Site {
     pub check: bool,
     /// How long to wait for another run on the same instance.
     pub lock_timeout: Duration,
+    /// Who called, and when (UTC), for what is kept on the host.
+    pub by: String,
+    pub now: String,
 }
 
 /// A run: its stages, and what they are about.
@@ -67,6 +71,13 @@ impl Job {
             warnings: Vec::new(),
         }
     }
+
+    /// How many seconds to wait for other runs, where that was said.
+    pub fn wait_for(&mut self, seconds: Option<u32>) {
+        if let Some(seconds) = seconds {
+            self.subject.lock_timeout = Duration::from_secs(seconds.into());
+        }
+    }
 }
 
 /// A kind of resource: how it is called, described and run.
@@ -84,6 +95,17 @@ pub const REGISTRY: &[Kind] = &[
         schema: schema::<InstanceSpec>,
         job: |value, site, look| {
             instance::job(crate::input::from_json(value, "instance")?, site, look)
+        },
+    },
+    Kind {
+        name: "instance_hold",
+        schema: schema::<instance::hold::HoldSpec>,
+        job: |value, site, look| {
+            instance::hold::job(
+                &crate::input::from_json(value, "instance_hold")?,
+                site,
+                look,
+            )
         },
     },
     Kind {
@@ -241,17 +263,25 @@ fn addressed(what: &str, place: &Place, site: &Site, look: &dyn Look) -> Result<
         }
         (Err(error), _) => return Err(error),
     };
-    let target = Target::new(&site.settings, look, version, &instance)?;
+    let mut target = Target::new(&site.settings, look, version, &instance)?;
+    target.patience = target.manner.timeout;
     let mut subject = subject("instance", &target.paths, site);
     subject.name = format!("{what} of instance {}", target.paths);
     let mut job = Job::new(subject);
     job.max_impact = place.max_impact;
+    job.wait_for(place.lock_timeout);
     job.warnings = warnings;
-    if !exists {
-        job.stages.push(Box::new(instance::service::Assumed {
+    job.stages.push(if exists {
+        Box::new(Condition {
             target: target.clone(),
-        }));
-    }
+            aim: Aim::Use,
+            identifier: None,
+        })
+    } else {
+        Box::new(instance::service::Assumed {
+            target: target.clone(),
+        })
+    });
     Ok(Addressed {
         job,
         target,
@@ -268,6 +298,7 @@ fn subject(kind: &str, paths: &InstancePaths, site: &Site) -> Subject {
     Subject {
         name: format!("{kind} {paths}"),
         lock: Some(paths.lock.clone()),
+        mode: LockMode::Change,
         lock_timeout: site.lock_timeout,
         journal: Some(paths.history.clone()),
     }

@@ -101,6 +101,8 @@ pub struct World {
     pub catalogs: Catalogs,
     /// This run made (or would make) the cluster.
     pub cluster_made: bool,
+    /// Its system identifier, once it is there.
+    pub system_identifier: Option<u64>,
     /// This run started (or would start) the server.
     pub started: bool,
     /// Roles that earlier stages make (true) or drop (false).
@@ -132,6 +134,7 @@ impl World {
     pub fn learn(&mut self, facts: &[Fact], performed: bool) {
         for fact in facts.iter().cloned() {
             match fact {
+                Fact::Cluster(identifier) => self.system_identifier = Some(identifier),
                 Fact::ClusterMade => {
                     self.cluster_made = true;
                     self.catalogs = Catalogs::Stopped;

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
 use super::change::{Format, Run};
-use super::given::{Altered, Created, Noun};
+use super::given::{Altered, Created, Noun, Stated, WithRun};
 use super::manifest::Manifest;
 use super::object::{Column, Within};
 use super::{Call, Ended, develop, incomplete, prompt, show};
@@ -32,19 +32,9 @@ pub struct Command {
 #[derive(Subcommand)]
 enum Verb {
     /// Make a database.
-    Create {
-        #[command(flatten)]
-        object: Created<Database>,
-        #[command(flatten)]
-        run: Run,
-    },
+    Create(Stated<Created<Database>>),
     /// Change an existing database: what is not given stays.
-    Alter {
-        #[command(flatten)]
-        object: Altered<Database>,
-        #[command(flatten)]
-        run: Run,
-    },
+    Alter(Stated<Altered<Database>>),
     /// Bring a database to what a manifest says.
     Apply {
         #[command(flatten)]
@@ -83,6 +73,9 @@ struct Drop {
     /// The contrary of `--force`.
     #[arg(long, overrides_with = "force", hide = true)]
     no_force: bool,
+    /// Set the database aside under another name instead of dropping it.
+    #[arg(long)]
+    keep_data: bool,
     /// Start a stopped instance for the time of this run, and stop it again.
     #[arg(long)]
     start_temporarily: bool,
@@ -96,10 +89,12 @@ impl Command {
         match &self.verb {
             _ if self.schema => develop::schema(KIND),
             None => Ok(incomplete(&["database"])),
-            Some(Verb::Create { object, run }) => {
+            Some(Verb::Create(stated)) => {
+                let WithRun { object, run } = &stated.called;
                 within.converge(call, KIND, Wanted::New, object.object()?, run)
             }
-            Some(Verb::Alter { object, run }) => {
+            Some(Verb::Alter(stated)) => {
+                let WithRun { object, run } = &stated.called;
                 within.converge(call, KIND, Wanted::Existing, object.object()?, run)
             }
             Some(Verb::Apply { manifest, run }) => within.apply(call, KIND, manifest, run),
@@ -115,7 +110,12 @@ impl Command {
             Some(Verb::Drop(drop)) => {
                 let names = drop.names.join("`, `");
                 if !drop.run.dry_run {
-                    let question = format!("drop database `{names}` with all data in it?");
+                    let data = if drop.keep_data {
+                        "and set its data aside"
+                    } else {
+                        "with all data in it"
+                    };
+                    let question = format!("drop database `{names}` {data}?");
                     prompt::confirm(&question, call.interactive)?;
                 }
                 within.drop(call, KIND, &drop.names, &drop.options(), &drop.run)
@@ -128,6 +128,7 @@ impl Drop {
     fn options(&self) -> Map<String, Value> {
         Map::from_iter([
             ("force_drop".to_owned(), self.force.into()),
+            ("keep_data".to_owned(), self.keep_data.into()),
             (
                 "start_temporarily".to_owned(),
                 self.start_temporarily.into(),

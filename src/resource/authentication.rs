@@ -121,6 +121,7 @@ pub fn job<T: Kind>(value: Value, site: &Site, look: &dyn Look) -> Result<Job> {
         instance: file.instance.clone(),
         start_temporarily: false,
         max_impact: file.max_impact,
+        lock_timeout: file.lock_timeout,
     };
     run::<T>(&place, site, look, |major| {
         Wanted::declared(&file, single.as_ref(), major)

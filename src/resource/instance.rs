@@ -3,12 +3,17 @@
 
 pub mod accepted;
 pub mod cluster;
+pub mod condition;
 pub mod configuration;
 pub mod desired;
-pub mod included;
+pub mod foreground;
+pub mod hold;
+pub mod kept;
 pub mod lookup;
 mod mounts;
 pub mod passfile;
+pub mod protection;
+pub mod reading;
 pub mod record;
 pub mod registration;
 pub mod removal;
@@ -21,11 +26,14 @@ use anyhow::Result;
 
 use self::accepted::Accepted;
 use self::cluster::{Cluster, Traits};
+use self::condition::{Aim, Condition};
 use self::configuration::Configuration;
 use self::desired::{InstanceSpec, State};
+use self::hold::NotHeld;
 use self::passfile::Passfile;
+use self::protection::Protection;
 use self::registration::Registration;
-use self::removal::Removal;
+use self::removal::{How, Removal};
 use self::report::{Report, Traits as Chosen};
 use self::service::{Service, Settle};
 use self::target::{DEFAULT_PORT, Target};
@@ -46,27 +54,22 @@ use crate::settings::Initdb;
 pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     check(&spec)?;
     let version = version(&spec, site, look)?;
-    let target = Target::new(&site.settings, look, version, &spec.name)?;
-    let mut job = Job::new(subject("instance", &target.paths, site));
-    job.max_impact = spec.max_impact;
-    job.keep_failed = !spec.drop_on_error;
-    if version > Major::NEWEST_KNOWN {
-        job.warnings.push(format!(
-            "PostgreSQL {version} is newer than this program knows (up to {})",
-            Major::NEWEST_KNOWN
-        ));
-    }
+    let mut target = Target::new(&site.settings, look, version, &spec.name)?;
+    target.manner = target.manner.within(spec.timeout);
     if spec.state == State::Absent {
-        job.stages.push(Box::new(Registration {
-            target: target.clone(),
-            settings: site.settings.clone(),
-            wanted: false,
-        }));
-        job.stages.push(Box::new(Removal {
-            target: target.clone(),
-        }));
+        let how = How {
+            asked: false,
+            keep_data: spec.keep_data,
+            delete_dumps: spec.delete_dumps,
+        };
+        let mut job = removal_job(target, site, how);
+        spec.shape(&mut job);
         return Ok(job);
     }
+    if spec.state != State::Stopped {
+        target.patience = target.manner.timeout;
+    }
+    let mut job = begun(&spec, &target, site)?;
     job.stages
         .push(Box::new(crate::resource::site::ground(look, site)?));
     let templates = Templates::observe(
@@ -103,6 +106,7 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         first_port,
         settings: spec.settings.clone().unwrap_or_default(),
         purge: spec.settings_purge,
+        text: None,
     }));
     job.stages.push(Box::new(Accepted {
         target: target.clone(),
@@ -112,6 +116,10 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         target: target.clone(),
         settings: site.settings.clone(),
         wanted: true,
+    }));
+    job.stages.push(Box::new(Protection {
+        target: target.clone(),
+        wanted: spec.deletion_protection,
     }));
     let roles = roles(&spec, site);
     let databases = spec.databases.clone().unwrap_or_default();
@@ -142,6 +150,50 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     Ok(job)
 }
 
+/// A run that makes or changes an instance, with the first look at it.
+fn begun(spec: &InstanceSpec, target: &Target, site: &Site) -> Result<Job> {
+    let mut job = Job::new(subject("instance", &target.paths, site));
+    spec.shape(&mut job);
+    let version = target.paths.version;
+    if version > Major::NEWEST_KNOWN {
+        job.warnings.push(format!(
+            "PostgreSQL {version} is newer than this program knows (up to {})",
+            Major::NEWEST_KNOWN
+        ));
+    }
+    job.stages.push(Box::new(Condition {
+        target: target.clone(),
+        aim: Aim::Use,
+        identifier: identifier(spec)?,
+    }));
+    Ok(job)
+}
+
+/// The run that takes an instance away.
+pub fn removal_job(target: Target, site: &Site, how: How) -> Job {
+    let mut job = Job::new(subject("instance", &target.paths, site));
+    job.stages.push(Box::new(NotHeld {
+        target: target.clone(),
+        done: "dropped",
+    }));
+    job.stages.push(Box::new(Condition {
+        target: target.clone(),
+        aim: Aim::Remove,
+        identifier: None,
+    }));
+    job.stages.push(Box::new(Registration {
+        target: target.clone(),
+        settings: site.settings.clone(),
+        wanted: false,
+    }));
+    job.stages.push(Box::new(Removal {
+        dumps_are_shared: site.settings.dumps_are_shared(),
+        target,
+        how,
+    }));
+    job
+}
+
 /// The same for an instance that must not exist yet.
 pub fn create_job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     check(&spec)?;
@@ -154,7 +206,10 @@ pub fn create_job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Jo
 
 /// A run that starts, stops, restarts or reloads an existing instance and does nothing else. What is as
 /// wanted already is a warning; a stopped server has nothing to reload.
-pub fn service_job(target: Target, state: State, site: &Site, look: &dyn Look) -> Result<Job> {
+pub fn service_job(mut target: Target, state: State, site: &Site, look: &dyn Look) -> Result<Job> {
+    if state != State::Stopped {
+        target.patience = target.manner.timeout;
+    }
     let running = target.running(look)?.is_some();
     let mut job = Job::new(subject("instance", &target.paths, site));
     match (state, running) {
@@ -175,6 +230,15 @@ pub fn service_job(target: Target, state: State, site: &Site, look: &dyn Look) -
         target: target.clone(),
         asked: state == State::Reloaded,
     }));
+    job.stages.push(Box::new(Condition {
+        target: target.clone(),
+        aim: if state == State::Stopped {
+            Aim::Stop
+        } else {
+            Aim::Use
+        },
+        identifier: None,
+    }));
     job.stages.push(Box::new(Service {
         target: target.clone(),
         state,
@@ -191,6 +255,22 @@ pub fn service_job(target: Target, state: State, site: &Site, look: &dyn Look) -
     Ok(job)
 }
 
+/// The system identifier that was given: a number in a string, since it has more digits than numbers of JSON may have.
+fn identifier(spec: &InstanceSpec) -> Result<Option<u64>> {
+    match &spec.system_identifier {
+        None => Ok(None),
+        Some(text) => match text.parse() {
+            Ok(identifier) => Ok(Some(identifier)),
+            Err(_) => bail_fault!(
+                Input,
+                "instance `{}`: `system_identifier` is no number: `{text}`", spec.name;
+                "`pg_controldata` tells it"
+            ),
+        },
+    }
+}
+
+/// What initdb is told: by the instance, else by the site.
 fn traits(spec: &InstanceSpec, initdb: &Initdb) -> Traits {
     Traits {
         // The site's libc locale says nothing to another provider.
@@ -214,7 +294,6 @@ fn chosen(spec: &InstanceSpec, auth: Vec<Record>) -> report::Choice {
     }
 }
 
-/// Checks what can be checked without looking.
 /// Refuses owners that the same run is to drop.
 fn check_owners(roles: &[RoleSpec], databases: &[DatabaseSpec]) -> Result<()> {
     let absent = |name: &&String| {
@@ -242,6 +321,7 @@ fn check_owners(roles: &[RoleSpec], databases: &[DatabaseSpec]) -> Result<()> {
     Ok(())
 }
 
+/// Checks what can be checked without looking.
 fn check(spec: &InstanceSpec) -> Result<()> {
     let name = &spec.name;
     if !lookup::valid_name(name) {
@@ -303,6 +383,21 @@ fn check(spec: &InstanceSpec) -> Result<()> {
             Input,
             "instance `{name}`: `restart_policy` and `restart_on_changes` contradict each other"
         );
+    }
+    if spec.state == State::Absent && spec.deletion_protection.is_some() {
+        bail_fault!(
+            Input,
+            "instance `{name}`: `deletion_protection` together with `state: absent`: what is protected is not dropped, and the protection is not lifted in the call that drops";
+            "lift it in a task of its own, with `deletion_protection: false`; then leave it out here"
+        );
+    }
+    for (option, given) in [
+        ("keep_data", spec.keep_data),
+        ("delete_dumps", spec.delete_dumps),
+    ] {
+        if given && spec.state != State::Absent {
+            bail_fault!(Input, "instance `{name}`: `{option}` needs `state: absent`");
+        }
     }
     if spec.state == State::Absent && (spec.roles.is_some() || spec.databases.is_some()) {
         let given = |list: Option<usize>| list.is_some_and(|length| length > 0);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::fault::Fault;
 use crate::host::Server;
-use crate::manager::Manager;
+use crate::manager::{Manager, Manner};
 use crate::pg::version::Major;
 use crate::plan::Plan;
 use crate::resource::catalog::ServerFacts;
@@ -46,6 +46,9 @@ pub fn target(version: u16) -> Target {
         manager: Manager::None,
         surole: "postgres".into(),
         mountpoints: Vec::new(),
+        protected_by_default: true,
+        manner: Manner::default(),
+        patience: std::time::Duration::ZERO,
         password_command: Vec::new(),
     }
 }

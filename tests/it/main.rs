@@ -7,15 +7,21 @@
 )]
 
 mod authentication;
+mod bench;
 mod cli;
+mod condition;
 mod configuration;
 mod database;
+mod hold;
 mod hostile;
 mod instance;
 mod interruption;
 mod layers;
 mod leftovers;
+mod locks;
+mod patience;
 mod pglift;
+mod protection;
 mod protocol;
 mod refusals;
 mod role;

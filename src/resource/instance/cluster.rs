@@ -12,6 +12,8 @@ use crate::manifest::LocaleProvider;
 use crate::pg::pgpass::Pgpass;
 use crate::pg::version::Major;
 use crate::plan::{Action, Change, Diff, Fact, Impact, Plan, Scope, Step, attributes};
+use crate::resource::instance::condition;
+use crate::resource::instance::kept::{self, Stranded};
 use crate::resource::instance::target::Target;
 use crate::settings::InstancePaths;
 use crate::stage::{Stage, World};
@@ -74,6 +76,8 @@ pub struct Seen {
     pub waldir: Directory,
     /// What an interrupted run left behind.
     pub leftovers: Vec<Utf8PathBuf>,
+    /// The WAL directory of one that was set aside.
+    pub stranded: Option<Stranded>,
     pub port_taken: bool,
     pub locale_known: bool,
     /// Why we think that the instance existed before.
@@ -93,7 +97,10 @@ pub fn dropping(path: &Utf8Path) -> Utf8PathBuf {
 
 /// Looks into a directory that may hold a cluster.
 pub fn directory(look: &dyn Look, path: &Utf8Path) -> Result<Directory> {
-    let Some(names) = look.list(path)? else {
+    let names = look
+        .list(path)
+        .map_err(|error| condition::unreadable(look, path, error))?;
+    let Some(names) = names else {
         return Ok(if look.stat(path)?.is_some() {
             Directory::Other
         } else {
@@ -175,7 +182,8 @@ impl Stage for Cluster {
         } else {
             leftovers(look, paths)?
         };
-        let waldir = if leftovers.contains(&paths.waldir) {
+        let stranded = kept::stranded(look, paths)?;
+        let waldir = if leftovers.contains(&paths.waldir) || stranded.is_some() {
             Directory::Missing
         } else {
             directory(look, &paths.waldir)?
@@ -203,6 +211,7 @@ impl Stage for Cluster {
             },
             datadir,
             leftovers,
+            stranded,
         })
     }
 
@@ -379,6 +388,7 @@ impl Cluster {
             .leftovers
             .iter()
             .map(|path| self.target.clear(path))
+            .chain(seen.stranded.as_ref().map(Stranded::follow))
             .collect();
         steps.extend(
             paths

@@ -1,18 +1,21 @@
 //! An instance that is addressed, with everything that follows from the site settings.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
+use crate::bail_fault;
 use crate::host::{FileKind, Look, Server};
-use crate::manager::{Manager, is_temporary};
+use crate::manager::{Manager, Manner, is_temporary, log_place};
 use crate::pg::conf::Conf;
 use crate::pg::guc;
 use crate::pg::postmaster_pid::PostmasterPid;
 use crate::pg::version::Major;
 use crate::plan::Step;
 use crate::resource::instance::cluster::{NEW_INSIDE, is_mountpoint, staging};
-use crate::resource::instance::{mounts, record};
+use crate::resource::instance::{condition, mounts, record};
 use crate::settings::InstancePaths;
 use crate::settings::Settings;
 
@@ -30,6 +33,12 @@ pub struct Target {
     pub mountpoints: Vec<Utf8PathBuf>,
     /// The site's command that prints a password, filled in for this instance.
     pub password_command: Vec<String>,
+    /// Whether it is protected against deletion unless it says otherwise.
+    pub protected_by_default: bool,
+    /// How long this run waits for the server, and how it stops it.
+    pub manner: Manner,
+    /// How long a server is waited for that is just starting or stopping; none: it is taken as it is.
+    pub patience: Duration,
 }
 
 /// A server that runs, as its postmaster.pid says.
@@ -39,6 +48,17 @@ pub struct Running {
     pub server: Server,
     /// Started by a run for its own time, and still there: that run is at work, or was killed.
     pub temporary: bool,
+    /// It accepts connections: it is neither starting (which is recovery, perhaps long) nor stopping.
+    pub ready: bool,
+}
+
+/// Another program that has the number in a stale `postmaster.pid` by now. A server takes it for one that runs already, and
+/// does not start (`CreateLockFile` in miscinit.c).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistaken {
+    pub pid: i32,
+    /// Processes of a server that was killed, still at work in the data directory.
+    pub workers: Vec<i32>,
 }
 
 impl Target {
@@ -75,8 +95,11 @@ impl Target {
                 .map(fill)
                 .collect(),
             manager: Manager::new(site, &paths),
+            manner: Manner::default(),
+            patience: Duration::ZERO,
             bindir,
             mountpoints,
+            protected_by_default: site.deletion_protection,
             surole: surole.clone(),
             paths,
         })
@@ -93,9 +116,33 @@ impl Target {
         }
     }
 
-    /// The server, if it runs: where it really listens, whatever its configuration says by now.
+    /// The server, if it runs: where it really listens, whatever its configuration says by now. A run that needs an
+    /// answer of it waits while it starts or stops.
     pub fn running(&self, look: &dyn Look) -> Result<Option<Running>> {
-        let Some(content) = look.read(&self.paths.datadir.join("postmaster.pid"))? else {
+        let mut running = self.running_now(look)?;
+        if self.patience.is_zero() || running.as_ref().is_none_or(|running| running.ready) {
+            return Ok(running);
+        }
+        let settled = look.patiently(self.patience, &mut || {
+            running = self.running_now(look)?;
+            Ok(running.as_ref().is_none_or(|running| running.ready))
+        })?;
+        if !settled {
+            bail_fault!(
+                Underway,
+                "instance `{}` does not accept connections yet, after {} seconds: it is still starting or stopping", self.paths, self.patience.as_secs();
+                "recovery goes on by itself, its log ({}) tells how far it is; run this again when it is through, or with a longer timeout", log_place(&self.paths)
+            );
+        }
+        Ok(running)
+    }
+
+    fn running_now(&self, look: &dyn Look) -> Result<Option<Running>> {
+        let datadir = &self.paths.datadir;
+        let content = look
+            .read(&datadir.join("postmaster.pid"))
+            .map_err(|error| condition::unreadable(look, datadir, error))?;
+        let Some(content) = content else {
             return Ok(None);
         };
         let file = PostmasterPid::parse(&content);
@@ -103,6 +150,7 @@ impl Target {
         if !look.alive(pid) || !self.is_own(look, pid) {
             return Ok(None);
         }
+        let ready = file.is_ready();
         let port = file.port.unwrap_or(DEFAULT_PORT);
         let socket = file
             .socket_directory
@@ -114,13 +162,44 @@ impl Target {
             temporary: look
                 .read(&self.paths.datadir.join("postmaster.opts"))?
                 .is_some_and(|opts| is_temporary(&String::from_utf8_lossy(&opts))),
+            ready,
         }))
+    }
+
+    /// What a stale `postmaster.pid` does to a start; none when there is no such file, or its process is gone, which the
+    /// server sees by itself.
+    pub fn mistaken(&self, look: &dyn Look) -> Result<Option<Mistaken>> {
+        let Some(content) = look.read(&self.paths.datadir.join("postmaster.pid"))? else {
+            return Ok(None);
+        };
+        let Some(pid) = PostmasterPid::parse(&content).pid else {
+            return Ok(None);
+        };
+        if !look.alive(pid) || self.is_own(look, pid) {
+            return Ok(None);
+        }
+        let mut workers = Vec::new();
+        for name in look.list("/proc".into())?.unwrap_or_default() {
+            if let Ok(worker) = name.parse()
+                && let Ok(Some(directory)) =
+                    look.link(&Utf8PathBuf::from(format!("/proc/{name}/cwd")))
+                && self.is_datadir(look, &directory)
+            {
+                workers.push(worker);
+            }
+        }
+        Ok(Some(Mistaken { pid, workers }))
     }
 
     /// A stale file may name a process that is another one by now: a server works in its data directory. Where that may
     /// not be seen (a server in a user namespace of its own, a hardened host), the name of the process must do.
     fn is_own(&self, look: &dyn Look, pid: i32) -> bool {
         let process = Utf8PathBuf::from(format!("/proc/{pid}"));
+        // Another user's; of one that may not be looked at, the directory is root's (proc(5)).
+        let uid = look.caller().uid;
+        if matches!(look.stat(&process), Ok(Some(stat)) if ![0, uid].contains(&stat.uid)) {
+            return false;
+        }
         match look.link(&process.join("cwd")) {
             Ok(directory) => directory.is_some_and(|found| self.is_datadir(look, &found)),
             Err(_) => look
@@ -275,9 +354,14 @@ impl Target {
 
     fn told(&self, journal: &[u8]) -> Told {
         let object = format!("instance {}", self.paths);
+        let own = format!(r#""object":"{object}""#);
         let mut told = Told::Nothing;
         let mut dropping: Option<(Value, Told)> = None;
         for line in String::from_utf8_lossy(journal).lines() {
+            // A journal grows with the instance's life, and most of it is about what lives in it: that is not taken apart.
+            if line.contains(r#""event":"begin""#) && !line.contains(&own) {
+                continue;
+            }
             let Ok(line) = serde_json::from_str::<Value>(line) else {
                 continue;
             };

@@ -178,6 +178,8 @@ impl Site {
             "run_prefix": self.path("run"),
             "sysuser": [self.account.name, self.account.group],
             "postgresql": { "default_version": self.major.number.to_string() },
+            // Most tests make instances to drop them; the protection has tests of its own.
+            "deletion_protection": false,
         });
         merge(&mut settings, more);
         // JSON is YAML.
@@ -229,7 +231,12 @@ impl Site {
         &self,
         args: impl IntoIterator<Item = S>,
     ) -> Run {
-        self.run(&[], self.path("bin/pgsocle")).args(args)
+        self.undropped(self.path("bin/pgsocle")).args(args)
+    }
+
+    /// Any program, run by whoever runs the tests.
+    pub fn undropped(&self, program: impl Into<OsString>) -> Run {
+        self.run(&[], program)
     }
 
     /// The JSON door: the reply to `params` of `kind`.
