@@ -71,6 +71,14 @@ const ABOUT: &[About] = &[
         "What is left out is left as it is.",
     ),
     about!(
+        "pgconf",
+        "0.1.0",
+        "Manages parameters of a PostgreSQL instance",
+        "Sets and removes parameters in the postgresql.conf of an existing instance, running or stopped; its order, comments and includes stay.",
+        "Values are checked before they are written, and again by the running server before it is told to reload; what is refused changes nothing.",
+        "What is left out is left as it is.",
+    ),
+    about!(
         "pghba",
         "0.1.0",
         "Manages records of pg_hba.conf of a PostgreSQL instance",
@@ -90,6 +98,12 @@ const ABOUT: &[About] = &[
         "0.1.0",
         "Manages the files that pgsocle needs on a host",
         "Makes or removes the directories and units that all instances of the host share.",
+    ),
+    about!(
+        "pgconf_info",
+        "0.1.0",
+        "Explains parameters of a PostgreSQL instance",
+        "Tells the value, where it stands, what wins over what, and what waits for a restart; of a stopped instance as well.",
     ),
     about!(
         "pghba_info",

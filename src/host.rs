@@ -3,11 +3,14 @@
 //! Check mode is given a `&dyn Look` only, so there is no value in the process that could write
 //! (docs/decisions/0004-check-mode-by-type.md). The implementations live in `host/`, the only impure code.
 
+pub mod editor;
 pub mod exec;
+pub mod files;
 pub mod local;
 pub mod lock;
 pub mod process;
 pub mod root;
+pub mod signals;
 pub mod sql;
 pub mod terminal;
 pub mod users;
@@ -144,6 +147,15 @@ impl Probe {
     /// `postgres --describe-config`: every parameter with its type, unit, context and range; needs no cluster.
     pub fn describe_config(bindir: &Utf8Path) -> Self {
         Self::constant(Command::new(bindir.join("postgres")).arg("--describe-config"))
+    }
+
+    /// `postgres -C NAME` with no configuration at all: the built-in value of a parameter.
+    pub fn default_value(bindir: &Utf8Path, name: &str) -> Self {
+        Self::constant(
+            Command::new(bindir.join("postgres"))
+                .args(["-D", "/", "-c", "config_file=/dev/null", "-C", name])
+                .env("LC_ALL", "C"),
+        )
     }
 
     /// `pg_controldata`, in English.
@@ -377,8 +389,6 @@ pub trait Look {
     /// Whether something listens on or occupies a TCP port, on any address family.
     fn port_taken(&self, port: u16) -> Result<bool>;
     fn alive(&self, pid: i32) -> bool;
-    /// The addresses of this host with their netmasks.
-    fn networks(&self) -> Result<Vec<(IpAddr, IpAddr)>>;
     /// Asks again and again until the answer is yes or the time is over; gives the last answer.
     fn patiently(
         &self,
@@ -387,6 +397,8 @@ pub trait Look {
     ) -> Result<bool> {
         question()
     }
+    /// The addresses of this host with their netmasks.
+    fn networks(&self) -> Result<Vec<(IpAddr, IpAddr)>>;
     /// Main memory in bytes.
     fn memory(&self) -> Result<u64>;
     /// `postgres -C` and the like on a staged configuration: files are written only below a private temporary directory,
@@ -394,6 +406,14 @@ pub trait Look {
     fn scratch(&self, files: &[(&str, Vec<u8>)], command: &Command) -> Result<Output>;
     /// Where the program runs: for path searches and messages.
     fn caller(&self) -> &crate::settings::Caller;
+}
+
+/// A signal that asked this process to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interruption {
+    pub number: u8,
+    /// `SIGINT`
+    pub name: &'static str,
 }
 
 /// What may be done, one step at a time.
@@ -405,6 +425,9 @@ pub trait Act: Look {
     fn lock(&self, claim: &Claim) -> Result<lock::Guard>;
     /// Whether another run holds the lock of a subject now.
     fn is_locked(&self, path: &Utf8Path) -> Result<bool>;
+    /// From now on a signal that asks this process to end is noted ([`Self::interrupted`]); a second one is obeyed at once.
+    fn heed_signals(&self) -> Result<()>;
+    fn interrupted(&self) -> Option<Interruption>;
     /// Appends a line to a journal and makes sure that it is on the disk.
     fn journal(&self, path: &Utf8Path, line: &Value) -> Result<()>;
 }

@@ -11,6 +11,7 @@ pub mod database;
 pub mod expect;
 pub mod instance;
 pub mod parameters;
+pub mod pgconf;
 pub mod role;
 #[cfg(test)]
 mod samples;
@@ -25,7 +26,9 @@ use serde_json::{Map, Value};
 
 use crate::engine::Subject;
 use crate::host::{LockMode, Look};
-use crate::manifest::{DatabaseSpec, HbaRecord, IdentMapping, InFile, Place, RoleSpec, Within};
+use crate::manifest::{
+    DatabaseSpec, HbaRecord, IdentMapping, InFile, InstanceRef, Place, RoleSpec, Within,
+};
 use crate::pg::hba::Record;
 use crate::pg::ident_map::Mapping;
 use crate::plan::Impact;
@@ -117,6 +120,11 @@ pub const REGISTRY: &[Kind] = &[
         name: "database",
         schema: schema_within::<DatabaseSpec>,
         job: database_job,
+    },
+    Kind {
+        name: "pgconf",
+        schema: schema::<pgconf::PgconfSpec>,
+        job: |value, site, look| pgconf::job(crate::input::from_json(value, "pgconf")?, site, look),
     },
     Kind {
         name: "pghba",
@@ -240,12 +248,19 @@ struct Addressed {
     exists: bool,
 }
 
-fn addressed(what: &str, place: &Place, site: &Site, look: &dyn Look) -> Result<Addressed> {
+/// An instance that is addressed, whether it is there, and what is to be said if it is not.
+struct Located {
+    target: Target,
+    exists: bool,
+    warnings: Vec<String>,
+}
+
+/// The instance that is addressed. In check mode an earlier task may be the one that makes it.
+fn locate(reference: Option<&InstanceRef>, site: &Site, look: &dyn Look) -> Result<Located> {
     let mut warnings = Vec::new();
-    let found = lookup::find(look, &site.settings, place.instance.as_ref());
-    let (version, instance, exists) = match (found, place.instance.as_ref()) {
+    let found = lookup::find(look, &site.settings, reference);
+    let (version, instance, exists) = match (found, reference) {
         (Ok((version, instance)), _) => (version, instance, true),
-        // In check mode an earlier task may be the one that makes it.
         (Err(error), Some(reference)) if site.check && is_missing(&error) => {
             let version = match &reference.version {
                 Some(version) => version.parse()?,
@@ -263,7 +278,26 @@ fn addressed(what: &str, place: &Place, site: &Site, look: &dyn Look) -> Result<
         }
         (Err(error), _) => return Err(error),
     };
-    let mut target = Target::new(&site.settings, look, version, &instance)?;
+    let target = Target::new(&site.settings, look, version, &instance)?;
+    Ok(Located {
+        target,
+        exists,
+        warnings,
+    })
+}
+
+/// An instance that must be there.
+pub fn existing(site: &Site, look: &dyn Look, reference: Option<&InstanceRef>) -> Result<Target> {
+    let (version, name) = lookup::find(look, &site.settings, reference)?;
+    Target::new(&site.settings, look, version, &name)
+}
+
+fn addressed(what: &str, place: &Place, site: &Site, look: &dyn Look) -> Result<Addressed> {
+    let Located {
+        mut target,
+        exists,
+        warnings,
+    } = locate(place.instance.as_ref(), site, look)?;
     target.patience = target.manner.timeout;
     let mut subject = subject("instance", &target.paths, site);
     subject.name = format!("{what} of instance {}", target.paths);
@@ -271,17 +305,18 @@ fn addressed(what: &str, place: &Place, site: &Site, look: &dyn Look) -> Result<
     job.max_impact = place.max_impact;
     job.wait_for(place.lock_timeout);
     job.warnings = warnings;
-    job.stages.push(if exists {
-        Box::new(Condition {
+    if !exists {
+        job.stages.push(Box::new(instance::service::Assumed {
+            target: target.clone(),
+        }));
+    }
+    if exists {
+        job.stages.push(Box::new(Condition {
             target: target.clone(),
             aim: Aim::Use,
             identifier: None,
-        })
-    } else {
-        Box::new(instance::service::Assumed {
-            target: target.clone(),
-        })
-    });
+        }));
+    }
     Ok(Addressed {
         job,
         target,

@@ -29,26 +29,25 @@ pub type Column = (&'static str, fn(&Value) -> String);
 
 impl Within {
     /// The instance that is meant, in full; one that is not there is wrong usage.
-    fn resolve(&self, session: &Session, stated: Option<&InstanceRef>) -> Result<String, Ended> {
+    pub fn resolve(
+        &self,
+        session: &Session,
+        stated: Option<&InstanceRef>,
+    ) -> Result<String, Ended> {
         let reference = self.instance.as_ref().or(stated);
         lookup::find(&session.local, &session.site.settings, reference)
             .map(|identity| lookup::shown(&identity))
             .map_err(Ended::usage)
     }
 
+    /// The same, with what follows from the site settings.
+    pub fn target(&self, session: &Session) -> Result<Target, Ended> {
+        facts::target(&session.site, &session.local, self.instance.as_ref()).map_err(Ended::usage)
+    }
+
     /// The instance that is meant, as a reference in full.
     pub fn reference(&self, session: &Session) -> Result<InstanceRef, Ended> {
         Ok(InstanceRef::parse(&self.resolve(session, None)?))
-    }
-
-    /// The instance that is meant.
-    pub fn target(&self, session: &Session) -> Result<Target, Ended> {
-        let reference = self.reference(session)?;
-        Ok(facts::target(
-            &session.site,
-            &session.local,
-            Some(&reference),
-        )?)
     }
 
     /// The run on one object.

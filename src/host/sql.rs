@@ -165,9 +165,9 @@ impl Sessions {
         })?;
         let start = std::time::Instant::now();
         let fresh = loop {
-            let asked = connect(caller, server, MAINTENANCE, true)
-                .and_then(|mut client| Ok((loaded(&mut client)?, client)));
-            match asked {
+            match connect(caller, server, MAINTENANCE, true)
+                .and_then(|mut client| Ok((loaded(&mut client)?, client)))
+            {
                 Ok((after, client)) if after != before => break client,
                 Ok(_) if start.elapsed() < RELOAD_TIMEOUT => {}
                 Ok(_) => {

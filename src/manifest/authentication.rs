@@ -104,6 +104,7 @@ pub struct InFile<T> {
     pub max_impact: Option<Impact>,
     /// How many seconds to wait for another run on the same instance; 60 unless given, 0: not at all.
     #[serde(default)]
+    #[schemars(extend("x-hidden" = ["cli"]))]
     pub lock_timeout: Option<u32>,
 }
 

@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod condition;
 pub mod configuration;
 pub mod desired;
+pub mod explain;
 pub mod foreground;
 pub mod hold;
 pub mod kept;
@@ -32,7 +33,7 @@ use self::desired::{InstanceSpec, State};
 use self::hold::NotHeld;
 use self::passfile::Passfile;
 use self::protection::Protection;
-use self::registration::Registration;
+use self::registration::{Reachable, Registration};
 use self::removal::{How, Removal};
 use self::report::{Report, Traits as Chosen};
 use self::service::{Service, Settle};
@@ -49,13 +50,11 @@ use crate::resource::role::Roles;
 use crate::resource::{Job, Site, subject};
 use crate::secret::Secret;
 use crate::settings::Initdb;
+use crate::stage::AnyStage;
 
 /// The run that brings an instance to what is wanted.
 pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
-    check(&spec)?;
-    let version = version(&spec, site, look)?;
-    let mut target = Target::new(&site.settings, look, version, &spec.name)?;
-    target.manner = target.manner.within(spec.timeout);
+    let target = target(&spec, site, look)?;
     if spec.state == State::Absent {
         let how = How {
             asked: false,
@@ -65,9 +64,6 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         let mut job = removal_job(target, site, how);
         spec.shape(&mut job);
         return Ok(job);
-    }
-    if spec.state != State::Stopped {
-        target.patience = target.manner.timeout;
     }
     let mut job = begun(&spec, &target, site)?;
     job.stages
@@ -107,6 +103,8 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         settings: spec.settings.clone().unwrap_or_default(),
         purge: spec.settings_purge,
         text: None,
+        alone: false,
+        assumed: false,
     }));
     job.stages.push(Box::new(Accepted {
         target: target.clone(),
@@ -126,7 +124,7 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     job.stages.push(Box::new(Service {
         target: target.clone(),
         state: spec.state,
-        restarts: spec.restarts(),
+        restarts: spec.restarts()?,
         catalogs: !(roles.wanted.is_empty() && databases.is_empty()),
         own_roles_only: roles.own_only && databases.is_empty(),
         start_temporarily: spec.start_temporarily,
@@ -134,14 +132,7 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     job.stages.push(Box::new(Passfile {
         target: target.clone(),
     }));
-    check_owners(&roles.wanted, &databases)?;
-    let [there, gone] = Roles::new(roles.wanted, target.paths.clone())?
-        .on_stopped(roles.own_only)
-        .split();
-    job.stages.push(Box::new(there));
-    job.stages
-        .extend(database::stages(databases, target.paths.clone(), false)?);
-    job.stages.push(Box::new(gone));
+    job.stages.extend(inner(roles, databases, &target)?);
     job.stages.push(Box::new(Settle {
         target: target.clone(),
         state: spec.state,
@@ -154,19 +145,29 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
 fn begun(spec: &InstanceSpec, target: &Target, site: &Site) -> Result<Job> {
     let mut job = Job::new(subject("instance", &target.paths, site));
     spec.shape(&mut job);
-    let version = target.paths.version;
-    if version > Major::NEWEST_KNOWN {
-        job.warnings.push(format!(
-            "PostgreSQL {version} is newer than this program knows (up to {})",
-            Major::NEWEST_KNOWN
-        ));
-    }
+    job.warnings.extend(newer(target.paths.version));
     job.stages.push(Box::new(Condition {
         target: target.clone(),
         aim: Aim::Use,
         identifier: identifier(spec)?,
     }));
     Ok(job)
+}
+
+/// Its roles and databases: roles that go, go last, as they may own what goes before.
+fn inner(
+    roles: WantedRoles,
+    databases: Vec<DatabaseSpec>,
+    target: &Target,
+) -> Result<Vec<Box<dyn AnyStage>>> {
+    check_owners(&roles.wanted, &databases)?;
+    let [there, gone] = Roles::new(roles.wanted, target.paths.clone())?
+        .on_stopped(roles.own_only)
+        .split();
+    let mut stages: Vec<Box<dyn AnyStage>> = vec![Box::new(there)];
+    stages.extend(database::stages(databases, target.paths.clone(), false)?);
+    stages.push(Box::new(gone));
+    Ok(stages)
 }
 
 /// The run that takes an instance away.
@@ -194,11 +195,27 @@ pub fn removal_job(target: Target, site: &Site, how: How) -> Job {
     job
 }
 
+fn newer(version: Major) -> Option<String> {
+    let known = Major::NEWEST_KNOWN;
+    (version > known)
+        .then(|| format!("PostgreSQL {version} is newer than this program knows (up to {known})"))
+}
+
+/// The instance that is meant, and how this run goes about its server.
+fn target(spec: &InstanceSpec, site: &Site, look: &dyn Look) -> Result<Target> {
+    check(spec)?;
+    let version = version(spec, site, look)?;
+    let mut target = Target::new(&site.settings, look, version, &spec.name)?;
+    target.manner = target.manner.within(spec.timeout);
+    if !matches!(spec.state, State::Stopped | State::Absent) {
+        target.patience = target.manner.timeout;
+    }
+    Ok(target)
+}
+
 /// The same for an instance that must not exist yet.
 pub fn create_job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
-    check(&spec)?;
-    let version = version(&spec, site, look)?;
-    let target = Target::new(&site.settings, look, version, &spec.name)?;
+    let target = target(&spec, site, look)?;
     let mut job = job(spec, site, look)?;
     job.stages.insert(0, Box::new(NewInstance { target }));
     Ok(job)
@@ -225,6 +242,11 @@ pub fn service_job(mut target: Target, state: State, site: &Site, look: &dyn Loo
             "start it with `pgsocle instance start {}`", target.paths
         ),
         _ => {}
+    }
+    if (state, running) != (State::Started, true) && (state, running) != (State::Stopped, false) {
+        job.stages.push(Box::new(Reachable {
+            settings: site.settings.clone(),
+        }));
     }
     job.stages.push(Box::new(Accepted {
         target: target.clone(),
@@ -376,14 +398,7 @@ fn check(spec: &InstanceSpec) -> Result<()> {
             bail_fault!(Unsupported, "instance `{name}`: option `{option}` is not supported in this version of pgsocle"; "leave it out");
         }
     }
-    if let (Some(policy), Some(on_changes)) = (spec.restart_policy, spec.restart_on_changes)
-        && (policy == desired::RestartPolicy::WhenRequired) != on_changes
-    {
-        bail_fault!(
-            Input,
-            "instance `{name}`: `restart_policy` and `restart_on_changes` contradict each other"
-        );
-    }
+    spec.restarts()?;
     if spec.state == State::Absent && spec.deletion_protection.is_some() {
         bail_fault!(
             Input,

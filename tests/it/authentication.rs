@@ -495,10 +495,11 @@ fn in_an_editor() {
     );
     let kept = refused
         .stderr
-        .split("what you wrote is kept in `")
+        .split("your text is kept in `")
         .nth(1)
         .and_then(|rest| rest.split('`').next());
-    std::fs::remove_file(kept.expect("the place of the edited file")).unwrap();
+    let kept = PathBuf::from(kept.expect("the place of the edited file"));
+    std::fs::remove_dir_all(kept.parent().unwrap()).unwrap();
     assert_eq!(site.hba_lines().last().unwrap(), "local shop all md5");
     let failed = site
         .pgsocle(["pghba", "edit"])
@@ -508,7 +509,7 @@ fn in_an_editor() {
     assert!(
         failed
             .stderr
-            .starts_with("error: the editor `false` failed"),
+            .starts_with("error: the editor `false` ended with"),
         "{failed:?}"
     );
     site.pgsocle([

@@ -32,6 +32,8 @@ pub struct Seen {
     new: bool,
     /// An earlier run that was to make the instance did not come to its end.
     unfinished: bool,
+    /// An earlier run had stopped the server in order to start it again, and did not come to that.
+    restart_begun: bool,
     running: Option<Running>,
     hold: Option<Hold>,
     unit: UnitState,
@@ -63,7 +65,7 @@ impl Stage for Service {
             Some(running) if running.ready => world.pending(pending(look, &running.server)?),
             _ => Vec::new(),
         };
-        let unit = if self.acts(running.as_ref(), &pending) {
+        let unit = if world.restart_begun || self.acts(running.as_ref(), &pending) {
             UnitState::observe(look, &self.target.manager, world.cluster_made)?
         } else {
             UnitState::default()
@@ -76,6 +78,7 @@ impl Stage for Service {
             } else {
                 self.target.mistaken(look)?
             },
+            restart_begun: world.restart_begun,
             running,
             hold: Hold::read(look, &self.target.paths)?,
             unit,
@@ -255,7 +258,15 @@ impl Service {
         } else {
             Scope::Configuration
         };
-        if self.starts() {
+        // What ran runs again.
+        let again = self.state == State::Present && seen.restart_begun && seen.hold.is_none();
+        if again || self.starts() {
+            let verb = if again {
+                plan.facts.push(Fact::RunsAgain);
+                "start again, which an interrupted run had stopped to restart it,"
+            } else {
+                "start"
+            };
             self.not_held(seen, "started")?;
             let mut steps = self.clear_the_way(seen, plan)?;
             steps.extend(seen.unit.clear(&self.target.manager)?);
@@ -264,7 +275,7 @@ impl Service {
             let change = self
                 .change(
                     Action::Start,
-                    "start",
+                    verb,
                     ("stopped", "started"),
                     Impact::None,
                     steps,
@@ -426,7 +437,7 @@ impl Stage for Settle {
                 world.catalogs,
                 Catalogs::Readable(_) | Catalogs::New(_) | Catalogs::Hidden(_)
             ),
-            temporarily: world.started,
+            temporarily: world.started && !world.runs_again,
         })
     }
 

@@ -211,6 +211,13 @@ impl Site {
         }
     }
 
+    /// Gives a file or directory to the servers' user.
+    pub fn give(&self, path: &Path) {
+        if self.account.drop {
+            chown(path, Some(self.account.uid), Some(self.account.gid)).unwrap();
+        }
+    }
+
     /// A port of this site's own, free when the site was made.
     pub fn port(&self) -> u16 {
         self.port
