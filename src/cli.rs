@@ -31,7 +31,7 @@ use self::deferred::Deferred;
 use self::ended::Ended;
 use crate::ansible;
 use crate::door::{Process, Session, exit};
-use crate::host::{process, root};
+use crate::host::{editor, process, root};
 
 /// Creates, configures, runs and watches PostgreSQL instances, their roles and databases.
 #[derive(Parser)]
@@ -76,9 +76,9 @@ enum Command {
     /// Parameters of postgresql.conf of an instance.
     Pgconf(pgconf::Command),
     /// Who may connect to an instance, and how: records of `pg_hba.conf`.
-    Pghba(authentication::Pghba),
+    Pghba(Deferred<authentication::Pghba>),
     /// As whom users of the host may connect: mappings of `pg_ident.conf`.
-    Pgident(authentication::Pgident),
+    Pgident(Deferred<authentication::Pgident>),
     /// Who changed what, when, and how it ended.
     History(history::Command),
     /// Become the server of an instance.
@@ -113,6 +113,17 @@ impl Call {
                 .or_else(|| Some(session.site.settings.cli.log_level?.into())),
         );
         Ok(session)
+    }
+
+    /// Has the caller edit a copy of a file.
+    fn edit(&self, session: &Session, name: &str, content: &[u8]) -> Result<editor::Copy> {
+        let program = ["VISUAL", "EDITOR"]
+            .iter()
+            .filter_map(|name| self.process.get(name))
+            .find(|program| !program.trim().is_empty());
+        let environment = &self.process.environment;
+        let program = program.unwrap_or("vi");
+        editor::edit(&session.local, program, environment, name, content)
     }
 
     /// Opens a session that only looks.
@@ -190,8 +201,8 @@ fn called(arguments: Arguments) -> Result<u8, Ended> {
         Some(Command::Role(command)) => command.called.run(&call),
         Some(Command::Database(command)) => command.called.run(&call),
         Some(Command::Pgconf(command)) => command.run(&call),
-        Some(Command::Pghba(command)) => command.run(&call),
-        Some(Command::Pgident(command)) => command.run(&call),
+        Some(Command::Pghba(command)) => command.called.run(&call),
+        Some(Command::Pgident(command)) => command.called.run(&call),
         Some(Command::History(command)) => command.run(&call),
         Some(Command::Postgres(command)) => command.run(&call),
         Some(Command::SiteSettings(command)) => command.run(&call),

@@ -70,13 +70,15 @@ options:
             type: str
       database:
         description:
-          - 'Database names, separated by commas, as they stand in the file: a keyword in double quotes is a name, and so is what begins
-            with C(+), C(@) or C(/) without meaning it.'
+          - 'Database names, separated by commas.'
+          - 'As in the file, a keyword in double quotes is a name, and so is what begins with C(+) or C(@) there; what begins with C(/) is
+            a regular expression as of PostgreSQL 16.'
         type: str
         default: all
       user:
         description:
-          - 'User names, separated by commas, likewise.'
+          - 'User names, separated by commas.'
+          - 'Quotes mean the same as in the list of databases.'
         type: str
         default: all
       method:
@@ -140,13 +142,15 @@ options:
         type: str
   database:
     description:
-      - 'Database names, separated by commas, as they stand in the file: a keyword in double quotes is a name, and so is what begins with
-        C(+), C(@) or C(/) without meaning it.'
+      - 'Database names, separated by commas.'
+      - 'As in the file, a keyword in double quotes is a name, and so is what begins with C(+) or C(@) there; what begins with C(/) is a
+        regular expression as of PostgreSQL 16.'
     type: str
     default: all
   user:
     description:
-      - 'User names, separated by commas, likewise.'
+      - 'User names, separated by commas.'
+      - 'Quotes mean the same as in the list of databases.'
     type: str
     default: all
   method:

@@ -54,13 +54,14 @@ options:
         required: true
       system_user:
         description:
-          - 'Name of the user as the operating system or another authority knows it; with a slash in front, a regular expression.'
+          - 'Name of the user as the operating system or another authority knows it.'
+          - 'With a slash in front, a regular expression.'
         type: str
         required: true
       role:
         description:
-          - 'Role as which that user may connect; as of PostgreSQL 16 also C(all), C(+group) and C(/expression), which are names when they
-            are in double quotes.'
+          - 'Role as which that user may connect.'
+          - 'As of PostgreSQL 16 also C(all), C(+group) and C(/expression); the first two are names when they are in double quotes.'
         type: str
         required: true
       state:
@@ -90,12 +91,13 @@ options:
     type: str
   system_user:
     description:
-      - 'Name of the user as the operating system or another authority knows it; with a slash in front, a regular expression.'
+      - 'Name of the user as the operating system or another authority knows it.'
+      - 'With a slash in front, a regular expression.'
     type: str
   role:
     description:
-      - 'Role as which that user may connect; as of PostgreSQL 16 also C(all), C(+group) and C(/expression), which are names when they are
-        in double quotes.'
+      - 'Role as which that user may connect.'
+      - 'As of PostgreSQL 16 also C(all), C(+group) and C(/expression); the first two are names when they are in double quotes.'
     type: str
   state:
     description:

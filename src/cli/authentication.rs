@@ -12,7 +12,6 @@ use super::object::{Column, Within};
 use super::{Call, Ended, develop, incomplete, show};
 use crate::door::exit;
 use crate::fault;
-use crate::host::terminal;
 use crate::manifest::Place;
 use crate::pg::hba::Record;
 use crate::pg::ident_map::Mapping;
@@ -245,23 +244,19 @@ fn edit<T: Kind>(within: &Within, call: &Call, run: &Run) -> Result<u8, Ended> {
     let session = run.open(call)?;
     let target = within.target(&session)?;
     let content = authentication::current::<T>(&target, &session.local)?;
-    let edited = terminal::edit(T::FILE, &content, &call.process.environment)?;
+    let copy = call.edit(&session, T::FILE, &content)?;
     let place = Place {
         instance: Some(within.reference(&session)?),
         ..Place::default()
     };
-    let job = authentication::edit_job::<T>(
-        &place,
-        edited.content.clone(),
-        &session.site,
-        &session.local,
-    );
-    job.map_err(Ended::from)
-        .and_then(|job| run.carry_out(&session, job))
-        .inspect_err(|_| {
-            let kept = edited.keep();
-            show::say(kept.map(|path| format!("what you wrote is kept in `{path}`")));
-        })
+    let (site, look) = (&session.site, &session.local);
+    let done = authentication::edit_job::<T>(&place, copy.content.clone(), site, look)
+        .map_err(Ended::from)
+        .and_then(|job| run.carry_out(&session, job));
+    if done.is_err() || run.dry_run {
+        show::say([format!("your text is kept in `{}`", copy.keep())]);
+    }
+    done
 }
 
 fn list<T: Shown>(within: &Within, call: &Call, format: Format) -> Result<u8, Ended> {

@@ -87,6 +87,7 @@ fn put(object: &mut Map<String, Value>, path: &[&str], value: Option<Value>) {
 /// A field that options can speak of.
 struct Leaf<'f> {
     field: &'f Field,
+    required: bool,
     path: Vec<&'f str>,
     /// Its option, which also identifies it.
     option: String,
@@ -96,12 +97,19 @@ struct Leaf<'f> {
 
 fn leaves(fields: &[Field], verb: Verb) -> Vec<Leaf<'_>> {
     let mut all = Vec::new();
-    descend(fields, verb, &[], &mut all);
+    descend(fields, verb, &[], true, &mut all);
     all.sort_by_key(|leaf| !leaf.is_positional());
     all
 }
 
-fn descend<'f>(fields: &'f [Field], verb: Verb, above: &[&'f str], all: &mut Vec<Leaf<'f>>) {
+/// `needed`: what is above is required too, so that what is required below it is.
+fn descend<'f>(
+    fields: &'f [Field],
+    verb: Verb,
+    above: &[&'f str],
+    needed: bool,
+    all: &mut Vec<Leaf<'f>>,
+) {
     for field in fields {
         let positional = above.is_empty() && field.name == "name";
         let skipped = field.hidden_from(DOOR)
@@ -113,7 +121,7 @@ fn descend<'f>(fields: &'f [Field], verb: Verb, above: &[&'f str], all: &mut Vec
         }
         let path = [above, &[field.name.as_str()]].concat();
         match &field.kind {
-            Kind::Object(inner) => descend(inner, verb, &path, all),
+            Kind::Object(inner) => descend(inner, verb, &path, needed && field.required, all),
             Kind::Map | Kind::Either(_) | Kind::Any => {}
             Kind::List(item) if field.short.is_none() && !is_scalar(item) => {}
             _ => {
@@ -127,6 +135,7 @@ fn descend<'f>(fields: &'f [Field], verb: Verb, above: &[&'f str], all: &mut Vec
                     path,
                     option,
                     versioned,
+                    required: needed && field.required,
                 });
             }
         }
@@ -167,14 +176,14 @@ impl Leaf<'_> {
                 argument.value_name("NAME").help(help)
             };
             // What has a major version has a default name too (`instance_default_name`).
-            return vec![argument.required(self.field.required && !self.versioned)];
+            return vec![argument.required(self.required && !self.versioned)];
         }
         match &self.field.kind {
             Kind::Bool => self.flags(help),
             Kind::List(item) => self.lists(item, &help, verb),
             kind => {
                 let argument = typed(option(&self.option).help(help), kind, &self.field.name);
-                vec![if self.field.required && verb == Verb::Create {
+                vec![if self.required && verb == Verb::Create {
                     argument.required(true)
                 } else {
                     argument

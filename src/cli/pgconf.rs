@@ -7,7 +7,6 @@ use super::change::{Format, Run};
 use super::object::Within;
 use super::{Call, Ended, incomplete, show};
 use crate::door::{Session, exit};
-use crate::host::editor;
 use crate::manifest::{InstanceRef, Setting};
 use crate::resource::instance::explain::{self, Explained};
 use crate::resource::pgconf::{self, PgconfSpec};
@@ -118,18 +117,7 @@ impl Command {
         let spec = self.spec(&session, how)?;
         let target = pgconf::existing(&spec, &session.site, &session.local)?;
         let base = pgconf::text(&target, &session.local)?;
-        let program = ["VISUAL", "EDITOR"]
-            .iter()
-            .filter_map(|name| call.process.get(name))
-            .find(|program| !program.trim().is_empty());
-        let environment = &call.process.environment;
-        let copy = editor::edit(
-            &session.local,
-            program.unwrap_or("vi"),
-            environment,
-            "postgresql.conf",
-            &base,
-        )?;
+        let copy = call.edit(&session, "postgresql.conf", &base)?;
         let done = pgconf::edited(
             spec,
             base,

@@ -21,11 +21,11 @@ pub struct HbaRecord {
     /// Network side of the record; left out, the record is for local sockets.
     #[serde(default)]
     pub connection: Option<HostConnection>,
-    /// Database names, separated by commas, as they stand in the file: a keyword in double quotes is a name, and so is
-    /// what begins with `+`, `@` or `/` without meaning it.
+    /// Database names, separated by commas. As in the file, a keyword in double quotes is a name, and so is what begins
+    /// with `+` or `@` there; what begins with `/` is a regular expression as of PostgreSQL 16.
     #[serde(default = "all")]
     pub database: String,
-    /// User names, separated by commas, likewise.
+    /// User names, separated by commas. Quotes mean the same as in the list of databases.
     #[serde(default = "all")]
     pub user: String,
     /// Authentication method.
@@ -53,10 +53,10 @@ pub struct HbaRecord {
 pub struct IdentMapping {
     /// Name of the map, as the option `map` of a record of `pg_hba.conf` has it.
     pub map: String,
-    /// Name of the user as the operating system or another authority knows it; with a slash in front, a regular expression.
+    /// Name of the user as the operating system or another authority knows it. With a slash in front, a regular expression.
     pub system_user: String,
-    /// Role as which that user may connect; as of PostgreSQL 16 also `all`, `+group` and `/expression`, which are names when
-    /// they are in double quotes.
+    /// Role as which that user may connect. As of PostgreSQL 16 also `all`, `+group` and `/expression`; the first two are
+    /// names when they are in double quotes.
     pub role: String,
     /// Whether the mapping is to be there.
     #[serde(default)]

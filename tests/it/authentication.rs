@@ -1,5 +1,6 @@
 //! `pg_hba.conf` and `pg_ident.conf` on real servers.
 
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -237,10 +238,21 @@ fn a_stopped_server_stays_so() {
         false,
         &json!({ "name": "main", "state": "stopped" }),
     );
+    // Another group of the user's may read the file.
+    let groups = site.program("id").args(["-G"]).go().stdout;
+    let group = groups.split_whitespace().last().unwrap().parse().unwrap();
+    std::os::unix::fs::chown(site.hba_path(), None, Some(group)).unwrap();
+    let access = |mode: u32| {
+        let meta = site.hba_path().metadata().unwrap();
+        assert_eq!((meta.gid(), meta.mode() & 0o777), (group, mode));
+    };
+    let readable = std::fs::Permissions::from_mode(0o640);
+    std::fs::set_permissions(site.hba_path(), readable).unwrap();
     let reply = site.converges(
         "pghba",
         &hba(&json!({ "database": "shop", "method": "md5" })),
     );
+    access(0o640);
     assert_eq!(
         reply["changes"],
         json!(["add `local shop all md5` to pg_hba.conf"])
@@ -439,6 +451,14 @@ fn on_the_command_line() {
             .ends_with(": host all ann 10.0.0.0/8 ident map=m\n    decides\nident\n"),
         "{explained:?}"
     );
+    // A record for local sockets has no address.
+    let local = ["pghba", "add", "--database", "x", "--method", "reject"];
+    let dry = site.pgsocle(local).arg("--dry-run").go();
+    assert!(
+        dry.stdout
+            .starts_with("add `local x all reject` to pg_hba.conf"),
+        "{dry:?}"
+    );
     let remove = [
         "pghba",
         "remove",
@@ -475,10 +495,11 @@ fn in_an_editor() {
     );
     let kept = refused
         .stderr
-        .split("what you wrote is kept in `")
+        .split("your text is kept in `")
         .nth(1)
         .and_then(|rest| rest.split('`').next());
-    std::fs::remove_file(kept.expect("the place of the edited file")).unwrap();
+    let kept = PathBuf::from(kept.expect("the place of the edited file"));
+    std::fs::remove_dir_all(kept.parent().unwrap()).unwrap();
     assert_eq!(site.hba_lines().last().unwrap(), "local shop all md5");
     let failed = site
         .pgsocle(["pghba", "edit"])
@@ -488,7 +509,7 @@ fn in_an_editor() {
     assert!(
         failed
             .stderr
-            .starts_with("error: the editor `false` failed"),
+            .starts_with("error: the editor `false` ended with"),
         "{failed:?}"
     );
     site.pgsocle([
