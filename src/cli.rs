@@ -2,6 +2,7 @@
 
 mod change;
 mod database;
+mod deferred;
 mod develop;
 mod ended;
 mod given;
@@ -11,6 +12,7 @@ pub mod log;
 mod manifest;
 mod object;
 pub mod options;
+mod pgconf;
 mod prompt;
 mod role;
 mod service;
@@ -24,6 +26,7 @@ use camino::Utf8PathBuf;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use self::deferred::Deferred;
 use self::ended::Ended;
 use crate::ansible;
 use crate::door::{Process, Session, exit};
@@ -64,11 +67,13 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Instances: make, change, run and drop them.
-    Instance(instance::Command),
+    Instance(Deferred<instance::Command>),
     /// Roles of an instance.
-    Role(role::Command),
+    Role(Deferred<role::Command>),
     /// Databases of an instance.
-    Database(database::Command),
+    Database(Deferred<database::Command>),
+    /// Parameters of postgresql.conf of an instance.
+    Pgconf(pgconf::Command),
     /// Who changed what, when, and how it ended.
     History(history::Command),
     /// Become the server of an instance.
@@ -80,9 +85,6 @@ enum Command {
     SiteConfigure(site::Configure),
     /// The JSON schema of what can be declared.
     Schema(develop::Schema),
-    /// For those who work on pgsocle.
-    #[command(hide = true)]
-    Dev(develop::Command),
     /// Answer one JSON request of the Ansible collection.
     #[command(hide = true)]
     Ansible { kind: String },
@@ -179,15 +181,15 @@ fn called(arguments: Arguments) -> Result<u8, Ended> {
         level,
     };
     match arguments.command {
-        Some(Command::Instance(command)) => command.run(&call),
-        Some(Command::Role(command)) => command.run(&call),
-        Some(Command::Database(command)) => command.run(&call),
+        Some(Command::Instance(command)) => command.called.run(&call),
+        Some(Command::Role(command)) => command.called.run(&call),
+        Some(Command::Database(command)) => command.called.run(&call),
+        Some(Command::Pgconf(command)) => command.run(&call),
         Some(Command::History(command)) => command.run(&call),
         Some(Command::Postgres(command)) => command.run(&call),
         Some(Command::SiteSettings(command)) => command.run(&call),
         Some(Command::SiteConfigure(command)) => command.run(&call),
         Some(Command::Schema(command)) => command.run(),
-        Some(Command::Dev(command)) => command.run(),
         Some(Command::Ansible { kind }) => Ok(ansible::serve(
             &kind,
             &call.process,

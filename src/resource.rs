@@ -10,6 +10,7 @@ pub mod database;
 pub mod expect;
 pub mod instance;
 pub mod parameters;
+pub mod pgconf;
 pub mod role;
 #[cfg(test)]
 mod samples;
@@ -25,8 +26,8 @@ use serde_json::{Map, Value};
 use crate::engine::Subject;
 use crate::host::{LockMode, Look};
 use crate::manifest::{DatabaseSpec, InstanceRef, Place, RoleSpec, Within};
-use crate::pg::version::Major;
 use crate::plan::Impact;
+use crate::resource::instance::condition::{Aim, Condition};
 use crate::resource::instance::desired::InstanceSpec;
 use crate::resource::instance::lookup;
 use crate::resource::instance::service::{Service, Settle};
@@ -116,6 +117,11 @@ pub const REGISTRY: &[Kind] = &[
         job: database_job,
     },
     Kind {
+        name: "pgconf",
+        schema: schema::<pgconf::PgconfSpec>,
+        job: |value, site, look| pgconf::job(crate::input::from_json(value, "pgconf")?, site, look),
+    },
+    Kind {
         name: "site",
         schema: schema::<site::SiteSpec>,
         job: |value, site, look| site::job(&crate::input::from_json(value, "site")?, site, look),
@@ -178,42 +184,49 @@ fn database_job(value: Value, site: &Site, look: &dyn Look) -> Result<Job> {
     )
 }
 
-/// The instance that is meant.
+/// An instance that is addressed, whether it is there, and what is to be said if it is not.
 struct Located {
-    version: Major,
-    name: String,
-    /// Not empty where there is no such instance yet.
+    target: Target,
+    exists: bool,
     warnings: Vec<String>,
 }
 
-/// Finds the instance that is meant. In check mode an earlier task may be the one that makes it.
+/// The instance that is addressed. In check mode an earlier task may be the one that makes it.
 fn locate(reference: Option<&InstanceRef>, site: &Site, look: &dyn Look) -> Result<Located> {
     let mut warnings = Vec::new();
-    let (version, name) = match (lookup::find(look, &site.settings, reference), reference) {
-        (Ok(found), _) => found,
+    let found = lookup::find(look, &site.settings, reference);
+    let (version, instance, exists) = match (found, reference) {
+        (Ok((version, instance)), _) => (version, instance, true),
         (Err(error), Some(reference)) if site.check && is_missing(&error) => {
+            let version = match &reference.version {
+                Some(version) => version.parse()?,
+                None => lookup::default_version(look, &site.settings)?
+                    .unwrap_or(crate::pg::version::Major::NEWEST_KNOWN),
+            };
+            let instance = reference
+                .name
+                .clone()
+                .unwrap_or_else(|| site.settings.instance_default_name.clone());
             warnings.push(format!(
                 "instance `{reference}` does not exist: the plan assumes that it is made before"
             ));
-            let version = match &reference.version {
-                Some(version) => version.parse()?,
-                None => {
-                    lookup::default_version(look, &site.settings)?.unwrap_or(Major::NEWEST_KNOWN)
-                }
-            };
-            let default = &site.settings.instance_default_name;
-            (
-                version,
-                reference.name.clone().unwrap_or_else(|| default.clone()),
-            )
+            (version, instance, false)
         }
         (Err(error), _) => return Err(error),
     };
+    let mut target = Target::new(&site.settings, look, version, &instance)?;
+    target.patience = target.manner.timeout;
     Ok(Located {
-        version,
-        name,
+        target,
+        exists,
         warnings,
     })
+}
+
+/// An instance that must be there.
+pub fn existing(site: &Site, look: &dyn Look, reference: Option<&InstanceRef>) -> Result<Target> {
+    let (version, name) = lookup::find(look, &site.settings, reference)?;
+    Target::new(&site.settings, look, version, &name)
 }
 
 /// A run on objects of one instance: finds the server, does the work, leaves the run state as it was.
@@ -226,13 +239,10 @@ fn within(
     stages: impl FnOnce(InstancePaths) -> Result<Vec<Box<dyn AnyStage>>>,
 ) -> Result<Job> {
     let Located {
-        version,
-        name: instance,
+        target,
+        exists,
         warnings,
     } = locate(place.instance.as_ref(), site, look)?;
-    let exists = warnings.is_empty();
-    let mut target = Target::new(&site.settings, look, version, &instance)?;
-    target.patience = target.manner.timeout;
     let mut subject = subject("instance", &target.paths, site);
     subject.name = format!("{kind} {name} of instance {}", target.paths);
     let mut job = Job::new(subject);
@@ -246,6 +256,11 @@ fn within(
         job.stages.extend(stages(target.paths.clone())?);
         return Ok(job);
     }
+    job.stages.push(Box::new(Condition {
+        target: target.clone(),
+        aim: Aim::Use,
+        identifier: None,
+    }));
     job.stages.push(Box::new(Service {
         target: target.clone(),
         state: instance::desired::State::Present,

@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::change::{Format, Run};
-use super::given::{Created, Noun};
+use super::given::{Created, Noun, Stated};
 use super::manifest::Manifest;
 use super::service::{Hold, Many, Start, Stop};
 use super::{Call, Ended, develop, incomplete, prompt, show};
@@ -41,12 +41,7 @@ pub struct Command {
 #[derive(Subcommand)]
 enum Verb {
     /// Make an instance, and start it.
-    Create {
-        #[command(flatten)]
-        object: Created<Instance>,
-        #[command(flatten)]
-        run: Run,
-    },
+    Create(Stated<Created<Instance>>),
     /// Bring an instance, with its roles and databases, to what a manifest says.
     Apply {
         #[command(flatten)]
@@ -192,7 +187,7 @@ impl Command {
         match &self.verb {
             _ if self.schema => develop::schema(KIND),
             None => Ok(incomplete(&["instance"])),
-            Some(Verb::Create { object, run }) => create(call, object, run),
+            Some(Verb::Create(stated)) => create(call, &stated.called.object, &stated.called.run),
             Some(Verb::Apply { manifest, run }) => apply(call, manifest, run),
             Some(Verb::Get { one, format }) => get(call, one, *format),
             Some(Verb::List { version, format }) => list(call, *version, *format),

@@ -3,8 +3,10 @@
 
 pub mod accepted;
 pub mod cluster;
+pub mod condition;
 pub mod configuration;
 pub mod desired;
+pub mod explain;
 pub mod foreground;
 pub mod hold;
 pub mod kept;
@@ -25,6 +27,7 @@ use anyhow::Result;
 
 use self::accepted::Accepted;
 use self::cluster::{Cluster, Traits};
+use self::condition::{Aim, Condition};
 use self::configuration::Configuration;
 use self::desired::{InstanceSpec, State};
 use self::hold::NotHeld;
@@ -52,21 +55,16 @@ use crate::settings::Initdb;
 pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     let target = target(&spec, site, look)?;
     if spec.state == State::Absent {
-        let mut job = removal_job(
-            target,
-            site,
-            How {
-                asked: false,
-                keep_data: spec.keep_data,
-                delete_dumps: spec.delete_dumps,
-            },
-        );
+        let how = How {
+            asked: false,
+            keep_data: spec.keep_data,
+            delete_dumps: spec.delete_dumps,
+        };
+        let mut job = removal_job(target, site, how);
         spec.shape(&mut job);
         return Ok(job);
     }
-    let mut job = Job::new(subject("instance", &target.paths, site));
-    spec.shape(&mut job);
-    job.warnings.extend(newer(target.paths.version));
+    let mut job = begun(&spec, &target, site)?;
     job.stages
         .push(Box::new(crate::resource::site::ground(look, site)?));
     let templates = Templates::observe(
@@ -104,6 +102,8 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         settings: spec.settings.clone().unwrap_or_default(),
         purge: spec.settings_purge,
         text: None,
+        alone: false,
+        assumed: false,
     }));
     job.stages.push(Box::new(Accepted {
         target: target.clone(),
@@ -123,7 +123,7 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     job.stages.push(Box::new(Service {
         target: target.clone(),
         state: spec.state,
-        restarts: spec.restarts(),
+        restarts: spec.restarts()?,
         catalogs: !(roles.wanted.is_empty() && databases.is_empty()),
         own_roles_only: roles.own_only && databases.is_empty(),
         start_temporarily: spec.start_temporarily,
@@ -147,12 +147,36 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     Ok(job)
 }
 
+/// A run that makes or changes an instance, with the first look at it.
+fn begun(spec: &InstanceSpec, target: &Target, site: &Site) -> Result<Job> {
+    let mut job = Job::new(subject("instance", &target.paths, site));
+    spec.shape(&mut job);
+    let version = target.paths.version;
+    if version > Major::NEWEST_KNOWN {
+        job.warnings.push(format!(
+            "PostgreSQL {version} is newer than this program knows (up to {})",
+            Major::NEWEST_KNOWN
+        ));
+    }
+    job.stages.push(Box::new(Condition {
+        target: target.clone(),
+        aim: Aim::Use,
+        identifier: identifier(spec)?,
+    }));
+    Ok(job)
+}
+
 /// The run that takes an instance away.
 pub fn removal_job(target: Target, site: &Site, how: How) -> Job {
     let mut job = Job::new(subject("instance", &target.paths, site));
     job.stages.push(Box::new(NotHeld {
         target: target.clone(),
         done: "dropped",
+    }));
+    job.stages.push(Box::new(Condition {
+        target: target.clone(),
+        aim: Aim::Remove,
+        identifier: None,
     }));
     job.stages.push(Box::new(Registration {
         target: target.clone(),
@@ -165,12 +189,6 @@ pub fn removal_job(target: Target, site: &Site, how: How) -> Job {
         how,
     }));
     job
-}
-
-fn newer(version: Major) -> Option<String> {
-    let known = Major::NEWEST_KNOWN;
-    (version > known)
-        .then(|| format!("PostgreSQL {version} is newer than this program knows (up to {known})"))
 }
 
 /// The instance that is meant, and how this run goes about its server.
@@ -224,6 +242,15 @@ pub fn service_job(mut target: Target, state: State, site: &Site, look: &dyn Loo
         target: target.clone(),
         asked: state == State::Reloaded,
     }));
+    job.stages.push(Box::new(Condition {
+        target: target.clone(),
+        aim: if state == State::Stopped {
+            Aim::Stop
+        } else {
+            Aim::Use
+        },
+        identifier: None,
+    }));
     job.stages.push(Box::new(Service {
         target: target.clone(),
         state,
@@ -240,6 +267,22 @@ pub fn service_job(mut target: Target, state: State, site: &Site, look: &dyn Loo
     Ok(job)
 }
 
+/// The system identifier that was given: a number in a string, since it has more digits than numbers of JSON may have.
+fn identifier(spec: &InstanceSpec) -> Result<Option<u64>> {
+    match &spec.system_identifier {
+        None => Ok(None),
+        Some(text) => match text.parse() {
+            Ok(identifier) => Ok(Some(identifier)),
+            Err(_) => bail_fault!(
+                Input,
+                "instance `{}`: `system_identifier` is no number: `{text}`", spec.name;
+                "`pg_controldata` tells it"
+            ),
+        },
+    }
+}
+
+/// What initdb is told: by the instance, else by the site.
 fn traits(spec: &InstanceSpec, initdb: &Initdb) -> Traits {
     Traits {
         // The site's libc locale says nothing to another provider.
@@ -345,14 +388,7 @@ fn check(spec: &InstanceSpec) -> Result<()> {
             bail_fault!(Unsupported, "instance `{name}`: option `{option}` is not supported in this version of pgsocle"; "leave it out");
         }
     }
-    if let (Some(policy), Some(on_changes)) = (spec.restart_policy, spec.restart_on_changes)
-        && (policy == desired::RestartPolicy::WhenRequired) != on_changes
-    {
-        bail_fault!(
-            Input,
-            "instance `{name}`: `restart_policy` and `restart_on_changes` contradict each other"
-        );
-    }
+    spec.restarts()?;
     if spec.state == State::Absent && spec.deletion_protection.is_some() {
         bail_fault!(
             Input,

@@ -6,8 +6,11 @@
     reason = "tests play the part of the operator: they write files, start programs, and panic when these fail"
 )]
 
+mod bench;
 mod cli;
+mod condition;
 mod configuration;
+mod crash;
 mod database;
 mod hold;
 mod hostile;
@@ -17,6 +20,7 @@ mod layers;
 mod leftovers;
 mod locks;
 mod patience;
+mod pgconf;
 mod pglift;
 mod protection;
 mod protocol;

@@ -3,6 +3,8 @@
 //! A hold is a file in the state of the instance. Whoever would start the server looks for it: our own runs, and
 //! systemd by a line of the unit (docs/decisions/0012-services.md). It says nothing about a server that runs.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -133,7 +135,9 @@ pub fn promised(view: &mut Map<String, Value>, promises: &Map<String, Value>) {
 /// The run that holds or releases an instance.
 pub fn job(spec: &HoldSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     let located = locate(spec.instance.as_ref(), site, look)?;
-    let mut target = Target::new(&site.settings, look, located.version, &located.name)?;
+    let mut target = located.target;
+    // Whether it answers is of no importance here.
+    target.patience = Duration::ZERO;
     target.manner = target.manner.within(spec.timeout);
     let paths = &target.paths;
     let reason = spec.reason.as_deref().map(str::trim).unwrap_or_default();
