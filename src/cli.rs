@@ -1,5 +1,6 @@
 //! The human door: arguments, confirmations, tables. It decides nothing.
 
+mod authentication;
 mod change;
 mod database;
 mod deferred;
@@ -74,6 +75,10 @@ enum Command {
     Database(Deferred<database::Command>),
     /// Parameters of postgresql.conf of an instance.
     Pgconf(pgconf::Command),
+    /// Who may connect to an instance, and how: records of `pg_hba.conf`.
+    Pghba(authentication::Pghba),
+    /// As whom users of the host may connect: mappings of `pg_ident.conf`.
+    Pgident(authentication::Pgident),
     /// Who changed what, when, and how it ended.
     History(history::Command),
     /// Become the server of an instance.
@@ -185,6 +190,8 @@ fn called(arguments: Arguments) -> Result<u8, Ended> {
         Some(Command::Role(command)) => command.called.run(&call),
         Some(Command::Database(command)) => command.called.run(&call),
         Some(Command::Pgconf(command)) => command.run(&call),
+        Some(Command::Pghba(command)) => command.run(&call),
+        Some(Command::Pgident(command)) => command.run(&call),
         Some(Command::History(command)) => command.run(&call),
         Some(Command::Postgres(command)) => command.run(&call),
         Some(Command::SiteSettings(command)) => command.run(&call),

@@ -10,6 +10,7 @@ use crate::fault::{Fault, Kind as FaultKind};
 use crate::host::{Look, Server};
 use crate::manifest::InstanceRef;
 use crate::pg::version::Major;
+use crate::resource::authentication::info::PghbaInfo;
 pub use crate::resource::existing as target;
 use crate::resource::instance::explain::explain;
 use crate::resource::instance::hold::Hold;
@@ -105,6 +106,11 @@ pub const FACTS: &[Fact] = &[
         answer: pgconf_info,
     },
     Fact {
+        name: "pghba_info",
+        schema: schema::<PghbaInfo>,
+        answer: pghba_info,
+    },
+    Fact {
         name: "dsn_info",
         schema: schema::<DsnInfo>,
         answer: dsn_info,
@@ -190,6 +196,11 @@ fn pgconf_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<String
     };
     let names = params.names.unwrap_or_default();
     Ok(reply("settings", json!(explain(look, &target, &names)?)))
+}
+
+fn pghba_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<String, Value>> {
+    let params: PghbaInfo = crate::input::from_json(params, "pghba_info")?;
+    params.answer(&target(site, look, params.instance.as_ref())?, look)
 }
 
 /// Where programs are, for a task that has no search path of its own.

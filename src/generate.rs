@@ -79,6 +79,21 @@ const ABOUT: &[About] = &[
         "What is left out is left as it is.",
     ),
     about!(
+        "pghba",
+        "0.1.0",
+        "Manages records of pg_hba.conf of a PostgreSQL instance",
+        "Adds, moves and removes single records, or makes the list of them exact; a running server is asked whether it takes the file, and reads it.",
+        "Records are compared by what they mean. What is not concerned stays as it is, comments and include directives always.",
+        "What would keep the superuser role out of the local socket is refused.",
+    ),
+    about!(
+        "pgident",
+        "0.1.0",
+        "Manages user name maps of a PostgreSQL instance",
+        "Adds, moves and removes single mappings of pg_ident.conf, or makes the list of them exact; a running server is asked whether it takes the file, and reads it.",
+        "What is not concerned stays as it is, comments and include directives always.",
+    ),
+    about!(
         "site",
         "0.1.0",
         "Manages the files that pgsocle needs on a host",
@@ -89,6 +104,12 @@ const ABOUT: &[About] = &[
         "0.1.0",
         "Explains parameters of a PostgreSQL instance",
         "Tells the value, where it stands, what wins over what, and what waits for a restart; of a stopped instance as well.",
+    ),
+    about!(
+        "pghba_info",
+        "0.1.0",
+        "Describes who may connect to a PostgreSQL instance",
+        "Lists the records of pg_hba.conf, and tells which of them decides on a connection and why those above it do not.",
     ),
     about!(
         "dsn_info",

@@ -16,6 +16,7 @@ pub mod terminal;
 pub mod users;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -396,6 +397,8 @@ pub trait Look {
     ) -> Result<bool> {
         question()
     }
+    /// The addresses of this host with their netmasks.
+    fn networks(&self) -> Result<Vec<(IpAddr, IpAddr)>>;
     /// Main memory in bytes.
     fn memory(&self) -> Result<u64>;
     /// `postgres -C` and the like on a staged configuration: files are written only below a private temporary directory,

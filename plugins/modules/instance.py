@@ -98,19 +98,19 @@ options:
           - 'Method for local sockets.'
           - 'Chosen at creation; refused when it would change.'
         type: str
-        choices: [trust, reject, md5, password, scram-sha-256, sspi, ident, pam, ldap, radius, peer, gss, cert]
+        choices: [trust, reject, md5, password, scram-sha-256, sspi, ident, pam, ldap, radius, peer, gss, cert, oauth]
       host:
         description:
           - 'Method for TCP from this host.'
           - 'Chosen at creation; refused when it would change.'
         type: str
-        choices: [trust, reject, md5, password, scram-sha-256, sspi, ident, pam, ldap, radius, peer, gss, cert]
+        choices: [trust, reject, md5, password, scram-sha-256, sspi, ident, pam, ldap, radius, peer, gss, cert, oauth]
       hostssl:
         description:
           - 'Method for TLS connections, where the site''s template has a line for them.'
           - 'Chosen at creation; refused when it would change.'
         type: str
-        choices: [trust, reject, md5, password, scram-sha-256, sspi, ident, pam, ldap, radius, peer, gss, cert]
+        choices: [trust, reject, md5, password, scram-sha-256, sspi, ident, pam, ldap, radius, peer, gss, cert, oauth]
   surole_password:
     description:
       - 'Password of the superuser role.'
@@ -276,7 +276,7 @@ options:
               - 'Authentication method.'
             type: str
             required: true
-            choices: [trust, reject, md5, password, scram-sha-256, sspi, ident, pam, ldap, radius, peer, gss, cert]
+            choices: [trust, reject, md5, password, scram-sha-256, sspi, ident, pam, ldap, radius, peer, gss, cert, oauth]
           state:
             description:
               - 'Whether the entry is to be there.'
@@ -680,6 +680,7 @@ ARGUMENT_SPEC = {
                     "peer",
                     "gss",
                     "cert",
+                    "oauth",
                 ],
             },
             "host": {
@@ -698,6 +699,7 @@ ARGUMENT_SPEC = {
                     "peer",
                     "gss",
                     "cert",
+                    "oauth",
                 ],
             },
             "hostssl": {
@@ -716,6 +718,7 @@ ARGUMENT_SPEC = {
                     "peer",
                     "gss",
                     "cert",
+                    "oauth",
                 ],
             },
         },
@@ -795,6 +798,7 @@ ARGUMENT_SPEC = {
                             "peer",
                             "gss",
                             "cert",
+                            "oauth",
                         ],
                     },
                     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},

@@ -45,6 +45,11 @@ impl Within {
         facts::target(&session.site, &session.local, self.instance.as_ref()).map_err(Ended::usage)
     }
 
+    /// The instance that is meant, as a reference in full.
+    pub fn reference(&self, session: &Session) -> Result<InstanceRef, Ended> {
+        Ok(InstanceRef::parse(&self.resolve(session, None)?))
+    }
+
     /// The run on one object.
     fn job(
         &self,
@@ -127,8 +132,8 @@ impl Within {
     }
 
     fn server(&self, session: &Session) -> Result<(String, Server), Ended> {
-        let instance = self.resolve(session, None)?;
-        let reference = InstanceRef::parse(&instance);
+        let reference = self.reference(session)?;
+        let instance = reference.to_string();
         let server = facts::server(&session.site, &session.local, Some(&reference))?;
         Ok((instance, server))
     }

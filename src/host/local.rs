@@ -4,12 +4,15 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
+use nix::ifaddrs::getifaddrs;
+use nix::sys::socket::SockaddrStorage;
 use serde_json::Value;
 
 use crate::fault::{Fault, Kind};
@@ -204,6 +207,22 @@ impl Look for Local {
             }
             std::thread::sleep(services::PAUSE);
         }
+    }
+
+    /// Asked of the kernel, as the server asks for `samehost` and `samenet` (`pg_foreach_ifaddr`).
+    fn networks(&self) -> Result<Vec<(IpAddr, IpAddr)>> {
+        let address = |storage: SockaddrStorage| match (
+            storage.as_sockaddr_in(),
+            storage.as_sockaddr_in6(),
+        ) {
+            (Some(address), _) => Some(IpAddr::from(address.ip())),
+            (_, Some(address)) => Some(IpAddr::from(address.ip())),
+            _ => None,
+        };
+        let all = getifaddrs().context("list the addresses of this host")?;
+        Ok(all
+            .filter_map(|own| Some((address(own.address?)?, address(own.netmask?)?)))
+            .collect())
     }
 
     fn memory(&self) -> Result<u64> {

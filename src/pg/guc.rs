@@ -190,6 +190,11 @@ fn enum_hint(values: &[String], wanted: &str) -> String {
     }
 }
 
+/// Whether a value of a boolean parameter means yes.
+pub fn is_true(text: &str) -> bool {
+    parse_bool(text) == Some(true)
+}
+
 /// Any unambiguous beginning of the words will do (`parse_bool_with_len` in `src/backend/utils/adt/bool.c`).
 fn parse_bool(text: &str) -> Option<bool> {
     let text = text.to_ascii_lowercase();

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::host::{Look, Server};
-use crate::manifest::{Presence, RoleHba, RoleSpec, UpdatePassword};
+use crate::manifest::{HbaMethod, HostConnection, Presence, RoleHba, RoleSpec, UpdatePassword};
 use crate::pg::auth_file::Entry as _;
 use crate::pg::hba::{self, ConnectionType, Hba, Position, Record};
 use crate::pg::pgpass::Pgpass;
@@ -172,30 +172,34 @@ fn hba_change(
     }))
 }
 
-fn entry(role: &str, record: &RoleHba) -> Result<Record> {
-    let kind = match &record.connection {
-        None => ConnectionType::Local,
-        Some(connection) => connection.kind.name().parse()?,
-    };
-    let record = Record {
-        kind,
-        databases: hba::names(&record.database),
-        users: vec![hba::name(role)],
-        address: record
-            .connection
-            .as_ref()
-            .map(|connection| connection.address.clone()),
-        netmask: record
-            .connection
-            .as_ref()
-            .and_then(|connection| connection.netmask.clone()),
-        method: record.method.name().to_owned(),
-        options: Vec::new(),
-    };
+fn entry(role: &str, spec: &RoleHba) -> Result<Record> {
+    let users = vec![hba::name(role)];
+    let record = record(spec.connection.as_ref(), &spec.database, users, spec.method)?;
     record
         .check()
         .with_context(|| format!("role `{role}`: entry of pg_hba.conf"))?;
     Ok(record)
+}
+
+/// A record without options, as it is declared.
+pub fn record(
+    connection: Option<&HostConnection>,
+    databases: &str,
+    users: Vec<String>,
+    method: HbaMethod,
+) -> Result<Record> {
+    Ok(Record {
+        kind: match connection {
+            None => ConnectionType::Local,
+            Some(connection) => connection.kind.name().parse()?,
+        },
+        databases: hba::names(databases),
+        users,
+        address: connection.map(|connection| connection.address.clone()),
+        netmask: connection.and_then(|connection| connection.netmask.clone()),
+        method: method.name().to_owned(),
+        options: Vec::new(),
+    })
 }
 
 /// The entry of a role as a diff shows it.

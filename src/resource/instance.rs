@@ -50,6 +50,7 @@ use crate::resource::role::Roles;
 use crate::resource::{Job, Site, subject};
 use crate::secret::Secret;
 use crate::settings::Initdb;
+use crate::stage::AnyStage;
 
 /// The run that brings an instance to what is wanted.
 pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
@@ -131,14 +132,7 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     job.stages.push(Box::new(Passfile {
         target: target.clone(),
     }));
-    check_owners(&roles.wanted, &databases)?;
-    let [there, gone] = Roles::new(roles.wanted, target.paths.clone())?
-        .on_stopped(roles.own_only)
-        .split();
-    job.stages.push(Box::new(there));
-    job.stages
-        .extend(database::stages(databases, target.paths.clone(), false)?);
-    job.stages.push(Box::new(gone));
+    job.stages.extend(inner(roles, databases, &target)?);
     job.stages.push(Box::new(Settle {
         target: target.clone(),
         state: spec.state,
@@ -151,19 +145,29 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
 fn begun(spec: &InstanceSpec, target: &Target, site: &Site) -> Result<Job> {
     let mut job = Job::new(subject("instance", &target.paths, site));
     spec.shape(&mut job);
-    let version = target.paths.version;
-    if version > Major::NEWEST_KNOWN {
-        job.warnings.push(format!(
-            "PostgreSQL {version} is newer than this program knows (up to {})",
-            Major::NEWEST_KNOWN
-        ));
-    }
+    job.warnings.extend(newer(target.paths.version));
     job.stages.push(Box::new(Condition {
         target: target.clone(),
         aim: Aim::Use,
         identifier: identifier(spec)?,
     }));
     Ok(job)
+}
+
+/// Its roles and databases: roles that go, go last, as they may own what goes before.
+fn inner(
+    roles: WantedRoles,
+    databases: Vec<DatabaseSpec>,
+    target: &Target,
+) -> Result<Vec<Box<dyn AnyStage>>> {
+    check_owners(&roles.wanted, &databases)?;
+    let [there, gone] = Roles::new(roles.wanted, target.paths.clone())?
+        .on_stopped(roles.own_only)
+        .split();
+    let mut stages: Vec<Box<dyn AnyStage>> = vec![Box::new(there)];
+    stages.extend(database::stages(databases, target.paths.clone(), false)?);
+    stages.push(Box::new(gone));
+    Ok(stages)
 }
 
 /// The run that takes an instance away.
@@ -189,6 +193,12 @@ pub fn removal_job(target: Target, site: &Site, how: How) -> Job {
         how,
     }));
     job
+}
+
+fn newer(version: Major) -> Option<String> {
+    let known = Major::NEWEST_KNOWN;
+    (version > known)
+        .then(|| format!("PostgreSQL {version} is newer than this program knows (up to {known})"))
 }
 
 /// The instance that is meant, and how this run goes about its server.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::bail_fault;
 use crate::host::Look;
-use crate::manifest::{InstanceRef, Place, Setting, Settings};
+use crate::manifest::{InstanceRef, Setting, Settings};
 use crate::pg::conf::Conf;
 use crate::plan::Impact;
 use crate::resource::instance::accepted::Accepted;
@@ -113,15 +113,12 @@ pub fn text(target: &Target, look: &dyn Look) -> Result<Vec<u8>> {
 
 fn run(spec: PgconfSpec, text: Option<Text>, site: &Site, look: &dyn Look) -> Result<Job> {
     let restarts = restarts(spec.restart_policy, spec.restart_on_changes, "pgconf")?;
-    let place = Place {
-        instance: spec.instance.clone(),
-        ..Place::default()
-    };
     let Located {
-        target,
+        mut target,
         exists,
         warnings,
-    } = locate(place.instance.as_ref(), site, look)?;
+    } = locate(spec.instance.as_ref(), site, look)?;
+    target.patience = target.manner.timeout;
     let mut subject = subject("instance", &target.paths, site);
     subject.name = format!("configuration of instance {}", target.paths);
     let mut job = Job::new(subject);

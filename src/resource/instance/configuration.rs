@@ -8,6 +8,7 @@ mod effect;
 mod first;
 mod shadow;
 mod staged;
+mod tls;
 mod wanted;
 
 use anyhow::{Context as _, Result};
@@ -84,6 +85,8 @@ pub struct Seen {
     reading: Reading,
     /// What PostgreSQL makes of the file as it is to be.
     verdict: Verdict,
+    /// Files of TLS that the file as it is to be names, and that are not there.
+    missing: Vec<String>,
 }
 
 struct New {
@@ -298,6 +301,9 @@ impl Configuration {
         }
         let stands = seen.new.is_none() && !self.assumed;
         let before = stands.then_some(&seen.conf);
+        if stands {
+            seen.missing = tls::missing(look, &self.target, seen, &conf, &changed)?;
+        }
         seen.verdict = staged::ask(look, &self.target, before, &conf)?;
         if !seen.verdict.refused.is_empty() {
             let all = self.programs_describe(look)?;
@@ -364,6 +370,13 @@ impl Configuration {
                 Some(near) => bail_fault!(Input, "{what}"; "did you mean `{near}`?"),
                 None => bail_fault!(Input, "{what}"),
             }
+        }
+        if !seen.missing.is_empty() {
+            bail_fault!(
+                Input,
+                "TLS is on, and {}", seen.missing.join("; ");
+                "put the files there first: nothing was changed"
+            );
         }
         if !seen.verdict.refused.is_empty() {
             let refused = seen.verdict.refused.iter();

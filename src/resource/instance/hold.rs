@@ -3,8 +3,6 @@
 //! A hold is a file in the state of the instance. Whoever would start the server looks for it: our own runs, and
 //! systemd by a line of the unit (docs/decisions/0012-services.md). It says nothing about a server that runs.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,7 +16,7 @@ use crate::resource::instance::registration::Registration;
 use crate::resource::instance::report::Report;
 use crate::resource::instance::service::{Service, Settle};
 use crate::resource::instance::target::Target;
-use crate::resource::{Job, Site, locate, subject};
+use crate::resource::{Job, Located, Site, locate, subject};
 use crate::settings::InstancePaths;
 use crate::stage::{Stage, World};
 use crate::{bail_fault, fault};
@@ -134,10 +132,11 @@ pub fn promised(view: &mut Map<String, Value>, promises: &Map<String, Value>) {
 
 /// The run that holds or releases an instance.
 pub fn job(spec: &HoldSpec, site: &Site, look: &dyn Look) -> Result<Job> {
-    let located = locate(spec.instance.as_ref(), site, look)?;
-    let mut target = located.target;
-    // Whether it answers is of no importance here.
-    target.patience = Duration::ZERO;
+    let Located {
+        mut target,
+        warnings,
+        ..
+    } = locate(spec.instance.as_ref(), site, look)?;
     target.manner = target.manner.within(spec.timeout);
     let paths = &target.paths;
     let reason = spec.reason.as_deref().map(str::trim).unwrap_or_default();
@@ -160,7 +159,7 @@ pub fn job(spec: &HoldSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     };
     let mut job = Job::new(subject("instance", paths, site));
     job.max_impact = spec.max_impact;
-    job.warnings = located.warnings;
+    job.warnings = warnings;
     // The line of the unit that heeds the hold: units that an older version wrote have none.
     if let Some(file) = target.manager.instance_file()
         && look.stat(&file)?.is_some()

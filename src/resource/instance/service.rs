@@ -147,6 +147,18 @@ pub fn loaded(look: &dyn Look, server: &Server) -> Result<i64> {
 }
 
 impl Service {
+    /// Leaves a server as it is, running or not; reloads one that runs where earlier stages ask for it.
+    pub fn leaving(target: Target) -> Self {
+        Self {
+            target,
+            state: State::Present,
+            restarts: false,
+            catalogs: false,
+            own_roles_only: false,
+            start_temporarily: false,
+        }
+    }
+
     fn start<'a>(&'a self, server: &'a Server) -> Start<'a> {
         Start {
             bindir: &self.target.bindir,
@@ -347,6 +359,10 @@ impl Service {
             let steps = vec![Step::Reload {
                 server: running.server.clone(),
             }];
+            let mut back = seen.previous.clone();
+            if !back.is_empty() {
+                back.extend(steps.clone());
+            }
             plan.changes.push(
                 self.change(
                     Action::Reload,
@@ -355,6 +371,8 @@ impl Service {
                     Impact::Reload,
                     steps,
                 )
+                // A server that has read the new files may be out of reach through them.
+                .undo(Scope::Configuration, back)
                 .settles(Scope::Configuration),
             );
         }

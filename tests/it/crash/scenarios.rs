@@ -27,14 +27,6 @@ fn quick_site() -> Site {
         real = real.join("initdb").display(),
     );
     site.write_owned(&bin.join("initdb"), script.as_bytes(), 0o755);
-    for path in ["template", "home/tmp"] {
-        let path = site.path(path);
-        site.program("sh")
-            .args(["-c", "mkdir -p \"$0\" 2>/dev/null"])
-            .arg(&path)
-            .any_code()
-            .go();
-    }
     site.give(&template);
     site.write_settings(&json!({
         "postgresql": { "bindir": site.path("programs/{version}/bin") },

@@ -38,13 +38,18 @@ pub enum Fault {
 impl Site {
     /// Runs the executable under strace as the servers' user.
     fn traced(&self, options: &[String], args: &[&str]) -> Run {
+        // Temporary files where it can be seen that none is left.
+        let temporary = self.path("home/tmp");
+        if std::fs::create_dir(&temporary).is_ok() {
+            self.give(&temporary);
+        }
         self.program("strace")
             .args(["-qqq", "-y", "-s", "60", "-e", "signal=none"])
             .args(options)
             .arg("--")
             .arg(self.path("bin/pgsocle"))
             .args(args)
-            .env("TMPDIR", self.path("home/tmp"))
+            .env("TMPDIR", temporary)
     }
 
     /// Runs it undisturbed; gives its points in their order, and what it said.
