@@ -227,7 +227,6 @@ fn what_a_hold_needs() {
         json!({ "reason": "  " }),
         json!({ "state": "released", "reason": "x" }),
         json!({ "state": "released", "stop": true }),
-        json!({ "instance": "other", "reason": "x" }),
     ] {
         site.refused("instance_hold", &params);
     }
