@@ -1,6 +1,7 @@
 //! The human door: arguments, confirmations, tables. It decides nothing.
 
 mod change;
+mod completion;
 mod database;
 mod develop;
 mod ended;
@@ -9,6 +10,7 @@ mod history;
 mod instance;
 pub mod log;
 mod manifest;
+mod manual;
 mod object;
 pub mod options;
 mod prompt;
@@ -56,6 +58,9 @@ struct Arguments {
     /// Print the version and the protocol that the Ansible collection speaks with it.
     #[arg(long)]
     version: bool,
+    /// Print the completion script of a shell: `completion`.
+    #[arg(long, value_name = "SHELL", hide = true)]
+    completion: Option<completion::Shell>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -76,6 +81,8 @@ enum Command {
     SiteConfigure(site::Configure),
     /// The JSON schema of what can be declared.
     Schema(develop::Schema),
+    /// Print the completion script of a shell.
+    Completion(completion::Completion),
     /// For those who work on pgsocle.
     #[command(hide = true)]
     Dev(develop::Command),
@@ -142,7 +149,11 @@ fn serve(arguments: Vec<OsString>) -> u8 {
         let _ = show::print(&format!("pgsocle {version} (protocol {protocol})\n"));
         return exit::DONE;
     }
-    match called(arguments) {
+    let ended = match arguments.completion {
+        Some(shell) => completion::script(shell),
+        None => called(arguments),
+    };
+    match ended {
         Ok(code) => code,
         Err(ended) => {
             ended.tell();
@@ -182,7 +193,8 @@ fn called(arguments: Arguments) -> Result<u8, Ended> {
         Some(Command::SiteSettings(command)) => command.run(&call),
         Some(Command::SiteConfigure(command)) => command.run(&call),
         Some(Command::Schema(command)) => command.run(),
-        Some(Command::Dev(command)) => command.run(),
+        Some(Command::Dev(command)) => command.run(&call),
+        Some(Command::Completion(completion)) => completion.run(),
         Some(Command::Ansible { kind }) => Ok(ansible::serve(
             &kind,
             &call.process,
@@ -207,10 +219,16 @@ fn refused(error: &clap::Error) -> u8 {
     }
 }
 
-/// A group of commands was named, but none of them.
-fn incomplete(path: &[&str]) -> u8 {
+/// The whole command line, with what all commands have in common in each of them.
+fn built() -> clap::Command {
     let mut command = Arguments::command();
     command.build();
+    command
+}
+
+/// A group of commands was named, but none of them.
+fn incomplete(path: &[&str]) -> u8 {
+    let mut command = built();
     let mut group = &mut command;
     for name in path {
         match group.find_subcommand_mut(name) {

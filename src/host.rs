@@ -9,6 +9,7 @@ pub mod lock;
 pub mod process;
 pub mod root;
 pub mod sql;
+pub mod tail;
 pub mod terminal;
 pub mod users;
 

@@ -230,7 +230,8 @@ pub fn logs(paths: &InstancePaths) -> Vec<Utf8PathBuf> {
     logs
 }
 
-fn start_log(paths: &InstancePaths) -> Utf8PathBuf {
+/// What a server says before its own log is open.
+pub fn start_log(paths: &InstancePaths) -> Utf8PathBuf {
     let directory = paths.logdir.as_deref().unwrap_or(&paths.state_directory);
     directory.join(format!("{}-start.log", paths.qualified_name))
 }

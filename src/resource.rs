@@ -204,6 +204,7 @@ fn within(
         target: target.clone(),
         state: instance::desired::State::Present,
         restarts: false,
+        checksums: None,
         catalogs: true,
         own_roles_only: false,
         start_temporarily: place.start_temporarily,
@@ -212,6 +213,7 @@ fn within(
     job.stages.push(Box::new(Settle {
         target,
         state: instance::desired::State::Present,
+        checksums: None,
     }));
     Ok(job)
 }

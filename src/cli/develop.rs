@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{Ended, incomplete, show};
+use super::{Call, Ended, built, completion, incomplete, manual, show};
 use crate::door::exit;
 use crate::generate;
 
@@ -34,11 +34,23 @@ pub struct Command {
 enum Verb {
     /// The source of the Ansible module of a kind.
     Shim { kind: String },
+    /// What may come in place of the last word of a command line.
+    Complete {
+        #[arg(last = true)]
+        words: Vec<String>,
+    },
+    /// The manual page.
+    Manual,
 }
 
 impl Command {
-    pub fn run(&self) -> Result<u8, Ended> {
+    pub fn run(&self, call: &Call) -> Result<u8, Ended> {
         match &self.verb {
+            Some(Verb::Complete { words }) => completion::complete(call, &built(), words),
+            Some(Verb::Manual) => {
+                show::print(&manual::page(&built()))?;
+                Ok(exit::DONE)
+            }
             Some(Verb::Shim { kind }) => {
                 show::print(&generate::shim(kind)?)?;
                 Ok(exit::DONE)

@@ -1,24 +1,31 @@
 //! `pgsocle instance`.
 
+mod logs;
+
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::change::{Format, Run};
-use super::given::{Created, Noun};
+use super::given::{Altered, Created, Noun};
 use super::manifest::Manifest;
 use super::{Call, Ended, develop, incomplete, prompt, show};
 use crate::door::{Session, exit};
 use crate::facts;
+use crate::fault;
 use crate::host::process;
 use crate::manifest::InstanceRef;
 use crate::pg::version::Major;
 use crate::resource::instance::desired::{InstanceSpec, State};
 use crate::resource::instance::lookup::{self, Identity};
+use crate::resource::instance::replication::restart_order;
 use crate::resource::instance::target::Target;
 use crate::resource::instance::{self, service_job};
 
 const KIND: &str = "instance";
+
+/// Stands in help for an instance, and tells completion that one is meant.
+pub const REFERENCE: &str = "[VERSION/]NAME";
 
 struct Instance;
 
@@ -41,6 +48,13 @@ enum Verb {
     Create {
         #[command(flatten)]
         object: Created<Instance>,
+        #[command(flatten)]
+        run: Run,
+    },
+    /// Change an existing instance: what is not given stays.
+    Alter {
+        #[command(flatten)]
+        object: Altered<Instance>,
         #[command(flatten)]
         run: Run,
     },
@@ -83,7 +97,7 @@ enum Verb {
     Reload(Many),
     /// Drop instances with all their data.
     Drop {
-        #[arg(value_name = "[VERSION/]NAME", value_parser = reference)]
+        #[arg(value_name = REFERENCE, value_parser = reference)]
         instances: Vec<InstanceRef>,
         #[command(flatten)]
         run: Run,
@@ -95,9 +109,19 @@ enum Verb {
         #[command(flatten)]
         format: Format,
     },
+    /// Print the server's log: the file that it writes to now, or wrote to last.
+    Logs(logs::Logs),
+    /// Run a shell in the environment of an instance.
+    Shell {
+        #[command(flatten)]
+        one: One,
+        /// The shell; the one of the environment (`SHELL`) unless given.
+        #[arg(long, value_name = "FILE")]
+        shell: Option<String>,
+    },
     /// Run a program in the environment of an instance: `exec main -- psql -l`.
     Exec {
-        #[arg(value_name = "[VERSION/]NAME", value_parser = reference)]
+        #[arg(value_name = REFERENCE, value_parser = reference)]
         instance: InstanceRef,
         /// The program, looked up among those of the instance's major first, and its arguments.
         #[arg(
@@ -114,7 +138,7 @@ enum Verb {
 #[derive(Args)]
 struct One {
     /// The instance; may be left out when there is only one.
-    #[arg(value_name = "[VERSION/]NAME", value_parser = reference)]
+    #[arg(value_name = REFERENCE, value_parser = reference)]
     instance: Option<InstanceRef>,
 }
 
@@ -122,7 +146,7 @@ struct One {
 #[derive(Args)]
 struct Many {
     /// The instances; may be left out when there is only one.
-    #[arg(value_name = "[VERSION/]NAME", value_parser = reference)]
+    #[arg(value_name = REFERENCE, value_parser = reference)]
     instances: Vec<InstanceRef>,
     /// Every instance of the site.
     #[arg(long, conflicts_with = "instances")]
@@ -178,6 +202,7 @@ impl Command {
             _ if self.schema => develop::schema(KIND),
             None => Ok(incomplete(&["instance"])),
             Some(Verb::Create { object, run }) => create(call, object, run),
+            Some(Verb::Alter { object, run }) => alter(call, object, run),
             Some(Verb::Apply { manifest, run }) => apply(call, manifest, run),
             Some(Verb::Get { one, format }) => get(call, one, *format),
             Some(Verb::List { version, format }) => list(call, *version, *format),
@@ -188,7 +213,9 @@ impl Command {
             Some(Verb::Reload(many)) => many.bring(call, State::Reloaded),
             Some(Verb::Drop { instances, run }) => drop(call, instances, run),
             Some(Verb::Env { one, format }) => env(call, one, *format),
-            Some(Verb::Exec { instance, command }) => exec(call, instance, command),
+            Some(Verb::Logs(logs)) => logs.run(call),
+            Some(Verb::Shell { one, shell }) => self::shell(call, one, shell.as_deref()),
+            Some(Verb::Exec { instance, command }) => exec(call, Some(instance), command),
         }
     }
 }
@@ -202,6 +229,21 @@ fn create(call: &Call, object: &Created<Instance>, run: &Run) -> Result<u8, Ende
         .or_insert_with(|| default.as_str().into());
     let spec: InstanceSpec = crate::input::from_json(Value::Object(object), KIND)?;
     let job = instance::create_job(spec, &session.site, &session.local)?;
+    run.carry_out(&session, job)
+}
+
+fn alter(call: &Call, object: &Altered<Instance>, run: &Run) -> Result<u8, Ended> {
+    let mut object = object.object()?;
+    let mut given = |key: &str| object.shift_remove(key)?.as_str().map(str::to_owned);
+    let reference = InstanceRef {
+        version: given("version"),
+        name: given("name"),
+    };
+    let session = run.open(call)?;
+    let (site, look) = (&session.site, &session.local);
+    let reference = reference.name.is_some().then_some(&reference);
+    let identity = lookup::find(look, &site.settings, reference).map_err(Ended::usage)?;
+    let job = instance::alter_job(&identity, object, site, look)?;
     run.carry_out(&session, job)
 }
 
@@ -270,11 +312,14 @@ fn status(call: &Call, one: &One, format: Format) -> Result<u8, Ended> {
 impl Many {
     fn bring(&self, call: &Call, state: State) -> Result<u8, Ended> {
         let session = self.run.open(call)?;
-        let meant = if self.all {
+        let mut meant = if self.all {
             lookup::list(&session.local, &session.site.settings)?
         } else {
             identities(&session, &self.instances)?
         };
+        if state == State::Restarted {
+            meant = restart_order(&session.local, &session.site.settings, meant)?;
+        }
         let job = |identity| {
             let target = target(&session, identity)?;
             service_job(target, state, &session.site, &session.local)
@@ -350,9 +395,19 @@ fn env(call: &Call, one: &One, format: Format) -> Result<u8, Ended> {
     Ok(exit::DONE)
 }
 
-fn exec(call: &Call, reference: &InstanceRef, command: &[String]) -> Result<u8, Ended> {
+fn shell(call: &Call, one: &One, shell: Option<&str>) -> Result<u8, Ended> {
+    match shell.or_else(|| call.process.get("SHELL")) {
+        Some(shell) => exec(call, one.instance.as_ref(), &[shell.to_owned()]),
+        None => {
+            let error = fault!(Input, "which shell is to run is not known: `SHELL` is not set"; "give one with `--shell FILE`");
+            Err(error.into())
+        }
+    }
+}
+
+fn exec(call: &Call, reference: Option<&InstanceRef>, command: &[String]) -> Result<u8, Ended> {
     let session = call.look()?;
-    let target = one(&session, Some(reference))?;
+    let target = one(&session, reference)?;
     let own = environment(call, &session, &target)?;
     let (program, environment) = facts::execution(
         &target,

@@ -6,7 +6,10 @@
     reason = "tests play the part of the operator: they write files, start programs, and panic when these fail"
 )]
 
+mod alter;
+mod busy;
 mod cli;
+mod companion;
 mod database;
 mod hostile;
 mod instance;

@@ -14,6 +14,7 @@ use crate::pg::conf::{self, Conf};
 use crate::pg::guc::{self, Context, Guc};
 use crate::plan::{Action, Change, Content, Diff, Fact, Impact, Pending, Plan, Scope, Step};
 use crate::resource::instance::included::{Included, included};
+use crate::resource::instance::pending::{Parameter, parameters};
 use crate::resource::instance::service;
 use crate::resource::instance::target::{Running, Target};
 use crate::resource::instance::templates::Templates;
@@ -43,7 +44,7 @@ pub struct Seen {
     /// The server runs.
     up: bool,
     /// Values with which it runs, of the parameters that are to change.
-    running: Vec<Pending>,
+    running: Vec<Parameter>,
     /// postgresql.conf was written after the server had read it: by a run that was killed before the reload, or by hand.
     unread: bool,
     /// The wanted port is another one than now, and somebody else has it.
@@ -132,7 +133,7 @@ impl Stage for Configuration {
             seen.port_taken = self.moves_to_taken(look, &seen, running.as_ref())?;
             if let Some(running) = running {
                 seen.up = true;
-                seen.running = service::values(look, &running.server, &differing)?;
+                seen.running = parameters(look, &running.server, &differing)?;
             }
         }
         Ok(seen)
@@ -509,27 +510,9 @@ fn takes_effect(seen: &Seen, conf: &Conf, changed: &[String], plan: &mut Plan) {
 
 /// The parameter, if the server runs with another value than it will after a restart.
 fn waits(seen: &Seen, conf: &Conf, name: &str) -> Option<Pending> {
-    let guc = find(&seen.gucs, name);
-    let configured = seen
-        .auto
-        .get(name)
-        .or_else(|| conf.get(name))
-        .or_else(|| guc.and_then(|guc| guc.boot.clone()));
-    let running = seen
-        .running
-        .iter()
-        .find(|running| running.name.eq_ignore_ascii_case(name))?;
-    let same = match (&running.running, &configured) {
-        (Some(running), Some(configured)) => {
-            running == configured
-                || guc.is_some_and(|guc| guc::same_value(guc, running, configured))
-        }
-        _ => false,
-    };
-    (!same).then(|| Pending {
-        configured,
-        ..running.clone()
-    })
+    let configured = seen.auto.get(name).or_else(|| conf.get(name));
+    let running = seen.running.iter().find(|running| running.is(name))?;
+    running.configured_as(configured.as_deref())
 }
 
 fn needs_restart(seen: &Seen, name: &str) -> bool {

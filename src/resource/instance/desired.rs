@@ -77,6 +77,7 @@ pub struct InstanceSpec {
     pub create: bool,
     /// Make the instance anew although traces say that it existed (its data directory may just not be mounted).
     #[serde(default)]
+    #[schemars(extend("x-hidden" = ["alter"]))]
     pub recreate: bool,
     /// TCP port; at creation the one of the site's template, else 5432.
     #[serde(default)]
@@ -91,9 +92,9 @@ pub struct InstanceSpec {
     #[serde(default)]
     #[schemars(extend("x-hidden" = ["cli"]))]
     pub settings_purge: bool,
-    /// Page checksums; at creation as in the site settings unless given.
+    /// Page checksums; at creation as in the site settings unless given. They are switched while the server is down:
+    /// a running one is stopped and started for it where `restart_policy` or `state` allow that, and refused otherwise.
     #[serde(default)]
-    #[schemars(extend("x-create-only" = true))]
     pub data_checksums: Option<bool>,
     /// Locale of the cluster; at creation that of the site settings unless given.
     #[serde(default)]
@@ -121,9 +122,9 @@ pub struct InstanceSpec {
     /// Password of the replication role (`postgresql.replrole` of the site settings).
     #[serde(default)]
     pub replrole_password: Option<Secret>,
-    /// What is done about settings that only a restart brings into effect.
+    /// What is done about changes that only a restart brings into effect: settings, page checksums.
     #[serde(default)]
-    #[schemars(extend("x-hidden" = ["cli"]))]
+    #[schemars(extend("x-hidden" = ["create"]))]
     pub restart_policy: Option<RestartPolicy>,
     /// Restart when settings need it: true is `restart_policy: when_required`.
     #[serde(default)]
@@ -142,6 +143,7 @@ pub struct InstanceSpec {
     pub start_temporarily: bool,
     /// Undo a creation that fails.
     #[serde(default = "yes")]
+    #[schemars(extend("x-hidden" = ["alter"]))]
     pub drop_on_error: bool,
     /// Refuse the whole plan when a change has a greater impact than this.
     #[serde(default)]
@@ -181,6 +183,11 @@ fn yes() -> bool {
 }
 
 impl InstanceSpec {
+    /// Of roles that come with every instance.
+    pub fn gives_passwords(&self) -> bool {
+        self.surole_password.is_some() || self.replrole_password.is_some()
+    }
+
     /// `restart_on_changes` is pglift's name for it.
     pub fn restarts(&self) -> bool {
         match (self.restart_policy, self.restart_on_changes) {

@@ -39,10 +39,16 @@ impl Stage for Removal {
             Some(file) => look.stat(&file)?.is_some(),
             None => false,
         };
+        let running = self.target.running(look)?;
+        // Entries of the password file follow where it listens, not what waits for a restart.
+        let server = match &running {
+            Some(running) => running.server.clone(),
+            None => self.target.configured_on_disk(look)?,
+        };
         Ok(Seen {
             datadir: directory(look, &paths.datadir)?,
-            running: self.target.running(look)?,
-            port: self.target.configured_on_disk(look)?.port,
+            running,
+            port: server.port,
             leftovers: leftovers(look, paths)?,
             passfile: match &paths.passfile {
                 Some(path) => look.read(path)?.map(|content| (path.clone(), content)),

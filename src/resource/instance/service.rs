@@ -8,7 +8,10 @@ use crate::host::{Look, Query, Server};
 use crate::manager::{Manager, Start, StopMode};
 use crate::plan::{Action, Change, Content, Diff, Fact, Impact, Pending, Plan, Scope, Step};
 use crate::resource::catalog;
+use crate::resource::instance::busy::{self, Work};
+use crate::resource::instance::checksums::Switch;
 use crate::resource::instance::desired::State;
+use crate::resource::instance::pending::pending;
 use crate::resource::instance::target::{Running, Target};
 use crate::stage::{Catalogs, Stage, World};
 
@@ -18,6 +21,8 @@ pub struct Service {
     pub state: State,
     /// Restart when, and only when, a setting needs it.
     pub restarts: bool,
+    /// Page checksums that are wanted.
+    pub checksums: Option<bool>,
     /// Later stages read and change catalogs.
     pub catalogs: bool,
     /// … but only for what comes with the instance by itself: no reason to start a stopped server.
@@ -33,6 +38,12 @@ pub struct Seen {
     running: Option<Running>,
     configured: Server,
     pending: Vec<Pending>,
+    /// Page checksums are to be switched.
+    switch: Option<Switch>,
+    /// A run that was to restart the server did not come to its end.
+    cut_short: bool,
+    /// What keeps the server from being stopped or started now.
+    works: Vec<Work>,
     reload_needed: bool,
     previous: Vec<Step>,
 }
@@ -58,25 +69,51 @@ impl Stage for Service {
             Some(running) => world.pending(pending(look, &running.server)?),
             None => Vec::new(),
         };
-        Ok(Seen {
+        let switch = if world.cluster_made {
+            None
+        } else {
+            Switch::observe(look, &self.target, self.checksums)?
+        };
+        let left = self.state == State::Present && running.is_none() && !world.cluster_made;
+        let mut seen = Seen {
             new: world.cluster_made,
             unfinished: !world.cluster_made && self.target.unfinished(look)?,
             running,
             configured,
             pending,
+            switch,
+            cut_short: left && self.target.restart_cut_short(look)?,
+            works: Vec::new(),
             reload_needed: world.reload_needed,
             previous: world
                 .previous
                 .iter()
                 .map(|(path, content)| Step::write(path, Content::Bytes(content.clone()), 0o600))
                 .collect(),
-        })
+        };
+        let touched = match &seen.running {
+            None => !seen.new && (self.starts(&seen) || self.catalogs || seen.switch.is_some()),
+            Some(_) => self.restarts(&seen),
+        };
+        if touched {
+            let server = seen.running.as_ref().map(|running| &running.server);
+            seen.works = Work::observe(look, &self.target, server)?;
+        }
+        Ok(seen)
     }
 
     fn plan(&self, seen: &Seen) -> Result<Plan> {
         let mut plan = Plan::default();
         match &seen.running {
-            None => self.not_running(seen, &mut plan)?,
+            None => {
+                busy::check(&self.target, "started or changed", &seen.works)?;
+                if let Some(switch) = seen.switch {
+                    switch.check_shut_down(&self.target)?;
+                    plan.changes.push(switch.change(&self.target));
+                    plan.facts.push(switch.fact());
+                }
+                self.not_running(seen, &mut plan)?;
+            }
             Some(running) if running.temporary => {
                 plan.changes.push(self.change(
                     Action::Stop,
@@ -85,28 +122,16 @@ impl Stage for Service {
                     Impact::None,
                     self.stop_steps(StopMode::Fast),
                 ));
+                if let Some(switch) = seen.switch {
+                    plan.changes.push(switch.change(&self.target));
+                    plan.facts.push(switch.fact());
+                }
                 self.not_running(seen, &mut plan)?;
             }
-            Some(running) => self.is_running(seen, running, &mut plan),
+            Some(running) => self.is_running(seen, running, &mut plan)?,
         }
         Ok(plan)
     }
-}
-
-/// Settings that wait for a restart, from the server.
-pub fn pending(look: &dyn Look, server: &Server) -> Result<Vec<Pending>> {
-    values(look, server, &[])
-}
-
-/// The same, and these whether they wait or not.
-pub fn values(look: &dyn Look, server: &Server, also: &[String]) -> Result<Vec<Pending>> {
-    let query = Query {
-        server: server.clone(),
-        database: catalog::MAINTENANCE.into(),
-        sql: include_str!("../../sql/pending_restart.sql"),
-        parameter: also.into(),
-    };
-    catalog::rows(look.query(&[query])?.into_iter().next().unwrap_or_default())
 }
 
 /// When the server last read its configuration, in microseconds since 1970.
@@ -160,6 +185,21 @@ impl Service {
         Manager::pg_ctl_stop(&self.target.bindir, &self.target.paths, mode)
     }
 
+    /// Whether a server that is stopped is started, and stays so.
+    fn starts(&self, seen: &Seen) -> bool {
+        match self.state {
+            State::Started | State::Restarted | State::Reloaded => true,
+            State::Present => seen.cut_short,
+            State::Stopped | State::Absent => false,
+        }
+    }
+
+    /// Whether a server that runs is restarted.
+    fn restarts(&self, seen: &Seen) -> bool {
+        let needed = !seen.pending.is_empty() || seen.switch.is_some();
+        self.state == State::Restarted || self.restarts && needed && self.state != State::Stopped
+    }
+
     fn not_running(&self, seen: &Seen, plan: &mut Plan) -> Result<()> {
         let paths = &self.target.paths;
         let scope = if seen.new {
@@ -167,10 +207,7 @@ impl Service {
         } else {
             Scope::Configuration
         };
-        if matches!(
-            self.state,
-            State::Started | State::Restarted | State::Reloaded
-        ) {
+        if self.starts(seen) {
             let steps = self.target.manager.start(&self.start(&seen.configured));
             let change = self
                 .change(
@@ -189,6 +226,7 @@ impl Service {
             });
             plan.facts.push(Fact::Starts(seen.configured.clone()));
             plan.facts.push(state("started"));
+            plan.facts.push(listens(&seen.configured));
         } else if !self.catalogs || (self.own_roles_only && !seen.new && !seen.unfinished) {
             plan.facts.push(Fact::Stopped);
         } else if seen.new || seen.unfinished || self.start_temporarily {
@@ -223,39 +261,26 @@ impl Service {
         Ok(())
     }
 
-    fn is_running(&self, seen: &Seen, running: &Running, plan: &mut Plan) {
+    fn is_running(&self, seen: &Seen, running: &Running, plan: &mut Plan) -> Result<()> {
         plan.facts.push(Fact::Runs(running.server.clone()));
         plan.facts.push(Fact::PendingRestart(seen.pending.clone()));
-        let pending = !seen.pending.is_empty();
-        if self.state == State::Restarted
-            || (self.restarts && pending && self.state != State::Stopped)
-        {
-            let start = self.start(&seen.configured);
-            let mut steps = self
-                .target
-                .manager
-                .stop(start.bindir, start.paths, StopMode::Fast);
-            steps.extend(self.target.manager.start(&start));
-            let mut back = self.stop_steps(StopMode::Immediate);
-            back.extend(seen.previous.iter().cloned());
-            back.extend(self.target.manager.start(&self.start(&running.server)));
-            plan.changes.push(
-                self.change(
-                    Action::Restart,
-                    "restart",
-                    ("started", "started (restarted)"),
-                    Impact::Restart,
-                    steps,
-                )
-                .undo(Scope::Configuration, back)
-                .settles(Scope::Configuration),
-            );
+        if self.restarts(seen) {
+            busy::check(&self.target, "restarted", &seen.works)?;
+            let restart = self.restart(seen, running);
+            plan.changes.push(restart);
+            plan.facts.extend(seen.switch.map(Switch::fact));
             let (before, after) = (running.server.clone(), seen.configured.clone());
             if before.port != after.port {
                 plan.facts.push(Fact::Moves(before.port, after.port));
             }
+            plan.facts.push(listens(&after));
             plan.facts.push(Fact::Restarts { before, after });
-        } else if self.state == State::Reloaded || seen.reload_needed {
+            return Ok(());
+        }
+        if let Some(switch) = seen.switch.filter(|_| self.state != State::Stopped) {
+            return Err(switch.runs(&self.target));
+        }
+        if self.state == State::Reloaded || seen.reload_needed {
             let steps = vec![Step::Reload {
                 server: running.server.clone(),
             }];
@@ -269,7 +294,40 @@ impl Service {
                 )
                 .settles(Scope::Configuration),
             );
+            plan.facts.push(Fact::Reloads);
         }
+        Ok(())
+    }
+
+    /// Page checksums are switched while the server is down anyway.
+    fn restart(&self, seen: &Seen, running: &Running) -> Change {
+        let start = self.start(&seen.configured);
+        let mut steps = self
+            .target
+            .manager
+            .stop(start.bindir, start.paths, StopMode::Fast);
+        steps.extend(seen.switch.map(|switch| switch.step(&self.target)));
+        steps.extend(self.target.manager.start(&start));
+        let mut back = self.stop_steps(StopMode::Immediate);
+        back.extend(seen.previous.iter().cloned());
+        back.extend(self.target.manager.start(&self.start(&running.server)));
+        let mut change = self.change(
+            Action::Restart,
+            "restart",
+            ("started", "started (restarted)"),
+            Impact::Restart,
+            steps,
+        );
+        if let Some(switch) = seen.switch {
+            let [before, after] = switch.lines();
+            change.summary = format!("{}, {}", change.summary, switch.meanwhile());
+            change.diff.before += &before;
+            change.diff.after += &after;
+            change.impact = change.impact.max(switch.impact());
+        }
+        change
+            .undo(Scope::Configuration, back)
+            .settles(Scope::Configuration)
     }
 }
 
@@ -305,16 +363,30 @@ fn state(state: &str) -> Fact {
     Fact::View(Map::from_iter([("state".to_owned(), Value::from(state))]))
 }
 
+/// Where clients find its socket, for the public view.
+fn listens(server: &Server) -> Fact {
+    let directory = server.socket_directory.as_str();
+    Fact::View(Map::from_iter([(
+        "socket_directory".to_owned(),
+        Value::from(directory),
+    )]))
+}
+
 /// The end of a run: stops what is to be stopped, or was started for this run only.
 pub struct Settle {
     pub target: Target,
     pub state: State,
+    /// Page checksums that are wanted.
+    pub checksums: Option<bool>,
 }
 
 /// Whether the server runs at the end, and whether somebody else had started it.
 pub struct AtEnd {
     running: bool,
     temporarily: bool,
+    /// Page checksums are still to be switched, once the server has been stopped.
+    switch: Option<Switch>,
+    works: Vec<Work>,
 }
 
 impl Stage for Settle {
@@ -324,14 +396,24 @@ impl Stage for Settle {
         format!("end of the run on instance {}", self.target.paths)
     }
 
-    fn observe(&self, _: &dyn Look, world: &World) -> Result<AtEnd> {
-        Ok(AtEnd {
+    fn observe(&self, look: &dyn Look, world: &World) -> Result<AtEnd> {
+        let mut seen = AtEnd {
             running: matches!(
                 world.catalogs,
                 Catalogs::Readable(_) | Catalogs::New(_) | Catalogs::Hidden(_)
             ),
-            temporarily: world.started,
-        })
+            // One that is to stay says so in the view.
+            temporarily: world.started && !world.view.contains_key("state"),
+            switch: None,
+            works: Vec::new(),
+        };
+        if let (State::Stopped, false, Catalogs::Readable(server)) =
+            (self.state, seen.temporarily, &world.catalogs)
+        {
+            seen.switch = Switch::observe(look, &self.target, self.checksums)?;
+            seen.works = Work::observe(look, &self.target, Some(server))?;
+        }
+        Ok(seen)
     }
 
     fn plan(&self, seen: &AtEnd) -> Result<Plan> {
@@ -364,6 +446,7 @@ impl Stage for Settle {
             .settles(Scope::TemporaryStart)
             .transient()
         } else {
+            busy::check(target, "stopped", &seen.works)?;
             let steps = target.manager.stop(&target.bindir, paths, StopMode::Fast);
             let diff = Diff::new(&object, "state: started\n", "state: stopped\n");
             Change::new(
@@ -376,6 +459,10 @@ impl Stage for Settle {
             )
         };
         plan.changes.push(change);
+        if let Some(switch) = seen.switch {
+            plan.changes.push(switch.change(target));
+            plan.facts.push(switch.fact());
+        }
         plan.facts.push(Fact::Stopped);
         plan.facts.push(state("stopped"));
         Ok(plan)

@@ -5,7 +5,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
 use crate::host::{FileKind, Look, Server};
-use crate::manager::{Manager, is_temporary};
+use crate::journal;
+use crate::manager::{Manager, is_temporary, start_log};
 use crate::pg::conf::Conf;
 use crate::pg::guc;
 use crate::pg::postmaster_pid::PostmasterPid;
@@ -155,15 +156,18 @@ impl Target {
 
     /// The same for the configuration on disk, with what ALTER SYSTEM has put above it.
     pub fn configured_on_disk(&self, look: &dyn Look) -> Result<Server> {
-        let mut text = look
-            .read(&self.paths.config_file)?
-            .unwrap_or_default();
+        let mut text = look.read(&self.paths.config_file)?.unwrap_or_default();
         text.push(b'\n');
         text.extend(
             look.read(&self.paths.datadir.join("postgresql.auto.conf"))?
                 .unwrap_or_default(),
         );
         Ok(self.configured(&Conf::parse(&text)?))
+    }
+
+    /// What a server says before its own log is open.
+    pub fn start_log(&self) -> Utf8PathBuf {
+        start_log(&self.paths)
     }
 
     /// Where a new directory is made: beside its place, or in it when it is a mount point.
@@ -272,6 +276,25 @@ impl Target {
         Ok(look
             .read(&self.paths.history)?
             .is_some_and(|journal| self.told(&journal) == Told::Begun))
+    }
+
+    /// The last run on it was to restart the server, and did not come to its end: a server that is stopped now is to run.
+    pub fn restart_cut_short(&self, look: &dyn Look) -> Result<bool> {
+        let Some(journal) = look.read(&self.paths.history)? else {
+            return Ok(false);
+        };
+        let object = format!("instance {}", self.paths);
+        let restarts = |run: &Value| {
+            let mut changes = run["plan"].as_array().into_iter().flatten();
+            changes
+                .any(|change| change["action"] == "restart" && change["object"] == object.as_str())
+        };
+        let runs = journal::runs(&String::from_utf8_lossy(&journal));
+        // The present run is among them.
+        let last = runs
+            .iter()
+            .rfind(|run| run["result"] != "interrupted" || restarts(run));
+        Ok(last.is_some_and(|run| run["result"] == "interrupted"))
     }
 
     fn told(&self, journal: &[u8]) -> Told {
