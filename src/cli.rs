@@ -15,6 +15,7 @@ mod object;
 pub mod options;
 mod prompt;
 mod role;
+mod service;
 mod show;
 mod site;
 
@@ -75,6 +76,9 @@ enum Command {
     Database(database::Command),
     /// Who changed what, when, and how it ended.
     History(history::Command),
+    /// Become the server of an instance.
+    #[command(hide = true)]
+    Postgres(service::Postgres),
     /// The settings of the site.
     SiteSettings(site::Settings),
     /// The directories, units and files that instances need on the host.
@@ -190,6 +194,7 @@ fn called(arguments: Arguments) -> Result<u8, Ended> {
         Some(Command::Role(command)) => command.run(&call),
         Some(Command::Database(command)) => command.run(&call),
         Some(Command::History(command)) => command.run(&call),
+        Some(Command::Postgres(command)) => command.run(&call),
         Some(Command::SiteSettings(command)) => command.run(&call),
         Some(Command::SiteConfigure(command)) => command.run(&call),
         Some(Command::Schema(command)) => command.run(),

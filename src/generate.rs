@@ -50,6 +50,13 @@ const ABOUT: &[About] = &[
         "What is left out is left as it is.",
     ),
     about!(
+        "instance_hold",
+        "0.1.0",
+        "Holds a PostgreSQL instance, so that nothing starts it",
+        "While an instance is held it is started neither by a run, nor for the time of a run, nor by systemd after a reboot; whoever tries is told the reason.",
+        "A server that runs is left alone, unless O(stop) says otherwise.",
+    ),
+    about!(
         "role",
         "0.1.0",
         "Manages a role of a PostgreSQL instance",

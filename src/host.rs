@@ -149,6 +149,16 @@ impl Probe {
         Self(Command::new("systemctl").args([manager, "show", "-p", properties, unit]))
     }
 
+    /// `loginctl show-session`, which without a session tells of logind itself.
+    pub fn logind() -> Self {
+        let properties = ["-p", "RemoveIPC", "-p", "KillUserProcesses"];
+        Self(
+            Command::new("loginctl")
+                .arg("show-session")
+                .args(properties),
+        )
+    }
+
     /// The site's command that prints a password (`postgresql.auth.password_command`).
     pub fn password(command: &[String]) -> Option<Self> {
         let (program, arguments) = command.split_first()?;
@@ -233,11 +243,11 @@ impl Unit {
         command.arg(manager).args(arguments.iter().copied())
     }
 
-    /// … telling it something. A start is not waited for: see [`crate::plan::Step::StartUnit`].
+    /// … telling it something. Neither start nor stop is waited for: see [`crate::plan::Step::StartUnit`].
     pub fn tell(&self, verb: Verb) -> Command {
         match verb {
             Verb::DaemonReload => self.systemctl(&[verb.name()]),
-            Verb::Start => self.systemctl(&["--no-block", verb.name(), &self.name]),
+            Verb::Start | Verb::Stop => self.systemctl(&["--no-block", verb.name(), &self.name]),
             _ => self.systemctl(&[verb.name(), &self.name]),
         }
     }
@@ -276,6 +286,8 @@ pub enum Verb {
     Reload,
     Enable,
     Disable,
+    /// Forgets that it failed.
+    ResetFailed,
     /// Reads the unit files again.
     DaemonReload,
 }
@@ -289,6 +301,7 @@ impl Verb {
             Self::Reload => "reload",
             Self::Enable => "enable",
             Self::Disable => "disable",
+            Self::ResetFailed => "reset-failed",
             Self::DaemonReload => "daemon-reload",
         }
     }
@@ -298,6 +311,29 @@ impl fmt::Display for Verb {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
+}
+
+/// Which other runs on the same instance a run keeps out (docs/decisions/0010-two-locks.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LockMode {
+    /// It changes something: one such run after the other.
+    #[default]
+    Change,
+    /// It reads the cluster for long (a backup, a dump, a proof): others go on changing what is in it, but nobody
+    /// stops, restarts or drops it meanwhile.
+    Read,
+}
+
+/// A lock that is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim<'a> {
+    pub path: &'a Utf8Path,
+    /// Others may hold it at the same time in the same way.
+    pub shared: bool,
+    /// How long to wait for those who hold it otherwise; zero: not at all.
+    pub timeout: Duration,
+    /// What the run is about: told to others who wait.
+    pub subject: &'a str,
 }
 
 /// Everything an observation may use. Nothing here can change the machine.
@@ -314,10 +350,18 @@ pub trait Look {
     /// Whether something listens on or occupies a TCP port, on any address family.
     fn port_taken(&self, port: u16) -> Result<bool>;
     fn alive(&self, pid: i32) -> bool;
+    /// Asks again and again until the answer is yes or the time is over; gives the last answer.
+    fn patiently(
+        &self,
+        _timeout: Duration,
+        question: &mut dyn FnMut() -> Result<bool>,
+    ) -> Result<bool> {
+        question()
+    }
     /// Main memory in bytes.
     fn memory(&self) -> Result<u64>;
     /// `postgres -C` and the like on a staged configuration: files are written only below a private temporary directory,
-    /// whose path replaces `{}` in the arguments.
+    /// whose path replaces `{}` in the arguments, and is replaced by it in the output.
     fn scratch(&self, files: &[(&str, Vec<u8>)], command: &Command) -> Result<Output>;
     /// Where the program runs: for path searches and messages.
     fn caller(&self) -> &crate::settings::Caller;
@@ -328,8 +372,8 @@ pub trait Act: Look {
     fn perform(&self, step: &Step) -> Result<()>;
     /// Seeing as reading: what an upcast would give.
     fn look(&self) -> &dyn Look;
-    /// Waits for the lock of a subject, and holds it until the guard is dropped.
-    fn lock(&self, path: &Utf8Path, timeout: Duration, subject: &str) -> Result<lock::Guard>;
+    /// Waits for a lock, and holds it until the guard is dropped.
+    fn lock(&self, claim: &Claim) -> Result<lock::Guard>;
     /// Whether another run holds the lock of a subject now.
     fn is_locked(&self, path: &Utf8Path) -> Result<bool>;
     /// Appends a line to a journal and makes sure that it is on the disk.
@@ -352,7 +396,7 @@ impl<'a> Host<'a> {
     }
 }
 
-/// How long a server may take to start, unless said otherwise.
+/// How long a server is waited for to start or to stop, unless said otherwise.
 pub const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
@@ -392,7 +436,12 @@ mod tests {
     #[test]
     fn words_for_a_manager() {
         for (user, sudo, verb, line) in [
-            (true, false, Verb::Stop, "systemctl --user stop x.service"),
+            (
+                true,
+                false,
+                Verb::Stop,
+                "systemctl --user --no-block stop x.service",
+            ),
             (
                 true,
                 false,

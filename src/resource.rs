@@ -23,7 +23,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value};
 
 use crate::engine::Subject;
-use crate::host::Look;
+use crate::host::{LockMode, Look};
 use crate::manifest::{DatabaseSpec, Place, RoleSpec, Within};
 use crate::plan::Impact;
 use crate::resource::instance::desired::InstanceSpec;
@@ -43,6 +43,9 @@ pub struct Site {
     pub check: bool,
     /// How long to wait for another run on the same instance.
     pub lock_timeout: Duration,
+    /// Who called, and when (UTC), for what is kept on the host.
+    pub by: String,
+    pub now: String,
 }
 
 /// A run: its stages, and what they are about.
@@ -64,6 +67,13 @@ impl Job {
             warnings: Vec::new(),
         }
     }
+
+    /// How many seconds to wait for other runs, where that was said.
+    pub fn wait_for(&mut self, seconds: Option<u32>) {
+        if let Some(seconds) = seconds {
+            self.subject.lock_timeout = Duration::from_secs(seconds.into());
+        }
+    }
 }
 
 /// A kind of resource: how it is called, described and run.
@@ -81,6 +91,17 @@ pub const REGISTRY: &[Kind] = &[
         schema: schema::<InstanceSpec>,
         job: |value, site, look| {
             instance::job(crate::input::from_json(value, "instance")?, site, look)
+        },
+    },
+    Kind {
+        name: "instance_hold",
+        schema: schema::<instance::hold::HoldSpec>,
+        job: |value, site, look| {
+            instance::hold::job(
+                &crate::input::from_json(value, "instance_hold")?,
+                site,
+                look,
+            )
         },
     },
     Kind {
@@ -187,11 +208,13 @@ fn within(
         }
         (Err(error), _) => return Err(error),
     };
-    let target = Target::new(&site.settings, look, version, &instance)?;
+    let mut target = Target::new(&site.settings, look, version, &instance)?;
+    target.patience = target.manner.timeout;
     let mut subject = subject("instance", &target.paths, site);
     subject.name = format!("{kind} {name} of instance {}", target.paths);
     let mut job = Job::new(subject);
     job.max_impact = place.max_impact;
+    job.wait_for(place.lock_timeout);
     job.warnings = warnings;
     if !exists {
         job.stages.push(Box::new(instance::service::Assumed {
@@ -227,6 +250,7 @@ fn subject(kind: &str, paths: &InstancePaths, site: &Site) -> Subject {
     Subject {
         name: format!("{kind} {paths}"),
         lock: Some(paths.lock.clone()),
+        mode: LockMode::Change,
         lock_timeout: site.lock_timeout,
         journal: Some(paths.history.clone()),
     }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::change::{Format, Run};
 use super::given::{Altered, Created, Noun};
 use super::manifest::Manifest;
+use super::service::{Hold, Many, Start, Stop};
 use super::{Call, Ended, develop, incomplete, prompt, show};
 use crate::door::{Session, exit};
 use crate::facts;
@@ -16,11 +17,12 @@ use crate::fault;
 use crate::host::process;
 use crate::manifest::InstanceRef;
 use crate::pg::version::Major;
-use crate::resource::instance::desired::{InstanceSpec, State};
+use crate::resource::instance;
+use crate::resource::instance::desired::InstanceSpec;
+use crate::resource::instance::hold;
 use crate::resource::instance::lookup::{self, Identity};
-use crate::resource::instance::replication::restart_order;
+use crate::resource::instance::removal::How;
 use crate::resource::instance::target::Target;
-use crate::resource::instance::{self, service_job};
 
 const KIND: &str = "instance";
 
@@ -88,20 +90,19 @@ enum Verb {
         format: Format,
     },
     /// Start instances.
-    Start(Many),
+    Start(Start),
     /// Stop instances (mode fast: sessions are cut, nothing is lost).
-    Stop(Many),
+    Stop(Stop),
     /// Restart instances.
-    Restart(Many),
+    Restart(Stop),
     /// Have servers read their configuration again.
     Reload(Many),
+    /// Keep instances from being started, by anybody: a run, a reboot.
+    Hold(Hold),
+    /// End a hold: the instances may be started again, and stay as they are.
+    Release(Many),
     /// Drop instances with all their data.
-    Drop {
-        #[arg(value_name = REFERENCE, value_parser = reference)]
-        instances: Vec<InstanceRef>,
-        #[command(flatten)]
-        run: Run,
-    },
+    Drop(Dropped),
     /// Print the environment for libpq clients.
     Env {
         #[command(flatten)]
@@ -142,17 +143,30 @@ struct One {
     instance: Option<InstanceRef>,
 }
 
-/// Several instances, and what is done to each.
+/// Instances that are to go, and how.
 #[derive(Args)]
-struct Many {
+struct Dropped {
     /// The instances; may be left out when there is only one.
     #[arg(value_name = REFERENCE, value_parser = reference)]
     instances: Vec<InstanceRef>,
-    /// Every instance of the site.
-    #[arg(long, conflicts_with = "instances")]
-    all: bool,
+    /// Set the data aside instead of deleting them, beside their place.
+    #[arg(long)]
+    keep_data: bool,
+    /// Delete the dumps of its databases too.
+    #[arg(long)]
+    delete_dumps: bool,
     #[command(flatten)]
     run: Run,
+}
+
+impl Dropped {
+    fn how(&self) -> How {
+        How {
+            asked: true,
+            keep_data: self.keep_data,
+            delete_dumps: self.delete_dumps,
+        }
+    }
 }
 
 /// Reads `[version/]name`.
@@ -166,7 +180,7 @@ fn major(text: &str) -> Result<Major, String> {
 }
 
 /// The instances that are meant; one that is not there is wrong usage, and none is touched.
-fn identities(session: &Session, references: &[InstanceRef]) -> Result<Vec<Identity>, Ended> {
+pub fn identities(session: &Session, references: &[InstanceRef]) -> Result<Vec<Identity>, Ended> {
     let (look, settings) = (&session.local, &session.site.settings);
     let find = |reference| lookup::find(look, settings, reference).map_err(Ended::usage);
     let mut found = Vec::new();
@@ -182,7 +196,7 @@ fn identities(session: &Session, references: &[InstanceRef]) -> Result<Vec<Ident
     Ok(found)
 }
 
-fn target(session: &Session, (version, name): &Identity) -> Result<Target> {
+pub fn target(session: &Session, (version, name): &Identity) -> Result<Target> {
     Target::new(&session.site.settings, &session.local, *version, name)
 }
 
@@ -207,11 +221,13 @@ impl Command {
             Some(Verb::Get { one, format }) => get(call, one, *format),
             Some(Verb::List { version, format }) => list(call, *version, *format),
             Some(Verb::Status { one, format }) => status(call, one, *format),
-            Some(Verb::Start(many)) => many.bring(call, State::Started),
-            Some(Verb::Stop(many)) => many.bring(call, State::Stopped),
-            Some(Verb::Restart(many)) => many.bring(call, State::Restarted),
-            Some(Verb::Reload(many)) => many.bring(call, State::Reloaded),
-            Some(Verb::Drop { instances, run }) => drop(call, instances, run),
+            Some(Verb::Start(start)) => start.start(call),
+            Some(Verb::Stop(stop)) => stop.stop(call),
+            Some(Verb::Restart(stop)) => stop.restart(call),
+            Some(Verb::Reload(many)) => many.reload(call),
+            Some(Verb::Hold(hold)) => hold.hold(call),
+            Some(Verb::Release(many)) => many.release(call),
+            Some(Verb::Drop(dropped)) => drop(call, dropped),
             Some(Verb::Env { one, format }) => env(call, one, *format),
             Some(Verb::Logs(logs)) => logs.run(call),
             Some(Verb::Shell { one, shell }) => self::shell(call, one, shell.as_deref()),
@@ -274,7 +290,10 @@ fn get(call: &Call, one: &One, format: Format) -> Result<u8, Ended> {
 fn list(call: &Call, version: Option<Major>, format: Format) -> Result<u8, Ended> {
     let session = call.look()?;
     let items = facts::instances(&session.site, &session.local, version)?;
-    let titles = ["name", "version", "port", "datadir", "status"];
+    let mut titles = vec!["name", "version", "port", "datadir", "status"];
+    if items.iter().any(|item| !item["hold"].is_null()) {
+        titles.push("hold");
+    }
     let text = || {
         let row = |item: &Value| {
             titles
@@ -296,6 +315,9 @@ fn status(call: &Call, one: &One, format: Format) -> Result<u8, Ended> {
         .iter()
         .map(|(name, runs)| json!({ "component": name, "running": runs }))
         .collect();
+    if let Some(hold) = hold::Hold::read(&session.local, &target.paths)? {
+        show::say([hold.told(&target.paths)]);
+    }
     let text = || {
         let word = |runs: bool| if runs { "running" } else { "not running" };
         let line = |(name, runs): &(&str, bool)| format!("{name}: {}", word(*runs));
@@ -309,28 +331,8 @@ fn status(call: &Call, one: &One, format: Format) -> Result<u8, Ended> {
     })
 }
 
-impl Many {
-    fn bring(&self, call: &Call, state: State) -> Result<u8, Ended> {
-        let session = self.run.open(call)?;
-        let mut meant = if self.all {
-            lookup::list(&session.local, &session.site.settings)?
-        } else {
-            identities(&session, &self.instances)?
-        };
-        if state == State::Restarted {
-            meant = restart_order(&session.local, &session.site.settings, meant)?;
-        }
-        let job = |identity| {
-            let target = target(&session, identity)?;
-            service_job(target, state, &session.site, &session.local)
-        };
-        let several = self.all || self.instances.len() > 1;
-        self.run
-            .carry_out_all(&session, meant.iter().map(job).collect(), several)
-    }
-}
-
-fn drop(call: &Call, references: &[InstanceRef], run: &Run) -> Result<u8, Ended> {
+fn drop(call: &Call, object: &Dropped) -> Result<u8, Ended> {
+    let (references, run) = (&object.instances, &object.run);
     let session = run.open(call)?;
     let (look, settings) = (&session.local, &session.site.settings);
     let mut meant = Vec::new();
@@ -355,13 +357,18 @@ fn drop(call: &Call, references: &[InstanceRef], run: &Run) -> Result<u8, Ended>
     }
     if !run.dry_run {
         let names: Vec<String> = meant.iter().map(lookup::shown).collect();
-        let question = format!("drop instance `{}` with all its data?", names.join("`, `"));
+        let data = match (object.keep_data, object.delete_dumps) {
+            (true, false) => "and set its data aside",
+            (true, true) => "and delete its dumps, with its data set aside",
+            (false, false) => "with all its data",
+            (false, true) => "with all its data and dumps",
+        };
+        let question = format!("drop instance `{}` {data}?", names.join("`, `"));
         prompt::confirm(&question, call.interactive)?;
     }
-    let job = |(version, name): &Identity| {
-        let object = json!({ "name": name, "version": version, "state": "absent" });
-        let spec = crate::input::from_json(object, KIND)?;
-        instance::job(spec, &session.site, &session.local)
+    let job = |identity: &Identity| {
+        let target = target(&session, identity)?;
+        Ok(instance::removal_job(target, &session.site, object.how()))
     };
     let jobs = meant.iter().map(job).collect();
     run.carry_out_all(&session, jobs, references.len() > 1)
@@ -396,13 +403,11 @@ fn env(call: &Call, one: &One, format: Format) -> Result<u8, Ended> {
 }
 
 fn shell(call: &Call, one: &One, shell: Option<&str>) -> Result<u8, Ended> {
-    match shell.or_else(|| call.process.get("SHELL")) {
-        Some(shell) => exec(call, one.instance.as_ref(), &[shell.to_owned()]),
-        None => {
-            let error = fault!(Input, "which shell is to run is not known: `SHELL` is not set"; "give one with `--shell FILE`");
-            Err(error.into())
-        }
-    }
+    let Some(shell) = shell.or_else(|| call.process.get("SHELL")) else {
+        let error = fault!(Input, "which shell is to run is not known: `SHELL` is not set"; "give one with `--shell FILE`");
+        return Err(error.into());
+    };
+    exec(call, one.instance.as_ref(), &[shell.to_owned()])
 }
 
 fn exec(call: &Call, reference: Option<&InstanceRef>, command: &[String]) -> Result<u8, Ended> {

@@ -13,7 +13,7 @@ pub fn page(root: &Command) -> String {
     page.push_str(".SH SYNOPSIS\n.B pgsocle\n.RI [ options ]\n.I command\n.RI [ arguments ]\n.SH DESCRIPTION\n");
     paragraph(&mut page, &text(root.get_about()));
     page.push_str(".SH OPTIONS\n");
-    arguments(&mut page, root, |option| shown(option));
+    arguments(&mut page, root, shown);
     page.push_str(".SH COMMANDS\n");
     descend(&mut page, root, "pgsocle");
     page.push_str(EXIT);

@@ -5,6 +5,7 @@
 use std::cell::RefCell;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -16,7 +17,7 @@ use serde_json::Value;
 use crate::host::root::{Helper, Request, remove_empty_dir};
 use crate::host::sql::Sessions;
 use crate::host::{
-    Act, Command, FileKind, Look, Output, Probe, Query, Stat, Unit, Verb, exec, lock,
+    Act, Claim, Command, FileKind, Look, Output, Probe, Query, Stat, Unit, Verb, exec, lock,
 };
 use crate::plan::{Content, RunAs, Step};
 use crate::settings::Caller;
@@ -163,6 +164,23 @@ impl Look for Local {
             )
     }
 
+    fn patiently(
+        &self,
+        timeout: Duration,
+        question: &mut dyn FnMut() -> Result<bool>,
+    ) -> Result<bool> {
+        let deadline = std::time::Instant::now() + timeout;
+        loop {
+            if question()? {
+                return Ok(true);
+            }
+            if std::time::Instant::now() >= deadline {
+                return Ok(false);
+            }
+            std::thread::sleep(services::PAUSE);
+        }
+    }
+
     fn memory(&self) -> Result<u64> {
         let content = fs::read_to_string("/proc/meminfo")?;
         let kilobytes = content
@@ -189,7 +207,13 @@ impl Look for Local {
         for argument in &mut command.arguments {
             *argument = argument.replace("{}", &path);
         }
-        exec::output(&self.caller, &command)
+        let mut output = exec::output(&self.caller, &command)?;
+        for stream in [&mut output.stdout, &mut output.stderr] {
+            *stream = String::from_utf8_lossy(stream)
+                .replace(&path, "{}")
+                .into_bytes();
+        }
+        Ok(output)
     }
 
     fn caller(&self) -> &Caller {
@@ -247,6 +271,10 @@ impl Act for Local {
                     Ok(())
                 }
             }
+            Step::StartServer { command, datadir } => {
+                services::start_server(self, command, datadir)
+            }
+            Step::StopServer { command, datadir } => services::stop_server(self, command, datadir),
             Step::Sql {
                 server,
                 database,
@@ -272,6 +300,15 @@ impl Act for Local {
                 timeout,
                 logs,
             } => services::start(self, unit, datadir, *timeout, logs),
+            Step::StopUnit {
+                unit,
+                datadir,
+                timeout,
+                logs,
+            } => {
+                self.sessions.close();
+                services::stop(self, unit, datadir, *timeout, logs)
+            }
             Step::Tmpfiles { file, user, sudo } => self.tmpfiles(file, *user, *sudo),
             Step::AsRoot(step) => match &self.root {
                 Some(root) => by_root(&mut root.borrow_mut(), step),
@@ -288,11 +325,11 @@ impl Act for Local {
         self
     }
 
-    fn lock(&self, path: &Utf8Path, timeout: Duration, subject: &str) -> Result<lock::Guard> {
-        if let Some(parent) = path.parent() {
+    fn lock(&self, claim: &Claim) -> Result<lock::Guard> {
+        if let Some(parent) = claim.path.parent() {
             make_dir(parent, 0o750)?;
         }
-        let guard = lock::take(path, timeout, subject)?;
+        let guard = lock::take(claim)?;
         *self.lock.borrow_mut() = Some(guard.file()?);
         Ok(guard)
     }

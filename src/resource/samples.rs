@@ -8,9 +8,11 @@ use serde_json::{Value, json};
 
 use crate::fault::Fault;
 use crate::host::Server;
+use crate::manager::{Manager, Manner};
 use crate::pg::version::Major;
 use crate::plan::Plan;
 use crate::resource::catalog::ServerFacts;
+use crate::resource::instance::target::Target;
 use crate::settings::InstancePaths;
 
 pub fn paths(version: u16) -> InstancePaths {
@@ -34,6 +36,20 @@ pub fn paths(version: u16) -> InstancePaths {
         history: "/srv/state/history".into(),
         lock: "/srv/state/lock".into(),
         record: "/srv/state/instance.json".into(),
+    }
+}
+
+pub fn target(version: u16) -> Target {
+    Target {
+        paths: paths(version),
+        bindir: "/bin".into(),
+        manager: Manager::None,
+        surole: "postgres".into(),
+        mountpoints: Vec::new(),
+        protected_by_default: true,
+        manner: Manner::default(),
+        patience: std::time::Duration::ZERO,
+        password_command: Vec::new(),
     }
 }
 

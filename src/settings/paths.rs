@@ -69,6 +69,11 @@ pub enum Level {
 }
 
 impl InstancePaths {
+    /// While this file is there nothing starts the server (`resource::instance::hold` reads and writes it).
+    pub fn hold(&self) -> Utf8PathBuf {
+        self.state_directory.join("hold")
+    }
+
     /// The hosts by which entries of the password file mean this one.
     pub fn own_hosts(&self) -> [&str; 5] {
         [
@@ -121,6 +126,16 @@ impl Settings {
     /// A path of a component for an instance: `{name}` in the template is the qualified name.
     pub fn satellite(&self, template: &Utf8Path, instance: &InstancePaths) -> Utf8PathBuf {
         fill(template, &[("name", instance.qualified_name.as_str())])
+    }
+
+    /// Whether the directory of an instance's dumps may hold those of others, by its template.
+    pub fn dumps_are_shared(&self) -> bool {
+        let template = self.postgresql.dumps_directory.as_str();
+        super::variables(template).is_ok_and(|names| {
+            !["version", "name"]
+                .iter()
+                .all(|wanted| names.contains(wanted))
+        })
     }
 
     /// The directory that must be a mount point before an instance is created or changed.

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::manifest::{DatabaseSpec, HbaMethod, LocaleProvider, RoleSpec, Settings};
 use crate::pg::version::Major;
 use crate::plan::Impact;
+use crate::resource::Job;
 use crate::secret::Secret;
 
 /// The wanted run state.
@@ -141,13 +142,33 @@ pub struct InstanceSpec {
     /// Start a stopped instance for the time of this run (without TCP listener) when roles or databases are given, and stop it again.
     #[serde(default)]
     pub start_temporarily: bool,
+    /// How long to wait for the server to start or to stop, in seconds. Default: 60. A server that needs longer, for a
+    /// recovery or its last checkpoint, goes on by itself; the run fails and says so.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    pub timeout: Option<u32>,
     /// Undo a creation that fails.
     #[serde(default = "yes")]
     #[schemars(extend("x-hidden" = ["alter"]))]
     pub drop_on_error: bool,
+    /// Whether a declared `state: absent` is refused; as the site settings have it unless it was ever given. It cannot be
+    /// lifted in the call that drops.
+    #[serde(default)]
+    pub deletion_protection: Option<bool>,
+    /// With `state: absent`: set the data aside instead of deleting them, beside their place, as `data.dropped-1`.
+    #[serde(default)]
+    #[schemars(extend("x-hidden" = ["cli"]))]
+    pub keep_data: bool,
+    /// With `state: absent`: delete the dumps of its databases too.
+    #[serde(default)]
+    #[schemars(extend("x-hidden" = ["cli"]))]
+    pub delete_dumps: bool,
     /// Refuse the whole plan when a change has a greater impact than this.
     #[serde(default)]
     pub max_impact: Option<Impact>,
+    /// How many seconds to wait for another run on the same instance; 60 unless given, 0: not at all.
+    #[serde(default)]
+    pub lock_timeout: Option<u32>,
     /// Streaming standby; not supported in this version.
     #[serde(default)]
     #[schemars(extend("x-hidden" = ["cli"], "x-unsupported" = true))]
@@ -186,6 +207,13 @@ impl InstanceSpec {
     /// Of roles that come with every instance.
     pub fn gives_passwords(&self) -> bool {
         self.surole_password.is_some() || self.replrole_password.is_some()
+    }
+
+    /// What is said of the run, not of the instance.
+    pub fn shape(&self, job: &mut Job) {
+        job.max_impact = self.max_impact;
+        job.wait_for(self.lock_timeout);
+        job.keep_failed = !self.drop_on_error;
     }
 
     /// `restart_on_changes` is pglift's name for it.

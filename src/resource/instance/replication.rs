@@ -58,7 +58,7 @@ pub fn restart_order(
 
 fn node(look: &dyn Look, target: &Target, standby: bool) -> Result<Node> {
     let running = target.running(look)?;
-    let receives = match (&running, standby) {
+    let connected = match (&running, standby) {
         (Some(running), true) => {
             let query = Query {
                 server: running.server.clone(),
@@ -69,12 +69,12 @@ fn node(look: &dyn Look, target: &Target, standby: bool) -> Result<Node> {
             // A standby that lets nobody in (yet) is restarted like others: its configuration must do.
             look.query(&[query])
                 .and_then(|answer| catalog::rows(answer.into_iter().next().unwrap_or_default()))
-                .map_or(None, |rows: Vec<Receiver>| rows.into_iter().next())
+                .map_or(None, |rows: Vec<Connected>| rows.into_iter().next())
         }
         _ => None,
     };
-    let follows = match receives {
-        Some(receiver) => Some(receiver.port),
+    let follows = match connected {
+        Some(primary) => Some(primary.port),
         None if standby => Some(configured(look, target)?.unwrap_or(0)),
         None => None,
     };
@@ -90,7 +90,7 @@ fn node(look: &dyn Look, target: &Target, standby: bool) -> Result<Node> {
 }
 
 #[derive(Deserialize)]
-struct Receiver {
+struct Connected {
     port: u16,
 }
 

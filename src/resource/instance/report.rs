@@ -6,9 +6,11 @@ use serde_json::{Map, Value, json};
 use crate::fault;
 use crate::host::Look;
 use crate::manifest::LocaleProvider;
+use crate::pg::auth_file::Entry as _;
 use crate::pg::hba::{Hba, Record};
 use crate::plan::{Fact, Pending, Plan};
 use crate::resource::instance::cluster::{Directory, directory, folded, folded_encoding};
+use crate::resource::instance::hold;
 use crate::resource::instance::lookup::{ClusterFacts, cluster_facts, describe};
 use crate::resource::instance::target::Target;
 use crate::stage::{Sight, Stage, World};
@@ -211,7 +213,7 @@ impl Stage for Report {
                 ("socket_directory".to_owned(), json!(paths.socket_directory)),
             ])
         };
-        view.extend(world.view.clone());
+        hold::promised(&mut view, &world.view);
         let said = view
             .get("pending_restart_settings")
             .cloned()

@@ -11,8 +11,10 @@ use crate::resource::catalog;
 use crate::resource::instance::busy::{self, Work};
 use crate::resource::instance::checksums::Switch;
 use crate::resource::instance::desired::State;
+use crate::resource::instance::hold::Hold;
 use crate::resource::instance::pending::pending;
 use crate::resource::instance::target::{Running, Target};
+use crate::resource::site::systemd::UnitState;
 use crate::stage::{Catalogs, Stage, World};
 
 /// Brings a server into the state that the later stages need.
@@ -36,6 +38,8 @@ pub struct Seen {
     /// An earlier run that was to make the instance did not come to its end.
     unfinished: bool,
     running: Option<Running>,
+    hold: Option<Hold>,
+    unit: UnitState,
     configured: Server,
     pending: Vec<Pending>,
     /// Page checksums are to be switched.
@@ -66,36 +70,38 @@ impl Stage for Service {
             None => self.target.configured_on_disk(look)?,
         };
         let pending = match &running {
-            Some(running) => world.pending(pending(look, &running.server)?),
-            None => Vec::new(),
+            Some(running) if running.ready => world.pending(pending(look, &running.server)?),
+            _ => Vec::new(),
         };
-        let switch = if world.cluster_made {
-            None
-        } else {
-            Switch::observe(look, &self.target, self.checksums)?
-        };
-        let left = self.state == State::Present && running.is_none() && !world.cluster_made;
         let mut seen = Seen {
             new: world.cluster_made,
             unfinished: !world.cluster_made && self.target.unfinished(look)?,
+            cut_short: self.state == State::Present
+                && running.is_none()
+                && !world.cluster_made
+                && self.target.restart_cut_short(look)?,
             running,
+            hold: Hold::read(look, &self.target.paths)?,
+            unit: UnitState::default(),
             configured,
             pending,
-            switch,
-            cut_short: left && self.target.restart_cut_short(look)?,
+            switch: if world.cluster_made {
+                None
+            } else {
+                Switch::observe(look, &self.target, self.checksums)?
+            },
             works: Vec::new(),
             reload_needed: world.reload_needed,
             previous: world
-                .previous
+                .replaced
                 .iter()
-                .map(|(path, content)| Step::write(path, Content::Bytes(content.clone()), 0o600))
+                .map(|file| Step::write(&file.path, Content::Bytes(file.before.clone()), 0o600))
                 .collect(),
         };
-        let touched = match &seen.running {
-            None => !seen.new && (self.starts(&seen) || self.catalogs || seen.switch.is_some()),
-            Some(_) => self.restarts(&seen),
-        };
-        if touched {
+        if self.acts(&seen) {
+            seen.unit = UnitState::observe(look, &self.target.manager, world.cluster_made)?;
+        }
+        if self.disturbs(&seen) {
             let server = seen.running.as_ref().map(|running| &running.server);
             seen.works = Work::observe(look, &self.target, server)?;
         }
@@ -151,12 +157,58 @@ pub fn loaded(look: &dyn Look, server: &Server) -> Result<i64> {
     Ok(rows.first().map_or(i64::MAX, |row| row.loaded))
 }
 
+impl Seen {
+    /// Something waits for a restart.
+    fn waits(&self) -> bool {
+        !self.pending.is_empty() || self.switch.is_some()
+    }
+}
+
 impl Service {
     fn start<'a>(&'a self, server: &'a Server) -> Start<'a> {
         Start {
             bindir: &self.target.bindir,
             paths: &self.target.paths,
             server,
+            timeout: self.target.manner.timeout,
+        }
+    }
+
+    /// Whether a server that is stopped is started, and stays so.
+    fn starts(&self, cut_short: bool) -> bool {
+        match self.state {
+            State::Started | State::Restarted | State::Reloaded => true,
+            State::Present => cut_short,
+            State::Stopped | State::Absent => false,
+        }
+    }
+
+    /// Whether a running server is restarted; `waits`: something waits for that.
+    fn renews(&self, waits: bool) -> bool {
+        self.state == State::Restarted || (self.restarts && waits && self.state != State::Stopped)
+    }
+
+    /// Whether the manager will be told to start a server.
+    fn acts(&self, seen: &Seen) -> bool {
+        match &seen.running {
+            Some(running) if !running.temporary => self.renews(seen.waits()),
+            _ => self.starts(seen.cut_short),
+        }
+    }
+
+    /// Whether a server, or a data directory that others may be working on, is touched.
+    fn disturbs(&self, seen: &Seen) -> bool {
+        let stopped = seen.running.is_none() && !seen.new;
+        let started = seen.running.is_none() || self.target.manner.spares();
+        self.acts(seen) && !seen.new && started
+            || stopped && (self.catalogs || seen.switch.is_some())
+    }
+
+    /// Refuses what starts a server that somebody holds.
+    fn not_held(&self, seen: &Seen, done: &str) -> Result<()> {
+        match &seen.hold {
+            Some(hold) => Err(hold.refusal(&self.target.paths, done)),
+            None => Ok(()),
         }
     }
 
@@ -182,22 +234,14 @@ impl Service {
     }
 
     fn stop_steps(&self, mode: StopMode) -> Vec<Step> {
-        Manager::pg_ctl_stop(&self.target.bindir, &self.target.paths, mode)
+        let manner = self.target.manner.ending(mode);
+        Manager::pg_ctl_stop(&self.target.bindir, &self.target.paths, manner)
     }
 
-    /// Whether a server that is stopped is started, and stays so.
-    fn starts(&self, seen: &Seen) -> bool {
-        match self.state {
-            State::Started | State::Restarted | State::Reloaded => true,
-            State::Present => seen.cut_short,
-            State::Stopped | State::Absent => false,
-        }
-    }
-
-    /// Whether a server that runs is restarted.
-    fn restarts(&self, seen: &Seen) -> bool {
-        let needed = !seen.pending.is_empty() || seen.switch.is_some();
-        self.state == State::Restarted || self.restarts && needed && self.state != State::Stopped
+    /// What takes a start back: a unit that systemd would start again and again is stopped too.
+    fn give_up(&self) -> Vec<Step> {
+        let (target, manner) = (&self.target, self.target.manner.ending(StopMode::Immediate));
+        target.manager.stop(&target.bindir, &target.paths, manner)
     }
 
     fn not_running(&self, seen: &Seen, plan: &mut Plan) -> Result<()> {
@@ -207,8 +251,11 @@ impl Service {
         } else {
             Scope::Configuration
         };
-        if self.starts(seen) {
-            let steps = self.target.manager.start(&self.start(&seen.configured));
+        if self.starts(seen.cut_short) {
+            self.not_held(seen, "started")?;
+            let mut steps = seen.unit.clear(&self.target.manager)?;
+            steps.extend(self.target.manager.start(&self.start(&seen.configured)));
+            plan.warnings.extend(seen.unit.warnings.iter().cloned());
             let change = self
                 .change(
                     Action::Start,
@@ -217,7 +264,7 @@ impl Service {
                     Impact::None,
                     steps,
                 )
-                .undo(scope, self.stop_steps(StopMode::Immediate));
+                .undo(scope, self.give_up());
             // What the files say by now has been taken over; only a creation can still be undone.
             plan.changes.push(if seen.new {
                 change
@@ -230,6 +277,7 @@ impl Service {
         } else if !self.catalogs || (self.own_roles_only && !seen.new && !seen.unfinished) {
             plan.facts.push(Fact::Stopped);
         } else if seen.new || seen.unfinished || self.start_temporarily {
+            self.not_held(seen, "started, not even for the time of a run")?;
             let steps = Manager::start_temporarily(&self.start(&seen.configured));
             let verb = "start, for the time of this run and without TCP listener,";
             plan.changes.push(
@@ -264,9 +312,11 @@ impl Service {
     fn is_running(&self, seen: &Seen, running: &Running, plan: &mut Plan) -> Result<()> {
         plan.facts.push(Fact::Runs(running.server.clone()));
         plan.facts.push(Fact::PendingRestart(seen.pending.clone()));
-        if self.restarts(seen) {
+        if self.renews(seen.waits()) {
+            self.not_held(seen, "restarted")?;
             busy::check(&self.target, "restarted", &seen.works)?;
-            let restart = self.restart(seen, running);
+            let restart = self.restart(seen, running)?;
+            plan.warnings.extend(seen.unit.warnings.iter().cloned());
             plan.changes.push(restart);
             plan.facts.extend(seen.switch.map(Switch::fact));
             let (before, after) = (running.server.clone(), seen.configured.clone());
@@ -300,17 +350,16 @@ impl Service {
     }
 
     /// Page checksums are switched while the server is down anyway.
-    fn restart(&self, seen: &Seen, running: &Running) -> Change {
+    fn restart(&self, seen: &Seen, running: &Running) -> Result<Change> {
         let start = self.start(&seen.configured);
-        let mut steps = self
-            .target
-            .manager
-            .stop(start.bindir, start.paths, StopMode::Fast);
+        let manager = &self.target.manager;
+        let mut steps = seen.unit.clear(manager)?;
+        steps.extend(manager.stop(start.bindir, start.paths, self.target.manner));
         steps.extend(seen.switch.map(|switch| switch.step(&self.target)));
-        steps.extend(self.target.manager.start(&start));
-        let mut back = self.stop_steps(StopMode::Immediate);
+        steps.extend(manager.start(&start));
+        let mut back = self.give_up();
         back.extend(seen.previous.iter().cloned());
-        back.extend(self.target.manager.start(&self.start(&running.server)));
+        back.extend(manager.start(&self.start(&running.server)));
         let mut change = self.change(
             Action::Restart,
             "restart",
@@ -325,9 +374,9 @@ impl Service {
             change.diff.after += &after;
             change.impact = change.impact.max(switch.impact());
         }
-        change
+        Ok(change
             .undo(Scope::Configuration, back)
-            .settles(Scope::Configuration)
+            .settles(Scope::Configuration))
     }
 }
 
@@ -411,7 +460,9 @@ impl Stage for Settle {
             (self.state, seen.temporarily, &world.catalogs)
         {
             seen.switch = Switch::observe(look, &self.target, self.checksums)?;
-            seen.works = Work::observe(look, &self.target, Some(server))?;
+            if self.target.manner.spares() {
+                seen.works = Work::observe(look, &self.target, Some(server))?;
+            }
         }
         Ok(seen)
     }
@@ -429,7 +480,8 @@ impl Stage for Settle {
         let (target, paths) = (&self.target, &self.target.paths);
         let object = format!("instance {paths}");
         let change = if seen.temporarily {
-            let steps = Manager::pg_ctl_stop(&target.bindir, paths, StopMode::Fast);
+            let manner = target.manner.ending(StopMode::Fast);
+            let steps = Manager::pg_ctl_stop(&target.bindir, paths, manner);
             let diff = Diff::new(
                 &object,
                 "state: started (temporarily)\n",
@@ -447,7 +499,7 @@ impl Stage for Settle {
             .transient()
         } else {
             busy::check(target, "stopped", &seen.works)?;
-            let steps = target.manager.stop(&target.bindir, paths, StopMode::Fast);
+            let steps = target.manager.stop(&target.bindir, paths, target.manner);
             let diff = Diff::new(&object, "state: started\n", "state: stopped\n");
             Change::new(
                 Action::Stop,

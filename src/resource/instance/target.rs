@@ -1,12 +1,15 @@
 //! An instance that is addressed, with everything that follows from the site settings.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
+use crate::bail_fault;
 use crate::host::{FileKind, Look, Server};
 use crate::journal;
-use crate::manager::{Manager, is_temporary, start_log};
+use crate::manager::{Manager, Manner, is_temporary, log_place, start_log};
 use crate::pg::conf::Conf;
 use crate::pg::guc;
 use crate::pg::postmaster_pid::PostmasterPid;
@@ -29,7 +32,14 @@ pub struct Target {
     pub surole: String,
     /// The data or WAL directory where it is a mount point: it can be emptied, but neither renamed nor removed.
     pub mountpoints: Vec<Utf8PathBuf>,
-    password_command: Vec<String>,
+    /// The site's command that prints a password, filled in for this instance.
+    pub password_command: Vec<String>,
+    /// Whether it is protected against deletion unless it says otherwise.
+    pub protected_by_default: bool,
+    /// How long this run waits for the server, and how it stops it.
+    pub manner: Manner,
+    /// How long a server is waited for that is just starting or stopping; none: it is taken as it is.
+    pub patience: Duration,
 }
 
 /// A server that runs, as its postmaster.pid says.
@@ -39,6 +49,8 @@ pub struct Running {
     pub server: Server,
     /// Started by a run for its own time, and still there: that run is at work, or was killed.
     pub temporary: bool,
+    /// It accepts connections: it is neither starting (which is recovery, perhaps long) nor stopping.
+    pub ready: bool,
 }
 
 impl Target {
@@ -75,8 +87,11 @@ impl Target {
                 .map(fill)
                 .collect(),
             manager: Manager::new(site, &paths),
+            manner: Manner::default(),
+            patience: Duration::ZERO,
             bindir,
             mountpoints,
+            protected_by_default: site.deletion_protection,
             surole: surole.clone(),
             paths,
         })
@@ -93,8 +108,28 @@ impl Target {
         }
     }
 
-    /// The server, if it runs: where it really listens, whatever its configuration says by now.
+    /// The server, if it runs: where it really listens, whatever its configuration says by now. A run that needs an
+    /// answer of it waits while it starts or stops.
     pub fn running(&self, look: &dyn Look) -> Result<Option<Running>> {
+        let mut running = self.running_now(look)?;
+        if self.patience.is_zero() || running.as_ref().is_none_or(|running| running.ready) {
+            return Ok(running);
+        }
+        let settled = look.patiently(self.patience, &mut || {
+            running = self.running_now(look)?;
+            Ok(running.as_ref().is_none_or(|running| running.ready))
+        })?;
+        if !settled {
+            bail_fault!(
+                Underway,
+                "instance `{}` does not accept connections yet, after {} seconds: it is still starting or stopping", self.paths, self.patience.as_secs();
+                "recovery goes on by itself, its log ({}) tells how far it is; run this again when it is through, or with a longer timeout", log_place(&self.paths)
+            );
+        }
+        Ok(running)
+    }
+
+    fn running_now(&self, look: &dyn Look) -> Result<Option<Running>> {
         let Some(content) = look.read(&self.paths.datadir.join("postmaster.pid"))? else {
             return Ok(None);
         };
@@ -103,6 +138,7 @@ impl Target {
         if !look.alive(pid) || !self.is_own(look, pid) {
             return Ok(None);
         }
+        let ready = file.is_ready();
         let port = file.port.unwrap_or(DEFAULT_PORT);
         let socket = file
             .socket_directory
@@ -114,6 +150,7 @@ impl Target {
             temporary: look
                 .read(&self.paths.datadir.join("postmaster.opts"))?
                 .is_some_and(|opts| is_temporary(&String::from_utf8_lossy(&opts))),
+            ready,
         }))
     }
 
@@ -361,14 +398,7 @@ mod tests {
 
     #[test]
     fn what_a_journal_tells() {
-        let target = Target {
-            paths: samples::paths(17),
-            bindir: "/bin".into(),
-            manager: Manager::None,
-            surole: "postgres".into(),
-            mountpoints: Vec::new(),
-            password_command: Vec::new(),
-        };
+        let target = samples::target(17);
         let begin = |run: &str, action: &str| {
             format!(
                 r#"{{"run":"{run}","subject":"instance 17/main","event":"begin","plan":[{{"action":"{action}","object":"instance 17/main"}}]}}"#
