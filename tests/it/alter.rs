@@ -347,7 +347,7 @@ fn another_port_and_another_socket_directory() {
             })
             .collect()
     };
-    site.converges("instance", &params(old, "ann", "never"));
+    site.ansible("instance", false, &params(old, "ann", "never"));
     // Not restarted: everything goes on where it listens, in nested objects of the same run too.
     let reply = site.converges("instance", &params(new, "bob", "never"));
     let names: Vec<&str> = reply["pending_restart_settings"]
@@ -361,7 +361,7 @@ fn another_port_and_another_socket_directory() {
         (site.socket().port, passfile()),
         (old.to_string(), entries(old, &["ann", "bob", "postgres"]))
     );
-    site.converges("role", &json!({ "instance": "main", "name": "eve", "login": true, "password": "p", "pgpass": true }));
+    site.ansible("role", false, &json!({ "instance": "main", "name": "eve", "login": true, "password": "p", "pgpass": true }));
     let env = site.pgsocle(["instance", "env", "main"]).go().stdout;
     assert!(env.contains(&format!("PGPORT={old}\n")), "{env}");
     // Restarted, with new nested objects in the same run.
@@ -382,12 +382,13 @@ fn another_port_and_another_socket_directory() {
         ),
         "ann bob joe postgres"
     );
-    site.converges(
+    site.ansible(
         "role",
+        false,
         &json!({ "instance": "main", "name": "eve", "state": "absent" }),
     );
     // Back, restarted by a command of its own: the entries go along.
-    site.converges("instance", &params(old, "ann", "never"));
+    site.ansible("instance", false, &params(old, "ann", "never"));
     assert_eq!(passfile(), entries(new, &["ann", "bob", "joe", "postgres"]));
     site.pgsocle(["instance", "restart", "main"]).go();
     assert_eq!(
@@ -398,7 +399,11 @@ fn another_port_and_another_socket_directory() {
         )
     );
     // Dropped while it waits for another one: its entries are those of where it listens.
-    site.converges("instance", &params(new, "ann", "never"));
-    site.converges("instance", &json!({ "name": "main", "state": "absent" }));
+    site.ansible("instance", false, &params(new, "ann", "never"));
+    site.ansible(
+        "instance",
+        false,
+        &json!({ "name": "main", "state": "absent" }),
+    );
     assert!(!site.path("home/.pgpass").exists());
 }
