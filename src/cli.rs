@@ -1,8 +1,10 @@
 //! The human door: arguments, confirmations, tables. It decides nothing.
 
+mod authentication;
 mod change;
 mod completion;
 mod database;
+mod deferred;
 mod develop;
 mod ended;
 mod given;
@@ -13,6 +15,7 @@ mod manifest;
 mod manual;
 mod object;
 pub mod options;
+mod pgconf;
 mod prompt;
 mod role;
 mod service;
@@ -26,6 +29,7 @@ use camino::Utf8PathBuf;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use self::deferred::Deferred;
 use self::ended::Ended;
 use crate::ansible;
 use crate::door::{Process, Session, exit};
@@ -69,11 +73,17 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Instances: make, change, run and drop them.
-    Instance(instance::Command),
+    Instance(Deferred<instance::Command>),
     /// Roles of an instance.
-    Role(role::Command),
+    Role(Deferred<role::Command>),
     /// Databases of an instance.
-    Database(database::Command),
+    Database(Deferred<database::Command>),
+    /// Parameters of postgresql.conf of an instance.
+    Pgconf(pgconf::Command),
+    /// Who may connect to an instance, and how: records of `pg_hba.conf`.
+    Pghba(authentication::Pghba),
+    /// As whom users of the host may connect: mappings of `pg_ident.conf`.
+    Pgident(authentication::Pgident),
     /// Who changed what, when, and how it ended.
     History(history::Command),
     /// Become the server of an instance.
@@ -87,7 +97,7 @@ enum Command {
     Schema(develop::Schema),
     /// Print the completion script of a shell.
     Completion(completion::Completion),
-    /// For those who work on pgsocle.
+    /// What the scripts of completion and the packagers ask for.
     #[command(hide = true)]
     Dev(develop::Command),
     /// Answer one JSON request of the Ansible collection.
@@ -190,9 +200,12 @@ fn called(arguments: Arguments) -> Result<u8, Ended> {
         level,
     };
     match arguments.command {
-        Some(Command::Instance(command)) => command.run(&call),
-        Some(Command::Role(command)) => command.run(&call),
-        Some(Command::Database(command)) => command.run(&call),
+        Some(Command::Instance(command)) => command.called.run(&call),
+        Some(Command::Role(command)) => command.called.run(&call),
+        Some(Command::Database(command)) => command.called.run(&call),
+        Some(Command::Pgconf(command)) => command.run(&call),
+        Some(Command::Pghba(command)) => command.run(&call),
+        Some(Command::Pgident(command)) => command.run(&call),
         Some(Command::History(command)) => command.run(&call),
         Some(Command::Postgres(command)) => command.run(&call),
         Some(Command::SiteSettings(command)) => command.run(&call),

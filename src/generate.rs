@@ -71,10 +71,45 @@ const ABOUT: &[About] = &[
         "What is left out is left as it is.",
     ),
     about!(
+        "pgconf",
+        "0.1.0",
+        "Manages parameters of a PostgreSQL instance",
+        "Sets and removes parameters in the postgresql.conf of an existing instance, running or stopped; its order, comments and includes stay.",
+        "Values are checked before they are written, and again by the running server before it is told to reload; what is refused changes nothing.",
+        "What is left out is left as it is.",
+    ),
+    about!(
+        "pghba",
+        "0.1.0",
+        "Manages records of pg_hba.conf of a PostgreSQL instance",
+        "Adds, moves and removes single records, or makes the list of them exact; a running server is asked whether it takes the file, and reads it.",
+        "Records are compared by what they mean. What is not concerned stays as it is, comments and include directives always.",
+        "What would keep the superuser role out of the local socket is refused.",
+    ),
+    about!(
+        "pgident",
+        "0.1.0",
+        "Manages user name maps of a PostgreSQL instance",
+        "Adds, moves and removes single mappings of pg_ident.conf, or makes the list of them exact; a running server is asked whether it takes the file, and reads it.",
+        "What is not concerned stays as it is, comments and include directives always.",
+    ),
+    about!(
         "site",
         "0.1.0",
         "Manages the files that pgsocle needs on a host",
         "Makes or removes the directories and units that all instances of the host share.",
+    ),
+    about!(
+        "pgconf_info",
+        "0.1.0",
+        "Explains parameters of a PostgreSQL instance",
+        "Tells the value, where it stands, what wins over what, and what waits for a restart; of a stopped instance as well.",
+    ),
+    about!(
+        "pghba_info",
+        "0.1.0",
+        "Describes who may connect to a PostgreSQL instance",
+        "Lists the records of pg_hba.conf, and tells which of them decides on a connection and why those above it do not.",
     ),
     about!(
         "dsn_info",
@@ -148,11 +183,6 @@ pub fn schema(kind: &str) -> Result<Value> {
     Ok(Described::of(kind)?.schema)
 }
 
-/// The Ansible module of a kind. A kind that does not exist is a fault of kind `Input`.
-pub fn shim(kind: &str) -> Result<String> {
-    module::module(&Described::of(kind)?)
-}
-
 /// All generated files: paths below the root of the repository, and contents.
 pub fn all_generated() -> Result<Vec<(String, String)>> {
     let all = kinds().map(Described::of).collect::<Result<Vec<_>>>()?;
@@ -179,6 +209,10 @@ pub fn all_generated() -> Result<Vec<(String, String)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn shim(kind: &str) -> Result<String> {
+        module::module(&Described::of(kind)?)
+    }
 
     #[test]
     fn every_kind_is_described() {

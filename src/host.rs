@@ -3,17 +3,21 @@
 //! Check mode is given a `&dyn Look` only, so there is no value in the process that could write
 //! (docs/decisions/0004-check-mode-by-type.md). The implementations live in `host/`, the only impure code.
 
+pub mod editor;
 pub mod exec;
+pub mod files;
 pub mod local;
 pub mod lock;
 pub mod process;
 pub mod root;
+pub mod signals;
 pub mod sql;
 pub mod tail;
 pub mod terminal;
 pub mod users;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -112,47 +116,83 @@ impl fmt::Display for Command {
 
 /// A command that only reads. It can be built by the constructors below only.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Probe(Command);
+pub struct Probe {
+    command: Command,
+    /// It says the same for as long as a run takes: asked once.
+    constant: bool,
+}
 
 impl Probe {
     pub fn command(&self) -> &Command {
-        &self.0
+        &self.command
+    }
+
+    pub fn is_constant(&self) -> bool {
+        self.constant
+    }
+
+    fn new(command: Command) -> Self {
+        Self {
+            command,
+            constant: false,
+        }
+    }
+
+    fn constant(command: Command) -> Self {
+        Self {
+            command,
+            constant: true,
+        }
     }
 
     /// `postgres --describe-config`: every parameter with its type, unit, context and range; needs no cluster.
     pub fn describe_config(bindir: &Utf8Path) -> Self {
-        Self(Command::new(bindir.join("postgres")).arg("--describe-config"))
+        Self::constant(Command::new(bindir.join("postgres")).arg("--describe-config"))
+    }
+
+    /// `postgres -C NAME` with no configuration at all: the built-in value of a parameter.
+    pub fn default_value(bindir: &Utf8Path, name: &str) -> Self {
+        Self::constant(
+            Command::new(bindir.join("postgres"))
+                .args(["-D", "/", "-c", "config_file=/dev/null", "-C", name])
+                .env("LC_ALL", "C"),
+        )
     }
 
     /// `pg_controldata`, in English.
     pub fn controldata(bindir: &Utf8Path, datadir: &Utf8Path) -> Self {
-        Self(
+        Self::new(
             Command::new(bindir.join("pg_controldata"))
                 .args(["-D", datadir.as_str()])
                 .env("LC_ALL", "C"),
         )
     }
 
+    /// `stat -c %C`: the SELinux context of a path.
+    pub fn selinux_context(path: &Utf8Path) -> Self {
+        Self::new(Command::new("stat").args(["-c", "%C", path.as_str()]))
+    }
+
     /// `locale -a`
     pub fn locales() -> Self {
-        Self(Command::new("locale").arg("-a"))
+        Self::constant(Command::new("locale").arg("-a"))
     }
 
     /// `systemctl --version`
     pub fn systemctl_version() -> Self {
-        Self(Command::new("systemctl").arg("--version"))
+        Self::constant(Command::new("systemctl").arg("--version"))
     }
 
     /// `systemctl [--user] show -p … UNIT`
     pub fn unit(user: bool, unit: &str, properties: &str) -> Self {
         let manager = if user { "--user" } else { "--system" };
-        Self(Command::new("systemctl").args([manager, "show", "-p", properties, unit]))
+        Self::new(Command::new("systemctl").args([manager, "show", "-p", properties, unit]))
     }
 
     /// `loginctl show-session`, which without a session tells of logind itself.
     pub fn logind() -> Self {
         let properties = ["-p", "RemoveIPC", "-p", "KillUserProcesses"];
-        Self(
+        Self::new(
             Command::new("loginctl")
                 .arg("show-session")
                 .args(properties),
@@ -162,7 +202,7 @@ impl Probe {
     /// The site's command that prints a password (`postgresql.auth.password_command`).
     pub fn password(command: &[String]) -> Option<Self> {
         let (program, arguments) = command.split_first()?;
-        Some(Self(Command::new(program.as_str()).args(arguments)))
+        Some(Self::new(Command::new(program.as_str()).args(arguments)))
     }
 }
 
@@ -358,6 +398,8 @@ pub trait Look {
     ) -> Result<bool> {
         question()
     }
+    /// The addresses of this host with their netmasks.
+    fn networks(&self) -> Result<Vec<(IpAddr, IpAddr)>>;
     /// Main memory in bytes.
     fn memory(&self) -> Result<u64>;
     /// `postgres -C` and the like on a staged configuration: files are written only below a private temporary directory,
@@ -365,6 +407,14 @@ pub trait Look {
     fn scratch(&self, files: &[(&str, Vec<u8>)], command: &Command) -> Result<Output>;
     /// Where the program runs: for path searches and messages.
     fn caller(&self) -> &crate::settings::Caller;
+}
+
+/// A signal that asked this process to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interruption {
+    pub number: u8,
+    /// `SIGINT`
+    pub name: &'static str,
 }
 
 /// What may be done, one step at a time.
@@ -376,6 +426,9 @@ pub trait Act: Look {
     fn lock(&self, claim: &Claim) -> Result<lock::Guard>;
     /// Whether another run holds the lock of a subject now.
     fn is_locked(&self, path: &Utf8Path) -> Result<bool>;
+    /// From now on a signal that asks this process to end is noted ([`Self::interrupted`]); a second one is obeyed at once.
+    fn heed_signals(&self) -> Result<()>;
+    fn interrupted(&self) -> Option<Interruption>;
     /// Appends a line to a journal and makes sure that it is on the disk.
     fn journal(&self, path: &Utf8Path, line: &Value) -> Result<()>;
 }

@@ -1,4 +1,4 @@
-//! What is made from the types: schemas, and the sources of the Ansible modules.
+//! What is made from the types: schemas. (The sources of the Ansible modules are made by `make shims`.)
 
 use clap::{Args, Subcommand};
 
@@ -32,8 +32,6 @@ pub struct Command {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// The source of the Ansible module of a kind.
-    Shim { kind: String },
     /// What may come in place of the last word of a command line.
     Complete {
         #[arg(last = true)]
@@ -49,10 +47,6 @@ impl Command {
             Some(Verb::Complete { words }) => completion::complete(call, &built(), words),
             Some(Verb::Manual) => {
                 show::print(&manual::page(&built()))?;
-                Ok(exit::DONE)
-            }
-            Some(Verb::Shim { kind }) => {
-                show::print(&generate::shim(kind)?)?;
                 Ok(exit::DONE)
             }
             None => Ok(incomplete(&["dev"])),

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::change::{Format, Run};
-use super::given::{Altered, Created, Noun};
+use super::given::{Altered, Created, Noun, Stated};
 use super::manifest::Manifest;
 use super::service::{Hold, Many, Start, Stop};
 use super::{Call, Ended, develop, incomplete, prompt, show};
@@ -47,19 +47,9 @@ pub struct Command {
 #[derive(Subcommand)]
 enum Verb {
     /// Make an instance, and start it.
-    Create {
-        #[command(flatten)]
-        object: Created<Instance>,
-        #[command(flatten)]
-        run: Run,
-    },
+    Create(Stated<Created<Instance>>),
     /// Change an existing instance: what is not given stays.
-    Alter {
-        #[command(flatten)]
-        object: Altered<Instance>,
-        #[command(flatten)]
-        run: Run,
-    },
+    Alter(Stated<Altered<Instance>>),
     /// Bring an instance, with its roles and databases, to what a manifest says.
     Apply {
         #[command(flatten)]
@@ -215,8 +205,8 @@ impl Command {
         match &self.verb {
             _ if self.schema => develop::schema(KIND),
             None => Ok(incomplete(&["instance"])),
-            Some(Verb::Create { object, run }) => create(call, object, run),
-            Some(Verb::Alter { object, run }) => alter(call, object, run),
+            Some(Verb::Create(stated)) => create(call, &stated.called.object, &stated.called.run),
+            Some(Verb::Alter(stated)) => alter(call, &stated.called.object, &stated.called.run),
             Some(Verb::Apply { manifest, run }) => apply(call, manifest, run),
             Some(Verb::Get { one, format }) => get(call, one, *format),
             Some(Verb::List { version, format }) => list(call, *version, *format),

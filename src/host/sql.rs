@@ -4,8 +4,10 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use postgres::types::Type;
 use postgres::{Client, Config, NoTls};
 use serde_json::Value;
 
@@ -22,10 +24,25 @@ const SIDE_BY_SIDE: usize = 4;
 /// The rows of a query, with its place among the queries.
 type Answer = (usize, Vec<Value>);
 
+/// How long a server may take to read its files again.
+const RELOAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long it may refuse new sessions meanwhile.
+const SHUT_OUT_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// The database that exists wherever a server runs.
 const MAINTENANCE: &str = "postgres";
 
 type Key = (String, u16, String, bool);
+
+fn key(server: &Server, database: &str, read_only: bool) -> Key {
+    (
+        server.socket_directory.to_string(),
+        server.port,
+        database.to_owned(),
+        read_only,
+    )
+}
 
 /// Sessions that are kept open for the time of a run.
 #[derive(Default)]
@@ -131,13 +148,13 @@ impl Sessions {
     /// is often told the old state: new sessions ask until the load time has moved.
     pub fn reload(&self, caller: &Caller, server: &Server) -> Result<()> {
         let loaded = |client: &mut Client| -> Result<String> {
-            let row = client
-                .query_one(
+            let rows = client
+                .query_typed(
                     "SELECT pg_catalog.pg_conf_load_time()::pg_catalog.text",
                     &[],
                 )
                 .map_err(|error| refused(&"pg_conf_load_time".into(), &error))?;
-            Ok(row.try_get(0)?)
+            Ok(rows.first().context("no load time")?.try_get(0)?)
         };
         let before = self.with(caller, server, MAINTENANCE, false, |client| {
             let before = loaded(client)?;
@@ -146,18 +163,31 @@ impl Sessions {
                 .map_err(|error| refused(&"pg_reload_conf".into(), &error))?;
             Ok(before)
         })?;
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
-        while loaded(&mut connect(caller, server, MAINTENANCE, true)?)? == before {
-            if std::time::Instant::now() >= deadline {
-                return Err(fault!(
-                    Unavailable,
-                    "the server on port {} has not read its configuration within 10 seconds", server.port;
-                    "look into its log for an error in the files"
-                ));
+        let start = std::time::Instant::now();
+        let fresh = loop {
+            match connect(caller, server, MAINTENANCE, true)
+                .and_then(|mut client| Ok((loaded(&mut client)?, client)))
+            {
+                Ok((after, client)) if after != before => break client,
+                Ok(_) if start.elapsed() < RELOAD_TIMEOUT => {}
+                Ok(_) => {
+                    return Err(fault!(
+                        Unavailable,
+                        "the server on port {} has not read its configuration within {} seconds", server.port, RELOAD_TIMEOUT.as_secs();
+                        "look into its log for an error in the files"
+                    ));
+                }
+                // What it read before kept us out, and it is about to read better.
+                Err(_) if start.elapsed() < SHUT_OUT_TIMEOUT => {}
+                Err(error) => return Err(error),
             }
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
+            std::thread::sleep(Duration::from_millis(5));
+        };
         self.close();
+        // Begun under the new state: what is asked next is asked here.
+        self.0
+            .borrow_mut()
+            .insert(key(server, MAINTENANCE, true), fresh);
         Ok(())
     }
 
@@ -174,14 +204,8 @@ impl Sessions {
         read_only: bool,
         work: impl FnOnce(&mut Client) -> Result<T>,
     ) -> Result<T> {
-        let key = (
-            server.socket_directory.to_string(),
-            server.port,
-            database.to_owned(),
-            read_only,
-        );
         let mut sessions = self.0.borrow_mut();
-        let client = match sessions.entry(key) {
+        let client = match sessions.entry(key(server, database, read_only)) {
             std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
             std::collections::hash_map::Entry::Vacant(entry) => {
                 entry.insert(connect(caller, server, database, read_only)?)
@@ -229,9 +253,12 @@ fn rows(client: &mut Client, query: &Query) -> Result<Vec<Value>> {
         "SELECT coalesce(pg_catalog.json_agg(q), '[]') FROM ({}) q",
         query.sql.trim()
     );
-    let row = client
-        .query_one(&sql, &[&query.parameter.to_string()])
+    // With the type of the parameter said, a query is one round trip; else it would be prepared first, and closed after.
+    let parameter = query.parameter.to_string();
+    let answer = client
+        .query_typed(&sql, &[(&parameter, Type::TEXT)])
         .map_err(|error| refused(&"an observation".into(), &error))?;
+    let row = answer.first().context("an observation without an answer")?;
     match row
         .try_get::<_, Value>(0)
         .context("rows of an observation")?

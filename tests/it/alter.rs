@@ -245,7 +245,9 @@ fn page_checksums_cut_short() {
         let reply = site.ansible("instance", false, &wanted);
         assert_eq!(
             changes(&reply).last(),
-            Some(&format!("start instance `{name}`")),
+            Some(&format!(
+                "start again, which an interrupted run had stopped to restart it, instance `{name}`"
+            )),
             "{script}"
         );
         assert_eq!(checksums(&site), if on { "on" } else { "off" }, "{script}");

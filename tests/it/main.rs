@@ -7,10 +7,14 @@
 )]
 
 mod alter;
+mod authentication;
+mod bench;
 mod busy;
 mod cli;
 mod companion;
+mod condition;
 mod configuration;
+mod crash;
 mod database;
 mod hold;
 mod hostile;
@@ -20,6 +24,7 @@ mod layers;
 mod leftovers;
 mod locks;
 mod patience;
+mod pgconf;
 mod pglift;
 mod protection;
 mod protocol;

@@ -13,7 +13,7 @@ use crate::resource::instance::checksums::Switch;
 use crate::resource::instance::desired::State;
 use crate::resource::instance::hold::Hold;
 use crate::resource::instance::pending::pending;
-use crate::resource::instance::target::{Running, Target};
+use crate::resource::instance::target::{Mistaken, Running, Target};
 use crate::resource::site::systemd::UnitState;
 use crate::stage::{Catalogs, Stage, World};
 
@@ -37,15 +37,16 @@ pub struct Seen {
     new: bool,
     /// An earlier run that was to make the instance did not come to its end.
     unfinished: bool,
+    /// An earlier run had stopped the server in order to start it again, and did not come to that.
+    restart_begun: bool,
     running: Option<Running>,
     hold: Option<Hold>,
     unit: UnitState,
+    mistaken: Option<Mistaken>,
     configured: Server,
     pending: Vec<Pending>,
     /// Page checksums are to be switched.
     switch: Option<Switch>,
-    /// A run that was to restart the server did not come to its end.
-    cut_short: bool,
     /// What keeps the server from being stopped or started now.
     works: Vec<Work>,
     reload_needed: bool,
@@ -76,10 +77,12 @@ impl Stage for Service {
         let mut seen = Seen {
             new: world.cluster_made,
             unfinished: !world.cluster_made && self.target.unfinished(look)?,
-            cut_short: self.state == State::Present
-                && running.is_none()
-                && !world.cluster_made
-                && self.target.restart_cut_short(look)?,
+            mistaken: if running.is_some() || world.cluster_made {
+                None
+            } else {
+                self.target.mistaken(look)?
+            },
+            restart_begun: world.restart_begun,
             running,
             hold: Hold::read(look, &self.target.paths)?,
             unit: UnitState::default(),
@@ -98,7 +101,7 @@ impl Stage for Service {
                 .map(|file| Step::write(&file.path, Content::Bytes(file.before.clone()), 0o600))
                 .collect(),
         };
-        if self.acts(&seen) {
+        if seen.restart_begun || self.acts(&seen) {
             seen.unit = UnitState::observe(look, &self.target.manager, world.cluster_made)?;
         }
         if self.disturbs(&seen) {
@@ -165,6 +168,19 @@ impl Seen {
 }
 
 impl Service {
+    /// Leaves a server as it is, running or not; reloads one that runs where earlier stages ask for it.
+    pub fn leaving(target: Target) -> Self {
+        Self {
+            target,
+            state: State::Present,
+            restarts: false,
+            checksums: None,
+            catalogs: false,
+            own_roles_only: false,
+            start_temporarily: false,
+        }
+    }
+
     fn start<'a>(&'a self, server: &'a Server) -> Start<'a> {
         Start {
             bindir: &self.target.bindir,
@@ -175,12 +191,11 @@ impl Service {
     }
 
     /// Whether a server that is stopped is started, and stays so.
-    fn starts(&self, cut_short: bool) -> bool {
-        match self.state {
-            State::Started | State::Restarted | State::Reloaded => true,
-            State::Present => cut_short,
-            State::Stopped | State::Absent => false,
-        }
+    fn starts(&self) -> bool {
+        matches!(
+            self.state,
+            State::Started | State::Restarted | State::Reloaded
+        )
     }
 
     /// Whether a running server is restarted; `waits`: something waits for that.
@@ -192,7 +207,7 @@ impl Service {
     fn acts(&self, seen: &Seen) -> bool {
         match &seen.running {
             Some(running) if !running.temporary => self.renews(seen.waits()),
-            _ => self.starts(seen.cut_short),
+            _ => self.starts() || self.state == State::Present && seen.restart_begun,
         }
     }
 
@@ -244,6 +259,28 @@ impl Service {
         target.manager.stop(&target.bindir, &target.paths, manner)
     }
 
+    /// Takes a stale `postmaster.pid` away whose number another program has by now. While there is work in the data directory
+    /// the file stays: it is what keeps a second server out.
+    fn clear_the_way(&self, seen: &Seen, plan: &mut Plan) -> Result<Vec<Step>> {
+        let Some(Mistaken { pid, workers }) = &seen.mistaken else {
+            return Ok(Vec::new());
+        };
+        let paths = &self.target.paths;
+        if !workers.is_empty() {
+            let workers: Vec<String> = workers.iter().map(ToString::to_string).collect();
+            bail_fault!(
+                Conflict,
+                "the server of instance `{paths}` is gone, but processes of it still work in `{}`: {}", paths.datadir, workers.join(", ");
+                "see what they do, end them with `kill`, and try again; nothing was changed"
+            );
+        }
+        let path = paths.datadir.join("postmaster.pid");
+        plan.warnings.push(format!(
+            "`{path}` is stale: process {pid} is another program by now; the file is removed"
+        ));
+        Ok(vec![Step::Remove { path }])
+    }
+
     fn not_running(&self, seen: &Seen, plan: &mut Plan) -> Result<()> {
         let paths = &self.target.paths;
         let scope = if seen.new {
@@ -251,15 +288,24 @@ impl Service {
         } else {
             Scope::Configuration
         };
-        if self.starts(seen.cut_short) {
+        // What ran runs again.
+        let again = self.state == State::Present && seen.restart_begun && seen.hold.is_none();
+        if again || self.starts() {
+            let verb = if again {
+                plan.facts.push(Fact::RunsAgain);
+                "start again, which an interrupted run had stopped to restart it,"
+            } else {
+                "start"
+            };
             self.not_held(seen, "started")?;
-            let mut steps = seen.unit.clear(&self.target.manager)?;
+            let mut steps = self.clear_the_way(seen, plan)?;
+            steps.extend(seen.unit.clear(&self.target.manager)?);
             steps.extend(self.target.manager.start(&self.start(&seen.configured)));
             plan.warnings.extend(seen.unit.warnings.iter().cloned());
             let change = self
                 .change(
                     Action::Start,
-                    "start",
+                    verb,
                     ("stopped", "started"),
                     Impact::None,
                     steps,
@@ -278,7 +324,8 @@ impl Service {
             plan.facts.push(Fact::Stopped);
         } else if seen.new || seen.unfinished || self.start_temporarily {
             self.not_held(seen, "started, not even for the time of a run")?;
-            let steps = Manager::start_temporarily(&self.start(&seen.configured));
+            let mut steps = self.clear_the_way(seen, plan)?;
+            steps.extend(Manager::start_temporarily(&self.start(&seen.configured)));
             let verb = "start, for the time of this run and without TCP listener,";
             plan.changes.push(
                 self.change(
@@ -334,6 +381,10 @@ impl Service {
             let steps = vec![Step::Reload {
                 server: running.server.clone(),
             }];
+            let mut back = seen.previous.clone();
+            if !back.is_empty() {
+                back.extend(steps.clone());
+            }
             plan.changes.push(
                 self.change(
                     Action::Reload,
@@ -342,6 +393,8 @@ impl Service {
                     Impact::Reload,
                     steps,
                 )
+                // A server that has read the new files may be out of reach through them.
+                .undo(Scope::Configuration, back)
                 .settles(Scope::Configuration),
             );
             plan.facts.push(Fact::Reloads);
@@ -451,8 +504,7 @@ impl Stage for Settle {
                 world.catalogs,
                 Catalogs::Readable(_) | Catalogs::New(_) | Catalogs::Hidden(_)
             ),
-            // One that is to stay says so in the view.
-            temporarily: world.started && !world.view.contains_key("state"),
+            temporarily: world.started && !world.runs_again,
             switch: None,
             works: Vec::new(),
         };
