@@ -2,6 +2,7 @@
 
 mod authentication;
 mod change;
+mod completion;
 mod database;
 mod deferred;
 mod develop;
@@ -11,6 +12,7 @@ mod history;
 mod instance;
 pub mod log;
 mod manifest;
+mod manual;
 mod object;
 pub mod options;
 mod pgconf;
@@ -61,6 +63,9 @@ struct Arguments {
     /// Print the version and the protocol that the Ansible collection speaks with it.
     #[arg(long)]
     version: bool,
+    /// Print the completion script of a shell: `completion`.
+    #[arg(long, value_name = "SHELL", hide = true)]
+    completion: Option<completion::Shell>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -90,6 +95,11 @@ enum Command {
     SiteConfigure(site::Configure),
     /// The JSON schema of what can be declared.
     Schema(develop::Schema),
+    /// Print the completion script of a shell.
+    Completion(completion::Completion),
+    /// What the scripts of completion and the packagers ask for.
+    #[command(hide = true)]
+    Dev(develop::Command),
     /// Answer one JSON request of the Ansible collection.
     #[command(hide = true)]
     Ansible { kind: String },
@@ -164,7 +174,11 @@ fn serve(arguments: Vec<OsString>) -> u8 {
         let _ = show::print(&format!("pgsocle {version} (protocol {protocol})\n"));
         return exit::DONE;
     }
-    match called(arguments) {
+    let ended = match arguments.completion {
+        Some(shell) => completion::script(shell),
+        None => called(arguments),
+    };
+    match ended {
         Ok(code) => code,
         Err(ended) => {
             ended.tell();
@@ -208,6 +222,8 @@ fn called(arguments: Arguments) -> Result<u8, Ended> {
         Some(Command::SiteSettings(command)) => command.run(&call),
         Some(Command::SiteConfigure(command)) => command.run(&call),
         Some(Command::Schema(command)) => command.run(),
+        Some(Command::Dev(command)) => command.run(&call),
+        Some(Command::Completion(completion)) => completion.run(),
         Some(Command::Ansible { kind }) => Ok(ansible::serve(
             &kind,
             &call.process,
@@ -232,10 +248,16 @@ fn refused(error: &clap::Error) -> u8 {
     }
 }
 
-/// A group of commands was named, but none of them.
-fn incomplete(path: &[&str]) -> u8 {
+/// The whole command line, with what all commands have in common in each of them.
+fn built() -> clap::Command {
     let mut command = Arguments::command();
     command.build();
+    command
+}
+
+/// A group of commands was named, but none of them.
+fn incomplete(path: &[&str]) -> u8 {
+    let mut command = built();
     let mut group = &mut command;
     for name in path {
         match group.find_subcommand_mut(name) {

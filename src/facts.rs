@@ -1,5 +1,7 @@
 //! Read-only kinds: what modules ending in `_info` and the verbs `get`, `list` and `env` show.
 
+pub mod logs;
+
 use anyhow::Result;
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -12,6 +12,7 @@ pub mod process;
 pub mod root;
 pub mod signals;
 pub mod sql;
+pub mod tail;
 pub mod terminal;
 pub mod users;
 

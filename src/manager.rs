@@ -68,6 +68,11 @@ impl Manner {
         Self { timeout, ..self }
     }
 
+    /// Whether what goes on keeps the server from being stopped; who says `immediate` wants it gone whatever that is.
+    pub fn spares(&self) -> bool {
+        self.stop != StopMode::Immediate
+    }
+
     /// The same, ending so.
     #[must_use]
     pub fn ending(self, stop: StopMode) -> Self {
@@ -316,7 +321,8 @@ pub fn logs(paths: &InstancePaths) -> Vec<Utf8PathBuf> {
     logs
 }
 
-fn start_log(paths: &InstancePaths) -> Utf8PathBuf {
+/// What a server says before its own log is open.
+pub fn start_log(paths: &InstancePaths) -> Utf8PathBuf {
     let directory = paths.logdir.as_deref().unwrap_or(&paths.state_directory);
     directory.join(format!("{}-start.log", paths.qualified_name))
 }

@@ -3,7 +3,8 @@
 //!
 //! Their doc comments are the documentation of the options everywhere: Ansible, command line, schema,
 //! reference pages. Schema extensions (`x-…`) say what JSON Schema has no word for:
-//! `x-create-only` (refused when it changes), `x-hidden` (doors that do not show it: `cli`, `ansible`),
+//! `x-create-only` (refused when it changes), `x-hidden` (doors that do not show it: `cli`, `ansible`; of the command line
+//! the verbs `create` and `alter`),
 //! `x-alter` (the names of the two repeatable options of `alter`), `x-short` (a bare string stands for the
 //! object with this key), `x-unsupported` (known from pglift, refused by name in this version).
 

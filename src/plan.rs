@@ -414,6 +414,8 @@ pub enum Fact {
     NoDatabase(String),
     /// The server must read its files again.
     ReloadNeeded,
+    /// The server has read its files: what it says of them is up to date.
+    Reloads,
     /// Settings that this run changes and only a restart brings into effect: all of them, and those that run
     /// with another value than the new one.
     RestartNeeded {

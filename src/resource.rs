@@ -236,6 +236,7 @@ fn within(
         job.stages.push(Box::new(Settle {
             target,
             state: instance::desired::State::Present,
+            checksums: None,
         }));
     }
     Ok(job)

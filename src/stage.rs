@@ -173,6 +173,13 @@ impl World {
                 Fact::Database(name) => _ = self.databases.insert(name, true),
                 Fact::NoDatabase(name) => _ = self.databases.insert(name, false),
                 Fact::ReloadNeeded => self.reload_needed = true,
+                Fact::Reloads => {
+                    self.reload_needed = false;
+                    if performed {
+                        self.restart_changed.clear();
+                        self.restart_needed.clear();
+                    }
+                }
                 Fact::RestartNeeded { changed, pending } => {
                     self.restart_changed.extend(changed);
                     self.restart_needed.extend(pending);

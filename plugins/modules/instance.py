@@ -64,7 +64,8 @@ options:
   data_checksums:
     description:
       - 'Page checksums; at creation as in the site settings unless given.'
-      - 'Chosen at creation; refused when it would change.'
+      - 'They are switched while the server is down: a running one is stopped and started for it where O(restart_policy) or O(state) allow
+        that, and refused otherwise.'
     type: bool
   locale:
     description:
@@ -122,7 +123,7 @@ options:
     type: str
   restart_policy:
     description:
-      - 'What is done about settings that only a restart brings into effect.'
+      - 'What is done about changes that only a restart brings into effect: settings, page checksums.'
     type: str
     choices: [never, when_required]
   restart_on_changes:

@@ -1,8 +1,8 @@
 //! What is made from the types: schemas. (The sources of the Ansible modules are made by `make shims`.)
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
-use super::{Ended, show};
+use super::{Call, Ended, built, completion, incomplete, manual, show};
 use crate::door::exit;
 use crate::generate;
 
@@ -22,4 +22,34 @@ impl Schema {
 pub fn schema(kind: &str) -> Result<u8, Ended> {
     show::json(&generate::schema(kind)?)?;
     Ok(exit::DONE)
+}
+
+#[derive(Args)]
+pub struct Command {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// What may come in place of the last word of a command line.
+    Complete {
+        #[arg(last = true)]
+        words: Vec<String>,
+    },
+    /// The manual page.
+    Manual,
+}
+
+impl Command {
+    pub fn run(&self, call: &Call) -> Result<u8, Ended> {
+        match &self.verb {
+            Some(Verb::Complete { words }) => completion::complete(call, &built(), words),
+            Some(Verb::Manual) => {
+                show::print(&manual::page(&built()))?;
+                Ok(exit::DONE)
+            }
+            None => Ok(incomplete(&["dev"])),
+        }
+    }
 }

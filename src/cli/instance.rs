@@ -1,16 +1,19 @@
 //! `pgsocle instance`.
 
+mod logs;
+
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::change::{Format, Run};
-use super::given::{Created, Noun, Stated};
+use super::given::{Altered, Created, Noun, Stated};
 use super::manifest::Manifest;
 use super::service::{Hold, Many, Start, Stop};
 use super::{Call, Ended, develop, incomplete, prompt, show};
 use crate::door::{Session, exit};
 use crate::facts;
+use crate::fault;
 use crate::host::process;
 use crate::manifest::InstanceRef;
 use crate::pg::version::Major;
@@ -22,6 +25,9 @@ use crate::resource::instance::removal::How;
 use crate::resource::instance::target::Target;
 
 const KIND: &str = "instance";
+
+/// Stands in help for an instance, and tells completion that one is meant.
+pub const REFERENCE: &str = "[VERSION/]NAME";
 
 struct Instance;
 
@@ -42,6 +48,8 @@ pub struct Command {
 enum Verb {
     /// Make an instance, and start it.
     Create(Stated<Created<Instance>>),
+    /// Change an existing instance: what is not given stays.
+    Alter(Stated<Altered<Instance>>),
     /// Bring an instance, with its roles and databases, to what a manifest says.
     Apply {
         #[command(flatten)]
@@ -92,9 +100,19 @@ enum Verb {
         #[command(flatten)]
         format: Format,
     },
+    /// Print the server's log: the file that it writes to now, or wrote to last.
+    Logs(logs::Logs),
+    /// Run a shell in the environment of an instance.
+    Shell {
+        #[command(flatten)]
+        one: One,
+        /// The shell; the one of the environment (`SHELL`) unless given.
+        #[arg(long, value_name = "FILE")]
+        shell: Option<String>,
+    },
     /// Run a program in the environment of an instance: `exec main -- psql -l`.
     Exec {
-        #[arg(value_name = "[VERSION/]NAME", value_parser = reference)]
+        #[arg(value_name = REFERENCE, value_parser = reference)]
         instance: InstanceRef,
         /// The program, looked up among those of the instance's major first, and its arguments.
         #[arg(
@@ -111,7 +129,7 @@ enum Verb {
 #[derive(Args)]
 struct One {
     /// The instance; may be left out when there is only one.
-    #[arg(value_name = "[VERSION/]NAME", value_parser = reference)]
+    #[arg(value_name = REFERENCE, value_parser = reference)]
     instance: Option<InstanceRef>,
 }
 
@@ -119,7 +137,7 @@ struct One {
 #[derive(Args)]
 struct Dropped {
     /// The instances; may be left out when there is only one.
-    #[arg(value_name = "[VERSION/]NAME", value_parser = reference)]
+    #[arg(value_name = REFERENCE, value_parser = reference)]
     instances: Vec<InstanceRef>,
     /// Set the data aside instead of deleting them, beside their place.
     #[arg(long)]
@@ -188,6 +206,7 @@ impl Command {
             _ if self.schema => develop::schema(KIND),
             None => Ok(incomplete(&["instance"])),
             Some(Verb::Create(stated)) => create(call, &stated.called.object, &stated.called.run),
+            Some(Verb::Alter(stated)) => alter(call, &stated.called.object, &stated.called.run),
             Some(Verb::Apply { manifest, run }) => apply(call, manifest, run),
             Some(Verb::Get { one, format }) => get(call, one, *format),
             Some(Verb::List { version, format }) => list(call, *version, *format),
@@ -200,7 +219,9 @@ impl Command {
             Some(Verb::Release(many)) => many.release(call),
             Some(Verb::Drop(dropped)) => drop(call, dropped),
             Some(Verb::Env { one, format }) => env(call, one, *format),
-            Some(Verb::Exec { instance, command }) => exec(call, instance, command),
+            Some(Verb::Logs(logs)) => logs.run(call),
+            Some(Verb::Shell { one, shell }) => self::shell(call, one, shell.as_deref()),
+            Some(Verb::Exec { instance, command }) => exec(call, Some(instance), command),
         }
     }
 }
@@ -214,6 +235,21 @@ fn create(call: &Call, object: &Created<Instance>, run: &Run) -> Result<u8, Ende
         .or_insert_with(|| default.as_str().into());
     let spec: InstanceSpec = crate::input::from_json(Value::Object(object), KIND)?;
     let job = instance::create_job(spec, &session.site, &session.local)?;
+    run.carry_out(&session, job)
+}
+
+fn alter(call: &Call, object: &Altered<Instance>, run: &Run) -> Result<u8, Ended> {
+    let mut object = object.object()?;
+    let mut given = |key: &str| object.shift_remove(key)?.as_str().map(str::to_owned);
+    let reference = InstanceRef {
+        version: given("version"),
+        name: given("name"),
+    };
+    let session = run.open(call)?;
+    let (site, look) = (&session.site, &session.local);
+    let reference = reference.name.is_some().then_some(&reference);
+    let identity = lookup::find(look, &site.settings, reference).map_err(Ended::usage)?;
+    let job = instance::alter_job(&identity, object, site, look)?;
     run.carry_out(&session, job)
 }
 
@@ -356,9 +392,17 @@ fn env(call: &Call, one: &One, format: Format) -> Result<u8, Ended> {
     Ok(exit::DONE)
 }
 
-fn exec(call: &Call, reference: &InstanceRef, command: &[String]) -> Result<u8, Ended> {
+fn shell(call: &Call, one: &One, shell: Option<&str>) -> Result<u8, Ended> {
+    let Some(shell) = shell.or_else(|| call.process.get("SHELL")) else {
+        let error = fault!(Input, "which shell is to run is not known: `SHELL` is not set"; "give one with `--shell FILE`");
+        return Err(error.into());
+    };
+    exec(call, one.instance.as_ref(), &[shell.to_owned()])
+}
+
+fn exec(call: &Call, reference: Option<&InstanceRef>, command: &[String]) -> Result<u8, Ended> {
     let session = call.look()?;
-    let target = one(&session, Some(reference))?;
+    let target = one(&session, reference)?;
     let own = environment(call, &session, &target)?;
     let (program, environment) = facts::execution(
         &target,

@@ -20,7 +20,7 @@ use crate::resource::{self, Job};
 #[derive(Args)]
 pub struct Within {
     /// The instance; may be left out when there is only one.
-    #[arg(short = 'i', long, global = true, value_name = "[VERSION/]NAME", value_parser = super::instance::reference)]
+    #[arg(short = 'i', long, global = true, value_name = super::instance::REFERENCE, value_parser = super::instance::reference)]
     instance: Option<InstanceRef>,
 }
 

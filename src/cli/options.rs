@@ -31,6 +31,16 @@ pub enum Verb {
     Alter,
 }
 
+impl Verb {
+    /// What `x-hidden` calls it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Alter => "alter",
+        }
+    }
+}
+
 /// The arguments for the fields of a resource, the positional one first.
 pub fn arguments(fields: &[Field], verb: Verb) -> Vec<Arg> {
     leaves(fields, verb)
@@ -113,6 +123,7 @@ fn descend<'f>(
     for field in fields {
         let positional = above.is_empty() && field.name == "name";
         let skipped = field.hidden_from(DOOR)
+            || field.hidden_from(verb.name())
             || field.unsupported
             || above.is_empty() && field.name == "instance"
             || verb == Verb::Alter && field.create_only && !positional;

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::change::Run;
-use super::instance::{identities, reference, target};
+use super::instance::{REFERENCE, identities, reference, target};
 use super::{Call, Ended};
 use crate::door::Session;
 use crate::facts;
@@ -14,6 +14,7 @@ use crate::manifest::InstanceRef;
 use crate::resource::instance::desired::State;
 use crate::resource::instance::hold::{self, HoldSpec, HoldState};
 use crate::resource::instance::lookup::{self, Identity};
+use crate::resource::instance::replication::restart_order;
 use crate::resource::instance::target::Target;
 use crate::resource::instance::{foreground, service_job};
 
@@ -21,7 +22,7 @@ use crate::resource::instance::{foreground, service_job};
 #[derive(Args)]
 struct Instances {
     /// The instances; may be left out when there is only one.
-    #[arg(value_name = "[VERSION/]NAME", value_parser = reference)]
+    #[arg(value_name = REFERENCE, value_parser = reference)]
     instances: Vec<InstanceRef>,
     /// Every instance of the site. One that fails does not keep the others from being tried.
     #[arg(long, conflicts_with = "instances")]
@@ -117,7 +118,11 @@ fn bring(
         target.manner = target.manner.within(timeout).ending(mode);
         service_job(target, state, &session.site, &session.local)
     };
-    let jobs = instances.meant(&session)?.iter().map(job).collect();
+    let mut meant = instances.meant(&session)?;
+    if state == State::Restarted {
+        meant = restart_order(&session.local, &session.site.settings, meant)?;
+    }
+    let jobs = meant.iter().map(job).collect();
     run.carry_out_all(&session, jobs, instances.several())
 }
 

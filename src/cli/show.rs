@@ -18,16 +18,19 @@ const CONTEXT: usize = 3;
 
 /// Writes to stdout. A reader that has gone away is no error.
 pub fn print(text: &str) -> Result<()> {
+    bytes(text.as_bytes()).map(|_| ())
+}
+
+/// Writes bytes to stdout as they are; false when nobody reads them any more.
+pub fn bytes(bytes: &[u8]) -> Result<bool> {
     let mut stdout = std::io::stdout().lock();
-    match stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-    {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(fault!(
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(fault!(
             Unavailable,
             "standard output cannot be written: {error}"
         )),
-        _ => Ok(()),
     }
 }
 

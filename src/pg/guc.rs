@@ -26,8 +26,10 @@ pub struct Guc {
     /// The values of an enum; empty when they are not known.
     pub enumvals: Vec<String>,
     /// Smallest allowed value, in `unit`.
+    #[serde(default)]
     pub min: Option<f64>,
     /// Largest allowed value, in `unit`.
+    #[serde(default)]
     pub max: Option<f64>,
     /// The built-in default; none when it is not known.
     pub boot: Option<String>,
@@ -120,6 +122,22 @@ pub fn same_value(guc: &Guc, one: &str, other: &str) -> bool {
             VarType::Enum => canonical_enum(guc, one) == canonical_enum(guc, other),
             VarType::String => list::same(&guc.name, one, other),
         }
+}
+
+/// The value as SHOW gives it: numbers in the largest unit that leaves them whole, words in their usual spelling. What is
+/// no value of the parameter stays as it is.
+pub fn shown(guc: &Guc, value: &str) -> String {
+    match guc.vartype {
+        VarType::Bool => match parse_bool(value) {
+            Some(true) => "on".to_owned(),
+            Some(false) => "off".to_owned(),
+            None => value.to_owned(),
+        },
+        VarType::Integer | VarType::Real => number::parse(guc, value)
+            .map_or_else(|_| value.to_owned(), |value| number::shown(guc, value)),
+        VarType::Enum => canonical_enum(guc, value),
+        VarType::String => value.to_owned(),
+    }
 }
 
 fn both<T: PartialEq>(one: Option<T>, other: Option<T>) -> bool {

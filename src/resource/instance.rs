@@ -2,6 +2,8 @@
 //! Each is a stage of its own; this file strings them together.
 
 pub mod accepted;
+pub mod busy;
+pub mod checksums;
 pub mod cluster;
 pub mod condition;
 pub mod configuration;
@@ -13,17 +15,20 @@ pub mod kept;
 pub mod lookup;
 mod mounts;
 pub mod passfile;
+pub mod pending;
 pub mod protection;
 pub mod reading;
 pub mod record;
 pub mod registration;
 pub mod removal;
+pub mod replication;
 pub mod report;
 pub mod service;
 pub mod target;
 pub mod templates;
 
 use anyhow::Result;
+use serde_json::{Map, Value, json};
 
 use self::accepted::Accepted;
 use self::cluster::{Cluster, Traits};
@@ -31,6 +36,7 @@ use self::condition::{Aim, Condition};
 use self::configuration::Configuration;
 use self::desired::{InstanceSpec, State};
 use self::hold::NotHeld;
+use self::lookup::Identity;
 use self::passfile::Passfile;
 use self::protection::Protection;
 use self::registration::{Reachable, Registration};
@@ -56,14 +62,7 @@ use crate::stage::AnyStage;
 pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     let target = target(&spec, site, look)?;
     if spec.state == State::Absent {
-        let how = How {
-            asked: false,
-            keep_data: spec.keep_data,
-            delete_dumps: spec.delete_dumps,
-        };
-        let mut job = removal_job(target, site, how);
-        spec.shape(&mut job);
-        return Ok(job);
+        return Ok(declared_absent(&spec, target, site));
     }
     let mut job = begun(&spec, &target, site)?;
     job.stages
@@ -123,6 +122,7 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         target: target.clone(),
         state: spec.state,
         restarts: spec.restarts()?,
+        checksums: spec.data_checksums,
         catalogs: !(roles.wanted.is_empty() && databases.is_empty()),
         own_roles_only: roles.own_only && databases.is_empty(),
         start_temporarily: spec.start_temporarily,
@@ -134,6 +134,7 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     job.stages.push(Box::new(Settle {
         target: target.clone(),
         state: spec.state,
+        checksums: spec.data_checksums,
     }));
     job.stages.push(Box::new(Report { target }));
     Ok(job)
@@ -193,6 +194,17 @@ pub fn removal_job(target: Target, site: &Site, how: How) -> Job {
     job
 }
 
+fn declared_absent(spec: &InstanceSpec, target: Target, site: &Site) -> Job {
+    let how = How {
+        asked: false,
+        keep_data: spec.keep_data,
+        delete_dumps: spec.delete_dumps,
+    };
+    let mut job = removal_job(target, site, how);
+    spec.shape(&mut job);
+    job
+}
+
 fn newer(version: Major) -> Option<String> {
     let known = Major::NEWEST_KNOWN;
     (version > known)
@@ -217,6 +229,36 @@ pub fn create_job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Jo
     let mut job = job(spec, site, look)?;
     job.stages.insert(0, Box::new(NewInstance { target }));
     Ok(job)
+}
+
+/// The same for an existing instance: what is not given stays, whether it runs too.
+pub fn alter_job(
+    (version, name): &Identity,
+    mut wanted: Map<String, Value>,
+    site: &Site,
+    look: &dyn Look,
+) -> Result<Job> {
+    wanted.insert("name".into(), name.as_str().into());
+    wanted.insert("version".into(), json!(version));
+    wanted.insert("create".into(), false.into());
+    wanted
+        .entry("state")
+        .or_insert_with(|| json!(State::Present));
+    let spec: InstanceSpec = crate::input::from_json(Value::Object(wanted), "instance")?;
+    if spec.gives_passwords()
+        && spec.state != State::Started
+        && !spec.start_temporarily
+        && Target::new(&site.settings, look, *version, name)?
+            .running(look)?
+            .is_none()
+    {
+        bail_fault!(
+            Unavailable,
+            "instance `{version}/{name}` is stopped: passwords of its roles can be neither compared nor set";
+            "add `--start-temporarily` to start it for the time of this run, or `--state started`; nothing was changed"
+        );
+    }
+    job(spec, site, look)
 }
 
 /// A run that starts, stops, restarts or reloads an existing instance and does nothing else. What is as
@@ -260,13 +302,18 @@ pub fn service_job(mut target: Target, state: State, site: &Site, look: &dyn Loo
         target: target.clone(),
         state,
         restarts: false,
+        checksums: None,
         catalogs: false,
         own_roles_only: false,
         start_temporarily: false,
     }));
+    job.stages.push(Box::new(Passfile {
+        target: target.clone(),
+    }));
     job.stages.push(Box::new(Settle {
         target: target.clone(),
         state,
+        checksums: None,
     }));
     job.stages.push(Box::new(Report { target }));
     Ok(job)
@@ -305,7 +352,6 @@ fn chosen(spec: &InstanceSpec, auth: Vec<Record>) -> report::Choice {
         auth,
         locale: spec.locale.clone(),
         encoding: spec.encoding.clone(),
-        data_checksums: spec.data_checksums,
         locale_provider: spec.locale_provider,
         icu_locale: spec.icu_locale.clone(),
     }
@@ -493,7 +539,7 @@ fn roles(spec: &InstanceSpec, site: &Site) -> WantedRoles {
     }
     own.retain(|role| !declared.iter().any(|other| other.name == role.name));
     WantedRoles {
-        own_only: declared.is_empty(),
+        own_only: declared.is_empty() && !(spec.gives_passwords() && spec.start_temporarily),
         wanted: own.into_iter().chain(declared).collect(),
     }
 }

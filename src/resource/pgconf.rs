@@ -163,6 +163,7 @@ fn run(spec: PgconfSpec, text: Option<Text>, site: &Site, look: &dyn Look) -> Re
             target,
             state: State::Present,
             restarts,
+            checksums: None,
             catalogs: false,
             own_roles_only: false,
             start_temporarily: false,

@@ -1,9 +1,17 @@
--- Settings that wait for a restart, with the value that runs and the one that is configured. $1: [...], names of others
--- that are asked for.
+-- Settings that wait for a restart, and what else is asked for: the value that runs, as SHOW gives it, and the one that
+-- the files say by now, the last of them all (postgresql.auto.conf is read last; it is null where none says anything).
+-- $1: [...], names of others that are asked for.
 SELECT s.name,
+       s.vartype,
+       s.unit,
+       s.context,
+       coalesce(s.enumvals, '{}') AS enumvals,
+       s.boot_val AS boot,
+       s.pending_restart AS waits,
+       s.source = 'configuration file' AS from_file,
        pg_catalog.current_setting(s.name) AS running,
-       coalesce((SELECT f.setting FROM pg_catalog.pg_file_settings f
-                  WHERE f.name = s.name ORDER BY f.seqno DESC LIMIT 1), s.boot_val) AS configured
+       (SELECT f.setting FROM pg_catalog.pg_file_settings f
+         WHERE pg_catalog.lower(f.name) = pg_catalog.lower(s.name) ORDER BY f.seqno DESC LIMIT 1) AS configured
   FROM pg_catalog.pg_settings s
  WHERE s.pending_restart
     OR pg_catalog.lower(s.name) IN (SELECT pg_catalog.jsonb_array_elements_text($1::pg_catalog.text::pg_catalog.jsonb))

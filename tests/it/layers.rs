@@ -56,6 +56,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "host::types",
             "host::Look",
             "input",
+            "journal",
             "manager",
             "manifest",
             "nearest",

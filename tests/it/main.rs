@@ -6,9 +6,12 @@
     reason = "tests play the part of the operator: they write files, start programs, and panic when these fail"
 )]
 
+mod alter;
 mod authentication;
 mod bench;
+mod busy;
 mod cli;
+mod companion;
 mod condition;
 mod configuration;
 mod crash;

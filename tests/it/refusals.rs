@@ -218,16 +218,15 @@ fn settings_that_make_no_sense() {
 
 #[test]
 fn what_only_creation_can_choose() {
-    let site = with_main(&json!({ "locale": "C", "encoding": "UTF8", "data_checksums": true }));
+    let site = with_main(&json!({ "locale": "C", "encoding": "UTF8" }));
     let number = site.major().number;
     site.changes_nothing(
         "instance",
-        &json!({ "name": "main", "locale": "C", "encoding": "utf-8", "data_checksums": true }),
+        &json!({ "name": "main", "locale": "C", "encoding": "utf-8" }),
     );
     for (option, value, was, becomes) in [
         ("locale", json!("C.UTF-8"), "C", "C.UTF-8"),
         ("encoding", json!("LATIN1"), "UTF8", "LATIN1"),
-        ("data_checksums", json!(false), "true", "false"),
         ("locale_provider", json!("icu"), "libc", "icu"),
     ] {
         refused(

@@ -129,7 +129,13 @@ impl Programs {
         std::fs::create_dir_all(&bin).unwrap();
         let calls = dir.join("calls");
         site.write_owned(&calls, b"", 0o666);
-        for program in ["initdb", "pg_ctl", "postgres", "pg_controldata"] {
+        for program in [
+            "initdb",
+            "pg_checksums",
+            "pg_ctl",
+            "postgres",
+            "pg_controldata",
+        ] {
             let real = site.major().bindir().join(program);
             let script = format!(
                 "#!/bin/sh\nreal='{real}'\nprintf '%s ' '{program}' \"$@\" >>'{calls}'\necho >>'{calls}'\nenv >>'{calls}'\n{before}\nexec \"$real\" \"$@\"\n",

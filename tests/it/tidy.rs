@@ -306,6 +306,7 @@ const READING_FUNCTIONS: &[&str] = &[
     "has_database_privilege",
     "has_schema_privilege",
     "has_table_privilege",
+    "host",
     "json_agg",
     "json_array_elements",
     "json_array_elements_text",

@@ -44,6 +44,30 @@ pub(super) fn parse(guc: &Guc, text: &str) -> Result<f64, Problem> {
     })
 }
 
+/// The value as SHOW gives it (`convert_int_from_base_unit`, `convert_real_from_base_unit`).
+pub(super) fn shown(guc: &Guc, value: f64) -> String {
+    let base = guc.unit.as_deref().and_then(table_of);
+    let Some((table, base_size)) = base.filter(|_| value > 0.0) else {
+        return value.to_string();
+    };
+    let whole = |(_, size): &&(&str, f64)| {
+        let count = value * base_size / size;
+        ((count.round() / count) - 1.0).abs() <= 1e-8
+    };
+    let (unit, size) = table
+        .iter()
+        .find(whole)
+        .or(table.last())
+        .copied()
+        .unwrap_or(("", base_size));
+    let count = value * base_size / size;
+    if whole(&&(unit, size)) {
+        format!("{}{unit}", count.round())
+    } else {
+        format!("{count}{unit}")
+    }
+}
+
 /// What to tell about a value that is no number.
 pub(super) fn hint(guc: &Guc, problem: Problem) -> String {
     let kind = match guc.vartype {

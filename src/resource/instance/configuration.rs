@@ -24,10 +24,9 @@ use crate::host::{Look, Probe, Query, Server};
 use crate::manifest::Settings as Parameters;
 use crate::pg::conf::Conf;
 use crate::pg::guc::{self, Context, Guc};
-use crate::plan::{
-    Action, Change, Content, Diff, Fact, Impact, Pending, Plan, Replaced, Scope, Step,
-};
+use crate::plan::{Action, Change, Content, Diff, Fact, Impact, Plan, Replaced, Scope, Step};
 use crate::resource::catalog;
+use crate::resource::instance::pending::{Parameter, parameters};
 use crate::resource::instance::reading::Reading;
 use crate::resource::instance::service;
 use crate::resource::instance::target::{Running, Target};
@@ -76,7 +75,7 @@ pub struct Seen {
     /// The server runs.
     up: bool,
     /// Values with which it runs, of the parameters that are to change.
-    running: Vec<Pending>,
+    running: Vec<Parameter>,
     /// postgresql.conf was written after the server had read it: by a run that was killed before the reload, or by hand.
     unread: bool,
     /// The wanted port is another one than now, and somebody else has it.
@@ -172,7 +171,7 @@ impl Stage for Configuration {
         seen.port_taken = self.moves_to_taken(look, &seen, running.as_ref())?;
         if let Some(running) = running {
             seen.up = true;
-            seen.running = service::values(look, &running.server, &asked)?;
+            seen.running = parameters(look, &running.server, &asked)?;
         }
         self.judge(look, &mut seen)?;
         Ok(seen)

@@ -80,6 +80,7 @@ pub struct InstanceSpec {
     pub create: bool,
     /// Make the instance anew although traces say that it existed (its data directory may just not be mounted).
     #[serde(default)]
+    #[schemars(extend("x-hidden" = ["alter"]))]
     pub recreate: bool,
     /// TCP port; at creation the one of the site's template, else 5432.
     #[serde(default)]
@@ -94,9 +95,9 @@ pub struct InstanceSpec {
     #[serde(default)]
     #[schemars(extend("x-hidden" = ["cli"]))]
     pub settings_purge: bool,
-    /// Page checksums; at creation as in the site settings unless given.
+    /// Page checksums; at creation as in the site settings unless given. They are switched while the server is down:
+    /// a running one is stopped and started for it where `restart_policy` or `state` allow that, and refused otherwise.
     #[serde(default)]
-    #[schemars(extend("x-create-only" = true))]
     pub data_checksums: Option<bool>,
     /// Locale of the cluster; at creation that of the site settings unless given.
     #[serde(default)]
@@ -124,9 +125,9 @@ pub struct InstanceSpec {
     /// Password of the replication role (`postgresql.replrole` of the site settings).
     #[serde(default)]
     pub replrole_password: Option<Secret>,
-    /// What is done about settings that only a restart brings into effect.
+    /// What is done about changes that only a restart brings into effect: settings, page checksums.
     #[serde(default)]
-    #[schemars(extend("x-hidden" = ["cli"]))]
+    #[schemars(extend("x-hidden" = ["create"]))]
     pub restart_policy: Option<RestartPolicy>,
     /// Restart when settings need it: true is `restart_policy: when_required`.
     #[serde(default)]
@@ -150,6 +151,7 @@ pub struct InstanceSpec {
     pub timeout: Option<u32>,
     /// Undo a creation that fails.
     #[serde(default = "yes")]
+    #[schemars(extend("x-hidden" = ["alter"]))]
     pub drop_on_error: bool,
     /// Whether a declared `state: absent` is refused; as the site settings have it unless it was ever given. It cannot be
     /// lifted in the call that drops.
@@ -209,6 +211,11 @@ fn yes() -> bool {
 }
 
 impl InstanceSpec {
+    /// Of roles that come with every instance.
+    pub fn gives_passwords(&self) -> bool {
+        self.surole_password.is_some() || self.replrole_password.is_some()
+    }
+
     /// What is said of the run, not of the instance.
     pub fn shape(&self, job: &mut Job) {
         job.max_impact = self.max_impact;

@@ -180,11 +180,13 @@ pub fn job(spec: &HoldSpec, site: &Site, look: &dyn Look) -> Result<Job> {
             target: target.clone(),
             state: State::Stopped,
             restarts: false,
+            checksums: None,
             catalogs: false,
             own_roles_only: false,
             start_temporarily: false,
         }));
         job.stages.push(Box::new(Settle {
+            checksums: None,
             target: target.clone(),
             state: State::Stopped,
         }));

@@ -5,17 +5,17 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::host::{Look, Probe, Query};
+use crate::host::{Look, Query};
 use crate::manifest::InstanceRef;
 use crate::pg::conf::Conf;
-use crate::pg::controldata::ControlData;
 use crate::pg::version::Major;
 use crate::resource::catalog;
+use crate::resource::instance::checksums::control_data;
 use crate::resource::instance::cluster::{Directory, directory, leftovers};
 use crate::resource::instance::configuration::settings_view;
 use crate::resource::instance::hold::{self, Hold};
+use crate::resource::instance::pending::pending;
 use crate::resource::instance::record::{self, Record};
-use crate::resource::instance::service::pending;
 use crate::resource::instance::target::Target;
 use crate::settings::{Level, Settings};
 use crate::{bail_fault, fault};
@@ -301,16 +301,8 @@ fn provider_name(letter: Option<&str>) -> &'static str {
 }
 
 /// Whether the cluster has page checksums, as `pg_controldata` says.
-pub fn checksums(look: &dyn Look, target: &Target) -> Result<Option<bool>> {
-    if look.stat(&target.bindir.join("pg_controldata"))?.is_none() {
-        return Ok(None);
-    }
-    let output = look.probe(&Probe::controldata(&target.bindir, &target.paths.datadir))?;
-    Ok(if output.success() {
-        Some(ControlData::parse(&output.stdout)?.checksums)
-    } else {
-        None
-    })
+fn checksums(look: &dyn Look, target: &Target) -> Result<Option<bool>> {
+    Ok(control_data(look, target)?.map(|control| control.checksums))
 }
 
 fn wal_directory(look: &dyn Look, datadir: &Utf8Path, waldir: &Utf8Path) -> Result<Utf8PathBuf> {

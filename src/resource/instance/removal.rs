@@ -60,6 +60,12 @@ impl Stage for Removal {
             Some(file) => look.stat(&file)?.is_some(),
             None => false,
         };
+        let running = self.target.running(look)?;
+        // Entries of the password file follow where it listens, not what waits for a restart.
+        let server = match &running {
+            Some(running) => running.server.clone(),
+            None => self.target.configured_on_disk(look)?,
+        };
         Ok(Seen {
             record: Record::read(look, paths)?,
             recorded: look.stat(&paths.record)?.is_some(),
@@ -67,8 +73,8 @@ impl Stage for Removal {
             stranded: kept::stranded(look, paths)?,
             dumps: self.how.delete_dumps && look.stat(&paths.dumps_directory)?.is_some(),
             datadir: directory(look, &paths.datadir)?,
-            running: self.target.running(look)?,
-            port: self.target.configured_on_disk(look)?.port,
+            running,
+            port: server.port,
             leftovers: leftovers(look, paths)?,
             passfile: match &paths.passfile {
                 Some(path) => look.read(path)?.map(|content| (path.clone(), content)),

@@ -12,7 +12,7 @@ use crate::plan::{Fact, Pending, Plan};
 use crate::resource::instance::cluster::{Directory, directory, folded, folded_encoding};
 use crate::resource::instance::condition::identifier;
 use crate::resource::instance::hold;
-use crate::resource::instance::lookup::{ClusterFacts, checksums, cluster_facts, describe};
+use crate::resource::instance::lookup::{ClusterFacts, cluster_facts, describe};
 use crate::resource::instance::target::Target;
 use crate::stage::{Sight, Stage, World};
 
@@ -21,7 +21,6 @@ use crate::stage::{Sight, Stage, World};
 pub struct Choice {
     pub locale: Option<String>,
     pub encoding: Option<String>,
-    pub data_checksums: Option<bool>,
     pub locale_provider: Option<LocaleProvider>,
     pub icu_locale: Option<String>,
     /// What `auth` would have put into `pg_hba.conf`.
@@ -37,7 +36,6 @@ impl Choice {
     fn only_auth(&self) -> bool {
         self.locale.is_none()
             && self.encoding.is_none()
-            && self.data_checksums.is_none()
             && self.locale_provider.is_none()
             && self.icu_locale.is_none()
     }
@@ -51,8 +49,6 @@ pub struct Traits {
 
 pub struct Chosen {
     facts: Option<ClusterFacts>,
-    /// What `pg_controldata` says of them.
-    checksums: Option<bool>,
     hba: Vec<Record>,
 }
 
@@ -77,14 +73,9 @@ impl Stage for Traits {
         } else {
             cluster_facts(look, &self.target)?
         };
-        let checksums = match (&facts, self.spec.data_checksums) {
-            (None, Some(_)) => checksums(look, &self.target)?,
-            _ => None,
-        };
         let hba = look.read(&self.target.paths.hba_file)?;
         Ok(Chosen {
             facts,
-            checksums,
             hba: Hba::parse(&hba.unwrap_or_default()).records(),
         })
     }
@@ -106,12 +97,6 @@ impl Stage for Traits {
                 Some(have.method.clone()),
                 want.method.clone(),
             ));
-        }
-        if let (Some(want), Some(have)) = (self.spec.data_checksums, seen.checksums)
-            && want != have
-        {
-            let have = Some(have.to_string());
-            return Err(refuse("data_checksums", have, want.to_string()));
         }
         let Some(facts) = &seen.facts else {
             if self.spec.only_auth() {
@@ -160,13 +145,6 @@ impl Stage for Traits {
                     .filter(|want| folded_encoding(want) != folded_encoding(&facts.encoding))
                     .cloned(),
                 Some(facts.encoding.clone()),
-            ),
-            (
-                "data_checksums",
-                spec.data_checksums
-                    .filter(|want| *want != facts.data_checksums)
-                    .map(|want| want.to_string()),
-                Some(facts.data_checksums.to_string()),
             ),
             (
                 "locale_provider",

@@ -8,8 +8,11 @@ use crate::host::{Look, Query, Server};
 use crate::manager::{Manager, Start, StopMode};
 use crate::plan::{Action, Change, Content, Diff, Fact, Impact, Pending, Plan, Scope, Step};
 use crate::resource::catalog;
+use crate::resource::instance::busy::{self, Work};
+use crate::resource::instance::checksums::Switch;
 use crate::resource::instance::desired::State;
 use crate::resource::instance::hold::Hold;
+use crate::resource::instance::pending::pending;
 use crate::resource::instance::target::{Mistaken, Running, Target};
 use crate::resource::site::systemd::UnitState;
 use crate::stage::{Catalogs, Stage, World};
@@ -20,6 +23,8 @@ pub struct Service {
     pub state: State,
     /// Restart when, and only when, a setting needs it.
     pub restarts: bool,
+    /// Page checksums that are wanted.
+    pub checksums: Option<bool>,
     /// Later stages read and change catalogs.
     pub catalogs: bool,
     /// … but only for what comes with the instance by itself: no reason to start a stopped server.
@@ -40,6 +45,10 @@ pub struct Seen {
     mistaken: Option<Mistaken>,
     configured: Server,
     pending: Vec<Pending>,
+    /// Page checksums are to be switched.
+    switch: Option<Switch>,
+    /// What keeps the server from being stopped or started now.
+    works: Vec<Work>,
     reload_needed: bool,
     previous: Vec<Step>,
 }
@@ -65,12 +74,7 @@ impl Stage for Service {
             Some(running) if running.ready => world.pending(pending(look, &running.server)?),
             _ => Vec::new(),
         };
-        let unit = if world.restart_begun || self.acts(running.as_ref(), &pending) {
-            UnitState::observe(look, &self.target.manager, world.cluster_made)?
-        } else {
-            UnitState::default()
-        };
-        Ok(Seen {
+        let mut seen = Seen {
             new: world.cluster_made,
             unfinished: !world.cluster_made && self.target.unfinished(look)?,
             mistaken: if running.is_some() || world.cluster_made {
@@ -81,22 +85,44 @@ impl Stage for Service {
             restart_begun: world.restart_begun,
             running,
             hold: Hold::read(look, &self.target.paths)?,
-            unit,
+            unit: UnitState::default(),
             configured,
             pending,
+            switch: if world.cluster_made {
+                None
+            } else {
+                Switch::observe(look, &self.target, self.checksums)?
+            },
+            works: Vec::new(),
             reload_needed: world.reload_needed,
             previous: world
                 .replaced
                 .iter()
                 .map(|file| Step::write(&file.path, Content::Bytes(file.before.clone()), 0o600))
                 .collect(),
-        })
+        };
+        if seen.restart_begun || self.acts(&seen) {
+            seen.unit = UnitState::observe(look, &self.target.manager, world.cluster_made)?;
+        }
+        if self.disturbs(&seen) {
+            let server = seen.running.as_ref().map(|running| &running.server);
+            seen.works = Work::observe(look, &self.target, server)?;
+        }
+        Ok(seen)
     }
 
     fn plan(&self, seen: &Seen) -> Result<Plan> {
         let mut plan = Plan::default();
         match &seen.running {
-            None => self.not_running(seen, &mut plan)?,
+            None => {
+                busy::check(&self.target, "started or changed", &seen.works)?;
+                if let Some(switch) = seen.switch {
+                    switch.check_shut_down(&self.target)?;
+                    plan.changes.push(switch.change(&self.target));
+                    plan.facts.push(switch.fact());
+                }
+                self.not_running(seen, &mut plan)?;
+            }
             Some(running) if running.temporary => {
                 plan.changes.push(self.change(
                     Action::Stop,
@@ -105,28 +131,16 @@ impl Stage for Service {
                     Impact::None,
                     self.stop_steps(StopMode::Fast),
                 ));
+                if let Some(switch) = seen.switch {
+                    plan.changes.push(switch.change(&self.target));
+                    plan.facts.push(switch.fact());
+                }
                 self.not_running(seen, &mut plan)?;
             }
             Some(running) => self.is_running(seen, running, &mut plan)?,
         }
         Ok(plan)
     }
-}
-
-/// Settings that wait for a restart, from the server.
-pub fn pending(look: &dyn Look, server: &Server) -> Result<Vec<Pending>> {
-    values(look, server, &[])
-}
-
-/// The same, and these whether they wait or not.
-pub fn values(look: &dyn Look, server: &Server, also: &[String]) -> Result<Vec<Pending>> {
-    let query = Query {
-        server: server.clone(),
-        database: catalog::MAINTENANCE.into(),
-        sql: include_str!("../../sql/pending_restart.sql"),
-        parameter: also.into(),
-    };
-    catalog::rows(look.query(&[query])?.into_iter().next().unwrap_or_default())
 }
 
 /// When the server last read its configuration, in microseconds since 1970.
@@ -146,6 +160,13 @@ pub fn loaded(look: &dyn Look, server: &Server) -> Result<i64> {
     Ok(rows.first().map_or(i64::MAX, |row| row.loaded))
 }
 
+impl Seen {
+    /// Something waits for a restart.
+    fn waits(&self) -> bool {
+        !self.pending.is_empty() || self.switch.is_some()
+    }
+}
+
 impl Service {
     /// Leaves a server as it is, running or not; reloads one that runs where earlier stages ask for it.
     pub fn leaving(target: Target) -> Self {
@@ -153,6 +174,7 @@ impl Service {
             target,
             state: State::Present,
             restarts: false,
+            checksums: None,
             catalogs: false,
             own_roles_only: false,
             start_temporarily: false,
@@ -168,6 +190,7 @@ impl Service {
         }
     }
 
+    /// Whether a server that is stopped is started, and stays so.
     fn starts(&self) -> bool {
         matches!(
             self.state,
@@ -175,18 +198,25 @@ impl Service {
         )
     }
 
-    /// Whether a running server is restarted.
-    fn renews(&self, pending: &[Pending]) -> bool {
-        self.state == State::Restarted
-            || (self.restarts && !pending.is_empty() && self.state != State::Stopped)
+    /// Whether a running server is restarted; `waits`: something waits for that.
+    fn renews(&self, waits: bool) -> bool {
+        self.state == State::Restarted || (self.restarts && waits && self.state != State::Stopped)
     }
 
     /// Whether the manager will be told to start a server.
-    fn acts(&self, running: Option<&Running>, pending: &[Pending]) -> bool {
-        match running {
-            Some(running) if !running.temporary => self.renews(pending),
-            _ => self.starts(),
+    fn acts(&self, seen: &Seen) -> bool {
+        match &seen.running {
+            Some(running) if !running.temporary => self.renews(seen.waits()),
+            _ => self.starts() || self.state == State::Present && seen.restart_begun,
         }
+    }
+
+    /// Whether a server, or a data directory that others may be working on, is touched.
+    fn disturbs(&self, seen: &Seen) -> bool {
+        let stopped = seen.running.is_none() && !seen.new;
+        let started = seen.running.is_none() || self.target.manner.spares();
+        self.acts(seen) && !seen.new && started
+            || stopped && (self.catalogs || seen.switch.is_some())
     }
 
     /// Refuses what starts a server that somebody holds.
@@ -289,6 +319,7 @@ impl Service {
             });
             plan.facts.push(Fact::Starts(seen.configured.clone()));
             plan.facts.push(state("started"));
+            plan.facts.push(listens(&seen.configured));
         } else if !self.catalogs || (self.own_roles_only && !seen.new && !seen.unfinished) {
             plan.facts.push(Fact::Stopped);
         } else if seen.new || seen.unfinished || self.start_temporarily {
@@ -328,34 +359,25 @@ impl Service {
     fn is_running(&self, seen: &Seen, running: &Running, plan: &mut Plan) -> Result<()> {
         plan.facts.push(Fact::Runs(running.server.clone()));
         plan.facts.push(Fact::PendingRestart(seen.pending.clone()));
-        if self.renews(&seen.pending) {
+        if self.renews(seen.waits()) {
             self.not_held(seen, "restarted")?;
-            let start = self.start(&seen.configured);
-            let mut steps = seen.unit.clear(&self.target.manager)?;
+            busy::check(&self.target, "restarted", &seen.works)?;
+            let restart = self.restart(seen, running)?;
             plan.warnings.extend(seen.unit.warnings.iter().cloned());
-            let manager = &self.target.manager;
-            steps.extend(manager.stop(start.bindir, start.paths, self.target.manner));
-            steps.extend(self.target.manager.start(&start));
-            let mut back = self.give_up();
-            back.extend(seen.previous.iter().cloned());
-            back.extend(self.target.manager.start(&self.start(&running.server)));
-            plan.changes.push(
-                self.change(
-                    Action::Restart,
-                    "restart",
-                    ("started", "started (restarted)"),
-                    Impact::Restart,
-                    steps,
-                )
-                .undo(Scope::Configuration, back)
-                .settles(Scope::Configuration),
-            );
+            plan.changes.push(restart);
+            plan.facts.extend(seen.switch.map(Switch::fact));
             let (before, after) = (running.server.clone(), seen.configured.clone());
             if before.port != after.port {
                 plan.facts.push(Fact::Moves(before.port, after.port));
             }
+            plan.facts.push(listens(&after));
             plan.facts.push(Fact::Restarts { before, after });
-        } else if self.state == State::Reloaded || seen.reload_needed {
+            return Ok(());
+        }
+        if let Some(switch) = seen.switch.filter(|_| self.state != State::Stopped) {
+            return Err(switch.runs(&self.target));
+        }
+        if self.state == State::Reloaded || seen.reload_needed {
             let steps = vec![Step::Reload {
                 server: running.server.clone(),
             }];
@@ -375,8 +397,39 @@ impl Service {
                 .undo(Scope::Configuration, back)
                 .settles(Scope::Configuration),
             );
+            plan.facts.push(Fact::Reloads);
         }
         Ok(())
+    }
+
+    /// Page checksums are switched while the server is down anyway.
+    fn restart(&self, seen: &Seen, running: &Running) -> Result<Change> {
+        let start = self.start(&seen.configured);
+        let manager = &self.target.manager;
+        let mut steps = seen.unit.clear(manager)?;
+        steps.extend(manager.stop(start.bindir, start.paths, self.target.manner));
+        steps.extend(seen.switch.map(|switch| switch.step(&self.target)));
+        steps.extend(manager.start(&start));
+        let mut back = self.give_up();
+        back.extend(seen.previous.iter().cloned());
+        back.extend(manager.start(&self.start(&running.server)));
+        let mut change = self.change(
+            Action::Restart,
+            "restart",
+            ("started", "started (restarted)"),
+            Impact::Restart,
+            steps,
+        );
+        if let Some(switch) = seen.switch {
+            let [before, after] = switch.lines();
+            change.summary = format!("{}, {}", change.summary, switch.meanwhile());
+            change.diff.before += &before;
+            change.diff.after += &after;
+            change.impact = change.impact.max(switch.impact());
+        }
+        Ok(change
+            .undo(Scope::Configuration, back)
+            .settles(Scope::Configuration))
     }
 }
 
@@ -412,16 +465,30 @@ fn state(state: &str) -> Fact {
     Fact::View(Map::from_iter([("state".to_owned(), Value::from(state))]))
 }
 
+/// Where clients find its socket, for the public view.
+fn listens(server: &Server) -> Fact {
+    let directory = server.socket_directory.as_str();
+    Fact::View(Map::from_iter([(
+        "socket_directory".to_owned(),
+        Value::from(directory),
+    )]))
+}
+
 /// The end of a run: stops what is to be stopped, or was started for this run only.
 pub struct Settle {
     pub target: Target,
     pub state: State,
+    /// Page checksums that are wanted.
+    pub checksums: Option<bool>,
 }
 
 /// Whether the server runs at the end, and whether somebody else had started it.
 pub struct AtEnd {
     running: bool,
     temporarily: bool,
+    /// Page checksums are still to be switched, once the server has been stopped.
+    switch: Option<Switch>,
+    works: Vec<Work>,
 }
 
 impl Stage for Settle {
@@ -431,14 +498,25 @@ impl Stage for Settle {
         format!("end of the run on instance {}", self.target.paths)
     }
 
-    fn observe(&self, _: &dyn Look, world: &World) -> Result<AtEnd> {
-        Ok(AtEnd {
+    fn observe(&self, look: &dyn Look, world: &World) -> Result<AtEnd> {
+        let mut seen = AtEnd {
             running: matches!(
                 world.catalogs,
                 Catalogs::Readable(_) | Catalogs::New(_) | Catalogs::Hidden(_)
             ),
             temporarily: world.started && !world.runs_again,
-        })
+            switch: None,
+            works: Vec::new(),
+        };
+        if let (State::Stopped, false, Catalogs::Readable(server)) =
+            (self.state, seen.temporarily, &world.catalogs)
+        {
+            seen.switch = Switch::observe(look, &self.target, self.checksums)?;
+            if self.target.manner.spares() {
+                seen.works = Work::observe(look, &self.target, Some(server))?;
+            }
+        }
+        Ok(seen)
     }
 
     fn plan(&self, seen: &AtEnd) -> Result<Plan> {
@@ -472,6 +550,7 @@ impl Stage for Settle {
             .settles(Scope::TemporaryStart)
             .transient()
         } else {
+            busy::check(target, "stopped", &seen.works)?;
             let steps = target.manager.stop(&target.bindir, paths, target.manner);
             let diff = Diff::new(&object, "state: started\n", "state: stopped\n");
             Change::new(
@@ -484,6 +563,10 @@ impl Stage for Settle {
             )
         };
         plan.changes.push(change);
+        if let Some(switch) = seen.switch {
+            plan.changes.push(switch.change(target));
+            plan.facts.push(switch.fact());
+        }
         plan.facts.push(Fact::Stopped);
         plan.facts.push(state("stopped"));
         Ok(plan)

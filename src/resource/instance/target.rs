@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::bail_fault;
 use crate::host::{FileKind, Look, Server};
-use crate::manager::{Manager, Manner, is_temporary, log_place};
+use crate::manager::{Manager, Manner, is_temporary, log_place, start_log};
 use crate::pg::conf::Conf;
 use crate::pg::guc;
 use crate::pg::postmaster_pid::PostmasterPid;
@@ -242,6 +242,11 @@ impl Target {
                 .unwrap_or_default(),
         );
         Ok(self.configured(&Conf::parse(&text)?))
+    }
+
+    /// What a server says before its own log is open.
+    pub fn start_log(&self) -> Utf8PathBuf {
+        start_log(&self.paths)
     }
 
     /// Where a new directory is made: beside its place, or in it when it is a mount point.

@@ -1,0 +1,145 @@
+//! Settings that wait for a restart.
+
+use anyhow::Result;
+use serde::Deserialize;
+
+use crate::host::{Look, Query, Server};
+use crate::pg::guc::{self, Guc};
+use crate::plan::Pending;
+use crate::resource::catalog;
+
+/// A parameter with which a server runs.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Parameter {
+    #[serde(flatten)]
+    guc: Guc,
+    waits: bool,
+    /// The value that runs is from a file.
+    from_file: bool,
+    /// As SHOW gives it, with a unit.
+    running: Option<String>,
+    /// As the files have it, in any spelling; none: it is in none of them.
+    configured: Option<String>,
+}
+
+impl Parameter {
+    pub fn is(&self, name: &str) -> bool {
+        self.guc.name.eq_ignore_ascii_case(name)
+    }
+
+    /// How it will wait once the files say this of it. The server compares values, and waits for a restart whenever a
+    /// parameter is taken out of the files, be its default the same; one that waits already goes on waiting then
+    /// (`ProcessConfigFileInternal` in guc.c).
+    pub fn configured_as(&self, value: Option<&str>) -> Option<Pending> {
+        let waits = match value {
+            Some(value) => self.running.as_deref() != Some(&guc::shown(&self.guc, value)),
+            None => self.from_file || self.waits,
+        };
+        waits.then(|| self.pending(value))
+    }
+
+    /// Both values in the spelling of SHOW, so that they can be compared.
+    fn pending(&self, configured: Option<&str>) -> Pending {
+        let configured = configured.or(self.guc.boot.as_deref());
+        Pending {
+            name: self.guc.name.clone(),
+            running: self.running.clone(),
+            configured: configured.map(|value| guc::shown(&self.guc, value)),
+        }
+    }
+}
+
+/// Settings that wait for a restart, for as long as the server says so.
+pub fn pending(look: &dyn Look, server: &Server) -> Result<Vec<Pending>> {
+    let all = parameters(look, server, &[])?;
+    Ok(all
+        .iter()
+        .filter(|parameter| parameter.waits)
+        .map(|parameter| parameter.pending(parameter.configured.as_deref()))
+        .collect())
+}
+
+/// Those, and these whether they wait or not.
+pub fn parameters(look: &dyn Look, server: &Server, also: &[String]) -> Result<Vec<Parameter>> {
+    let query = Query {
+        server: server.clone(),
+        database: catalog::MAINTENANCE.into(),
+        sql: include_str!("../../sql/pending_restart.sql"),
+        parameter: also.into(),
+    };
+    catalog::rows(look.query(&[query])?.into_iter().next().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn parameter(name: &str, running: &str, from_file: bool) -> Parameter {
+        let (vartype, unit, boot) = match name {
+            "shared_buffers" => ("integer", Some("8kB"), "16384"),
+            "max_connections" => ("integer", None, "100"),
+            "hot_standby" => ("bool", None, "on"),
+            "wal_level" => ("enum", None, "replica"),
+            _ => ("string", None, ""),
+        };
+        serde_json::from_value(json!({
+            "name": name, "vartype": vartype, "unit": unit, "context": "postmaster", "enumvals": [],
+            "boot": boot, "waits": false, "from_file": from_file, "running": running, "configured": null,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn what_will_wait() {
+        for (name, running, from_file, value, waits) in [
+            ("shared_buffers", "128MB", true, Some("131072kB"), None),
+            ("shared_buffers", "128MB", true, Some("16384"), None),
+            (
+                "shared_buffers",
+                "128MB",
+                true,
+                Some("1048576kB"),
+                Some("1GB"),
+            ),
+            (
+                "shared_buffers",
+                "128MB",
+                true,
+                Some("1000"),
+                Some("8000kB"),
+            ),
+            // Taken out of the files: the server says so whatever the default is.
+            ("shared_buffers", "128MB", true, None, Some("128MB")),
+            ("shared_buffers", "64MB", true, None, Some("128MB")),
+            // … and it never was in one.
+            ("shared_buffers", "128MB", false, None, None),
+            ("max_connections", "100", false, Some("100"), None),
+            ("max_connections", "100", false, Some("0x64"), None),
+            ("max_connections", "100", true, Some("101"), Some("101")),
+            ("hot_standby", "on", true, Some("YES"), None),
+            ("hot_standby", "on", true, Some("f"), Some("off")),
+            ("wal_level", "replica", true, Some("Hot_Standby"), None),
+            (
+                "wal_level",
+                "replica",
+                true,
+                Some("logical"),
+                Some("logical"),
+            ),
+            // The server knows no lists here, only texts.
+            (
+                "shared_preload_libraries",
+                "a,b",
+                true,
+                Some("a, b"),
+                Some("a, b"),
+            ),
+        ] {
+            let pending = parameter(name, running, from_file).configured_as(value);
+            let pending = pending.map(|pending| (pending.running, pending.configured));
+            let expected = waits.map(|waits| (Some(running.to_owned()), Some(waits.to_owned())));
+            assert_eq!(pending, expected, "{name} {value:?}");
+        }
+    }
+}
