@@ -433,11 +433,10 @@ mod tests {
                 false,
             ),
         ] {
-            assert_eq!(
-                unfinished(&lines.join("\n"), subject),
-                Unfinished { facts, own },
-                "{lines:?}"
-            );
+            let text = lines.join("\n");
+            let found = Unfinished { facts, own };
+            assert_eq!(unfinished(&text, subject), found, "{lines:?}");
+            assert_eq!(told(&text, subject), found, "{lines:?}");
         }
     }
 
@@ -445,7 +444,7 @@ mod tests {
         #[test]
         fn no_text_makes_it_panic(text in "(\\{\"run\":\"[12]\",\"event\":\"(begin|done|failed)\"(,\"plan\":(3|\\[\\]))?\\}\n|.*\n){0,8}") {
             runs(&text);
-            unfinished(&text, "instance 15/main");
+            prop_assert_eq!(unfinished(&text, "instance 15/main"), told(&text, "instance 15/main"));
         }
     }
 }
