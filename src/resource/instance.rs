@@ -1,10 +1,14 @@
 //! Instances: a cluster, its configuration, its run state, and the roles and databases nested in it.
 //! Each is a stage of its own; this file strings them together.
 
+pub mod adoption;
 pub mod cluster;
 pub mod configuration;
 pub mod desired;
+pub mod discovery;
+pub mod forgetting;
 pub mod included;
+pub mod keeper;
 pub mod lookup;
 mod mounts;
 pub mod passfile;
@@ -12,15 +16,19 @@ pub mod record;
 pub mod registration;
 pub mod removal;
 pub mod report;
+pub mod runner;
 pub mod service;
 pub mod target;
 pub mod templates;
 
 use anyhow::Result;
 
+use self::adoption::Adoption;
 use self::cluster::{Cluster, Traits};
 use self::configuration::Configuration;
 use self::desired::{InstanceSpec, State};
+use self::discovery::Wish;
+use self::forgetting::Forgetting;
 use self::passfile::Passfile;
 use self::registration::Registration;
 use self::removal::Removal;
@@ -42,8 +50,8 @@ use crate::secret::Secret;
 /// The run that brings an instance to what is wanted.
 pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     check(&spec)?;
-    let version = version(&spec, site, look)?;
-    let target = Target::new(&site.settings, look, version, &spec.name)?;
+    let (target, adoption) = target(&spec, site, look)?;
+    let version = target.paths.version;
     let mut job = Job::new(subject("instance", &target.paths, site));
     job.max_impact = spec.max_impact;
     job.keep_failed = !spec.drop_on_error;
@@ -53,19 +61,15 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
             Major::NEWEST_KNOWN
         ));
     }
-    if spec.state == State::Absent {
-        job.stages.push(Box::new(Registration {
-            target: target.clone(),
-            settings: site.settings.clone(),
-            wanted: false,
-        }));
-        job.stages.push(Box::new(Removal {
-            target: target.clone(),
-        }));
+    if matches!(spec.state, State::Absent | State::Forgotten) {
+        leave(&mut job, target, spec.state, site);
         return Ok(job);
     }
     job.stages
         .push(Box::new(crate::resource::site::ground(look, site)?));
+    if let Some(adoption) = adoption {
+        job.stages.push(Box::new(adoption));
+    }
     let templates = Templates::observe(
         look,
         &site.settings,
@@ -142,6 +146,42 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     }));
     job.stages.push(Box::new(Report { target }));
     Ok(job)
+}
+
+/// The stages after which it is no instance any more.
+fn leave(job: &mut Job, target: Target, state: State, site: &Site) {
+    if state == State::Forgotten {
+        job.stages.push(Box::new(Forgetting { target }));
+        return;
+    }
+    job.stages.push(Box::new(Registration {
+        target: target.clone(),
+        settings: site.settings.clone(),
+        wanted: false,
+    }));
+    job.stages.push(Box::new(Removal { target }));
+}
+
+/// The instance that is meant; with the stage that makes it one, where a cluster is to be adopted.
+fn target(spec: &InstanceSpec, site: &Site, look: &dyn Look) -> Result<(Target, Option<Adoption>)> {
+    if spec.adopt {
+        let wish = Wish {
+            version: spec.version,
+            name: spec.name.clone(),
+            datadir: spec.datadir.clone(),
+            config_file: spec.config_file.clone(),
+        };
+        let (target, adoption) = adoption::begin(look, &site.settings, wish)?;
+        return Ok((target, Some(adoption)));
+    }
+    let version = version(spec, site, look)?;
+    // Whatever has become of it: what is let go of, or refused, need not be there.
+    let target = if matches!(spec.state, State::Absent | State::Forgotten) {
+        Target::recorded(&site.settings, look, version, &spec.name)?
+    } else {
+        Target::new(&site.settings, look, version, &spec.name)?
+    };
+    Ok((target, None))
 }
 
 /// The same for an instance that must not exist yet.
@@ -234,7 +274,21 @@ fn check(spec: &InstanceSpec) -> Result<()> {
         bail_fault!(
             Input,
             "instance name `{name}` is not valid";
-            "use letters, digits and underscores (it becomes part of paths, units and log file names)"
+            "use letters, digits and underscores (it becomes part of paths, units and log file names); \
+             a cluster with another name is adopted under one like this, with its `datadir`"
+        );
+    }
+    if !spec.adopt && (spec.datadir.is_some() || spec.config_file.is_some()) {
+        bail_fault!(
+            Input,
+            "instance `{name}`: `datadir` and `config_file` say where a cluster lies that is adopted";
+            "set `adopt: true`; where instances are made, the site settings say"
+        );
+    }
+    if spec.adopt && matches!(spec.state, State::Absent | State::Forgotten) {
+        bail_fault!(
+            Input,
+            "instance `{name}`: `adopt: true` and that it is not to be there contradict each other"
         );
     }
     if let Some(port) = spec.port
@@ -290,13 +344,15 @@ fn check(spec: &InstanceSpec) -> Result<()> {
             "instance `{name}`: `restart_policy` and `restart_on_changes` contradict each other"
         );
     }
-    if spec.state == State::Absent && (spec.roles.is_some() || spec.databases.is_some()) {
+    if matches!(spec.state, State::Absent | State::Forgotten)
+        && (spec.roles.is_some() || spec.databases.is_some())
+    {
         let given = |list: Option<usize>| list.is_some_and(|length| length > 0);
         if given(spec.roles.as_ref().map(Vec::len)) || given(spec.databases.as_ref().map(Vec::len))
         {
             bail_fault!(
                 Input,
-                "instance `{name}`: `state: absent` with roles or databases makes no sense"
+                "instance `{name}`: roles or databases of one that is not to be there make no sense"
             );
         }
     }

@@ -21,6 +21,7 @@ pub fn paths(version: u16) -> InstancePaths {
         datadir: "/srv/main/data".into(),
         waldir: "/srv/main/wal".into(),
         logdir: None,
+        start_log: "/srv/state/start.log".into(),
         socket_directory: "/run/pg".into(),
         dumps_directory: "/srv/dumps".into(),
         passfile: Some("/srv/pgpass".into()),

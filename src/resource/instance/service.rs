@@ -35,6 +35,8 @@ pub struct Seen {
     pending: Vec<Pending>,
     reload_needed: bool,
     previous: Vec<Step>,
+    /// postgresql-common is told not to start it.
+    disabled: bool,
 }
 
 impl Stage for Service {
@@ -65,6 +67,7 @@ impl Stage for Service {
             configured,
             pending,
             reload_needed: world.reload_needed,
+            disabled: self.target.start_conf(look)?.as_deref() == Some("disabled"),
             previous: world
                 .previous
                 .iter()
@@ -167,6 +170,18 @@ impl Service {
         } else {
             Scope::Configuration
         };
+        let starts = matches!(
+            self.state,
+            State::Started | State::Restarted | State::Reloaded
+        ) || (self.catalogs && self.start_temporarily);
+        if starts && seen.disabled {
+            let file = paths.config_file.with_file_name("start.conf");
+            bail_fault!(
+                Conflict,
+                "instance `{paths}` is not to be started: `{file}` says `disabled`";
+                "write `manual` or `auto` there first; nothing was changed"
+            );
+        }
         if matches!(
             self.state,
             State::Started | State::Restarted | State::Reloaded
@@ -181,6 +196,7 @@ impl Service {
                     steps,
                 )
                 .undo(scope, self.stop_steps(StopMode::Immediate));
+            plan.missing.extend(self.target.manager.missing());
             // What the files say by now has been taken over; only a creation can still be undone.
             plan.changes.push(if seen.new {
                 change
@@ -230,6 +246,7 @@ impl Service {
         if self.state == State::Restarted
             || (self.restarts && pending && self.state != State::Stopped)
         {
+            plan.missing.extend(self.target.manager.missing());
             let start = self.start(&seen.configured);
             let mut steps = self
                 .target
@@ -338,7 +355,7 @@ impl Stage for Settle {
         let stays = match self.state {
             State::Started | State::Restarted | State::Reloaded => true,
             State::Present => !seen.temporarily,
-            State::Stopped | State::Absent => false,
+            State::Stopped | State::Absent | State::Forgotten => false,
         };
         let mut plan = Plan::default();
         if !seen.running || stays {
@@ -364,6 +381,7 @@ impl Stage for Settle {
             .settles(Scope::TemporaryStart)
             .transient()
         } else {
+            plan.missing.extend(target.manager.missing());
             let steps = target.manager.stop(&target.bindir, paths, StopMode::Fast);
             let diff = Diff::new(&object, "state: started\n", "state: stopped\n");
             Change::new(

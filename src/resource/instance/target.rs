@@ -4,7 +4,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
-use crate::host::{FileKind, Look, Server};
+use crate::host::{FileKind, Look, Server, Unit};
 use crate::manager::{Manager, is_temporary};
 use crate::pg::conf::Conf;
 use crate::pg::guc;
@@ -12,7 +12,8 @@ use crate::pg::postmaster_pid::PostmasterPid;
 use crate::pg::version::Major;
 use crate::plan::Step;
 use crate::resource::instance::cluster::{NEW_INSIDE, is_mountpoint, staging};
-use crate::resource::instance::{mounts, record};
+use crate::resource::instance::mounts;
+use crate::resource::instance::record::{self, Adopted};
 use crate::settings::InstancePaths;
 use crate::settings::Settings;
 
@@ -26,9 +27,42 @@ pub struct Target {
     pub manager: Manager,
     /// The superuser role.
     pub surole: String,
+    /// Where it lies, when others made it.
+    pub adopted: Option<Adopted>,
     /// The data or WAL directory where it is a mount point: it can be emptied, but neither renamed nor removed.
     pub mountpoints: Vec<Utf8PathBuf>,
     password_command: Vec<String>,
+}
+
+/// Who starts and stops it: whoever did before it was adopted.
+fn manager(
+    site: &Settings,
+    look: &dyn Look,
+    paths: &InstancePaths,
+    adopted: Option<&Adopted>,
+) -> Manager {
+    let Some(adopted) = adopted else {
+        return Manager::new(site, paths);
+    };
+    let Some(name) = adopted.unit.clone() else {
+        // Whether postgresql-common's start at boot is said in their start.conf: they get no unit of ours.
+        return if adopted.is_packaged() {
+            Manager::None
+        } else {
+            Manager::new(site, paths)
+        };
+    };
+    let caller = look.caller();
+    let sudo = site.systemd.as_ref().is_some_and(|systemd| systemd.sudo);
+    let allowed = caller.root || caller.uid == 0 || sudo;
+    Manager::Foreign {
+        unit: Unit {
+            name,
+            user: false,
+            sudo,
+        },
+        allowed,
+    }
 }
 
 /// A server that runs, as its postmaster.pid says.
@@ -41,8 +75,29 @@ pub struct Running {
 }
 
 impl Target {
+    /// An instance that there is, or may be. An adopted one whose cluster is gone, or is another one by now, is refused.
     pub fn new(site: &Settings, look: &dyn Look, version: Major, name: &str) -> Result<Self> {
-        let paths = record::paths(look, site, version, name)?;
+        let target = Self::recorded(site, look, version, name)?;
+        if let Some(adopted) = &target.adopted {
+            adopted.verify(look)?;
+        }
+        Ok(target)
+    }
+
+    /// The same, whatever lies at its place: for lists, and for letting go of it.
+    pub fn recorded(site: &Settings, look: &dyn Look, version: Major, name: &str) -> Result<Self> {
+        let (paths, adopted) = record::paths(look, site, version, name)?;
+        Self::at(site, look, paths, adopted)
+    }
+
+    /// An instance that lies here.
+    pub fn at(
+        site: &Settings,
+        look: &dyn Look,
+        paths: InstancePaths,
+        adopted: Option<Adopted>,
+    ) -> Result<Self> {
+        let version = paths.version;
         let mut bindir = None;
         let candidates = site.bindirs(version);
         for candidate in &candidates {
@@ -73,12 +128,29 @@ impl Target {
                 .iter()
                 .map(fill)
                 .collect(),
-            manager: Manager::new(site, &paths),
+            manager: manager(site, look, &paths, adopted.as_ref()),
+            adopted,
             bindir,
             mountpoints,
             surole: surole.clone(),
             paths,
         })
+    }
+
+    /// What postgresql-common's start.conf says of it: `auto`, `manual` or `disabled`.
+    pub fn start_conf(&self, look: &dyn Look) -> Result<Option<String>> {
+        let Some(adopted) = &self.adopted else {
+            return Ok(None);
+        };
+        let content = look.read(&adopted.config_file.with_file_name("start.conf"))?;
+        Ok(content.and_then(|content| {
+            let text = String::from_utf8_lossy(&content).into_owned();
+            let mut lines = text.lines().filter_map(|line| {
+                let word = line.split('#').next().unwrap_or_default().trim();
+                (!word.is_empty()).then(|| word.to_owned())
+            });
+            lines.next()
+        }))
     }
 
     /// How to talk to the server when it listens here.
@@ -155,9 +227,7 @@ impl Target {
 
     /// The same for the configuration on disk, with what ALTER SYSTEM has put above it.
     pub fn configured_on_disk(&self, look: &dyn Look) -> Result<Server> {
-        let mut text = look
-            .read(&self.paths.config_file)?
-            .unwrap_or_default();
+        let mut text = look.read(&self.paths.config_file)?.unwrap_or_default();
         text.push(b'\n');
         text.extend(
             look.read(&self.paths.datadir.join("postgresql.auto.conf"))?
@@ -343,6 +413,7 @@ mod tests {
             bindir: "/bin".into(),
             manager: Manager::None,
             surole: "postgres".into(),
+            adopted: None,
             mountpoints: Vec::new(),
             password_command: Vec::new(),
         };
