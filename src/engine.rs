@@ -8,10 +8,11 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Map, Value, json};
 
-use crate::host::{Act, Host, Look};
+use crate::host::lock::Guard;
+use crate::host::{Act, Claim, Host, LockMode, Look};
 use crate::journal::{Entry, Stamp};
 use crate::plan::{Change, Impact, Pending, Plan, Scope, Step};
 use crate::stage::{AnyStage, World};
@@ -22,6 +23,8 @@ pub struct Subject {
     pub name: String,
     /// The lock file; none for what needs no lock.
     pub lock: Option<Utf8PathBuf>,
+    /// Which other runs it keeps out.
+    pub mode: LockMode,
     /// How long to wait for another run.
     pub lock_timeout: Duration,
     /// Where the journal is kept; none: not journaled.
@@ -80,7 +83,7 @@ pub fn converge(
             (Ok(foreseen), ..) => break foreseen,
             // Seen in the middle of another's work (a server that is just starting), it may look wrong.
             (Err(_), Host::Apply(act), Some(lock)) if act.is_locked(lock)? => {
-                drop(act.lock(lock, subject.lock_timeout, &subject.name)?);
+                drop(act.lock(&subject.claim(lock, false))?);
             }
             (Err(error), ..) => return Err(error.into()),
         }
@@ -106,7 +109,8 @@ pub fn converge(
     }
     match host {
         Host::Apply(act) if !foreseen.plan.is_empty() || !foreseen.plan.undetermined.is_empty() => {
-            carry_out(stages, act, subject, options)
+            let ends_server = foreseen.plan.changes.iter().any(Change::ends_server);
+            carry_out(stages, act, subject, options, ends_server)
         }
         _ => Ok(foreseen),
     }
@@ -131,9 +135,11 @@ fn carry_out(
     act: &dyn Act,
     subject: &Subject,
     options: &Options,
+    ends_server: bool,
 ) -> Result<Outcome, Failure> {
     let mut run = Run {
         act,
+        locks: Locks::default(),
         undo: Vec::new(),
         applied: Vec::new(),
         outcome: Outcome::default(),
@@ -144,13 +150,10 @@ fn carry_out(
         .iter()
         .map(AsRef::as_ref)
         .partition(|stage| stage.before_lock());
-    let mut lock = None;
     let result = run
         .stages(&ground, subject, options, &entry)
         .and_then(|()| {
-            if let Some(path) = &subject.lock {
-                lock = Some(act.lock(path, subject.lock_timeout, &subject.name)?);
-            }
+            run.locks = Locks::take(act, subject, ends_server)?;
             Ok(())
         })
         .and_then(|()| run.stages(&rest, subject, options, &entry));
@@ -172,12 +175,72 @@ fn carry_out(
             log::warn!("the journal could not be written: {error:#}");
         }
     }
-    drop(lock);
     failure.map_or(Ok(run.outcome), Err)
+}
+
+impl Subject {
+    fn claim<'a>(&'a self, path: &'a Utf8Path, shared: bool) -> Claim<'a> {
+        Claim {
+            path,
+            shared,
+            timeout: self.lock_timeout,
+            subject: &self.name,
+        }
+    }
+
+    /// The lock of the server, beside that of the changes: none is needed by a subject without a lock.
+    fn server_lock(&self) -> Option<Utf8PathBuf> {
+        Some(self.lock.as_ref()?.with_extension("server"))
+    }
+}
+
+/// What a run holds (docs/decisions/0010-two-locks.md).
+#[derive(Default)]
+struct Locks {
+    held: Vec<Guard>,
+    server: bool,
+}
+
+impl Locks {
+    /// The server's lock first: who waits for a backup to end keeps nobody else waiting.
+    fn take(act: &dyn Act, subject: &Subject, ends_server: bool) -> Result<Self> {
+        let (Some(changes), Some(server)) = (&subject.lock, subject.server_lock()) else {
+            return Ok(Self::default());
+        };
+        let reads = subject.mode == LockMode::Read;
+        let mut held = Vec::new();
+        if reads || ends_server {
+            held.push(act.lock(&subject.claim(&server, reads))?);
+        }
+        if !reads {
+            held.push(act.lock(&subject.claim(changes, false))?);
+        }
+        Ok(Self {
+            held,
+            server: reads || ends_server,
+        })
+    }
+
+    /// For a plan that has become another since it was first made: not waited for, since others wait for this run.
+    fn before(&mut self, plan: &Plan, act: &dyn Act, subject: &Subject) -> Result<()> {
+        if let Some(path) = subject.server_lock()
+            && !self.server
+            && plan.changes.iter().any(Change::ends_server)
+        {
+            let claim = Claim {
+                timeout: Duration::ZERO,
+                ..subject.claim(&path, false)
+            };
+            self.held.push(act.lock(&claim)?);
+            self.server = true;
+        }
+        Ok(())
+    }
 }
 
 struct Run<'a> {
     act: &'a dyn Act,
+    locks: Locks,
     /// Scope, what was done, how it is taken back; newest last.
     undo: Vec<(Scope, String, Vec<Step>)>,
     applied: Vec<String>,
@@ -202,6 +265,7 @@ impl Run<'_> {
             {
                 return Err(beyond(&plan, limit));
             }
+            self.locks.before(&plan, self.act, subject)?;
             if let Some(journal) = &subject.journal
                 && !plan.is_empty()
                 // The journal lies on the ground that is only being laid.

@@ -299,6 +299,29 @@ impl fmt::Display for Verb {
     }
 }
 
+/// Which other runs on the same instance a run keeps out (docs/decisions/0010-two-locks.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LockMode {
+    /// It changes something: one such run after the other.
+    #[default]
+    Change,
+    /// It reads the cluster for long (a backup, a dump, a proof): others go on changing what is in it, but nobody
+    /// stops, restarts or drops it meanwhile.
+    Read,
+}
+
+/// A lock that is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim<'a> {
+    pub path: &'a Utf8Path,
+    /// Others may hold it at the same time in the same way.
+    pub shared: bool,
+    /// How long to wait for those who hold it otherwise; zero: not at all.
+    pub timeout: Duration,
+    /// What the run is about: told to others who wait.
+    pub subject: &'a str,
+}
+
 /// Everything an observation may use. Nothing here can change the machine.
 pub trait Look {
     /// The content of a file; none when it does not exist.
@@ -316,7 +339,7 @@ pub trait Look {
     /// Main memory in bytes.
     fn memory(&self) -> Result<u64>;
     /// `postgres -C` and the like on a staged configuration: files are written only below a private temporary directory,
-    /// whose path replaces `{}` in the arguments.
+    /// whose path replaces `{}` in the arguments, and is replaced by it in the output.
     fn scratch(&self, files: &[(&str, Vec<u8>)], command: &Command) -> Result<Output>;
     /// Where the program runs: for path searches and messages.
     fn caller(&self) -> &crate::settings::Caller;
@@ -327,8 +350,8 @@ pub trait Act: Look {
     fn perform(&self, step: &Step) -> Result<()>;
     /// Seeing as reading: what an upcast would give.
     fn look(&self) -> &dyn Look;
-    /// Waits for the lock of a subject, and holds it until the guard is dropped.
-    fn lock(&self, path: &Utf8Path, timeout: Duration, subject: &str) -> Result<lock::Guard>;
+    /// Waits for a lock, and holds it until the guard is dropped.
+    fn lock(&self, claim: &Claim) -> Result<lock::Guard>;
     /// Whether another run holds the lock of a subject now.
     fn is_locked(&self, path: &Utf8Path) -> Result<bool>;
     /// Appends a line to a journal and makes sure that it is on the disk.

@@ -165,9 +165,17 @@ pub struct Place {
     /// Refuse the whole plan when a change has a greater impact than this.
     #[serde(default)]
     pub max_impact: Option<crate::plan::Impact>,
+    /// How many seconds to wait for another run on the same instance; 60 unless given, 0: not at all.
+    #[serde(default)]
+    pub lock_timeout: Option<u32>,
 }
 
-const PLACE_KEYS: [&str; 3] = ["instance", "start_temporarily", "max_impact"];
+const PLACE_KEYS: [&str; 4] = [
+    "instance",
+    "start_temporarily",
+    "max_impact",
+    "lock_timeout",
+];
 
 impl<T: DeserializeOwned> Within<T> {
     /// Splits the request into the place and the object itself, each checked for unknown keys.
@@ -497,6 +505,14 @@ pub struct DatabaseSpec {
     #[serde(default)]
     #[schemars(extend("x-hidden" = ["cli"]))]
     pub force_drop: bool,
+    /// With `state: absent`: set the database aside instead of dropping it, as `NAME_dropped_1`, without connections.
+    #[serde(default)]
+    #[schemars(extend("x-hidden" = ["cli"]))]
+    pub keep_data: bool,
+    /// Whether `state: absent` is refused; off unless it was ever given. It cannot be lifted in the call that drops.
+    /// It is kept in the database (`ALTER DATABASE … SET pgsocle.deletion_protection`), so that standbys have it too.
+    #[serde(default)]
+    pub deletion_protection: Option<bool>,
     /// Owner of the database.
     #[serde(default)]
     pub owner: Option<String>,

@@ -1,6 +1,6 @@
 //! What the files and values of PostgreSQL look like: pure parsers and renderers, no input or output.
 
-mod auth_file;
+pub mod auth_file;
 pub mod conf;
 pub mod conninfo;
 pub mod controldata;

@@ -352,6 +352,12 @@ impl Change {
         self
     }
 
+    /// Whether whoever reads the cluster meanwhile would be cut off.
+    pub fn ends_server(&self) -> bool {
+        matches!(self.action, Action::Stop | Action::Restart | Action::Drop)
+            && self.object.starts_with("instance ")
+    }
+
     #[must_use]
     pub fn settles(mut self, scope: Scope) -> Self {
         self.settles = Some(scope);
@@ -395,10 +401,19 @@ pub enum Fact {
     Configured(Server),
     /// From one port to another, by this run.
     Moves(u16, u16),
-    /// A file that this run replaces, as it was: for putting it back when the server refuses the new one.
-    Previous(Utf8PathBuf, Vec<u8>),
+    /// A configuration file of the server that this run replaces.
+    Replaces(Replaced),
     /// Parts of the object's public view that this run changes.
     View(serde_json::Map<String, Value>),
+}
+
+/// A configuration file that a run replaces: as it was, for putting it back when the server refuses the new one, and as
+/// it is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replaced {
+    pub path: Utf8PathBuf,
+    pub before: Vec<u8>,
+    pub after: Vec<u8>,
 }
 
 /// A setting that waits for a restart.

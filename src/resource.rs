@@ -23,7 +23,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value};
 
 use crate::engine::Subject;
-use crate::host::Look;
+use crate::host::{LockMode, Look};
 use crate::manifest::{DatabaseSpec, Place, RoleSpec, Within};
 use crate::plan::Impact;
 use crate::resource::instance::desired::InstanceSpec;
@@ -62,6 +62,13 @@ impl Job {
             max_impact: None,
             keep_failed: false,
             warnings: Vec::new(),
+        }
+    }
+
+    /// How many seconds to wait for other runs, where that was said.
+    pub fn wait_for(&mut self, seconds: Option<u32>) {
+        if let Some(seconds) = seconds {
+            self.subject.lock_timeout = Duration::from_secs(seconds.into());
         }
     }
 }
@@ -192,6 +199,7 @@ fn within(
     subject.name = format!("{kind} {name} of instance {}", target.paths);
     let mut job = Job::new(subject);
     job.max_impact = place.max_impact;
+    job.wait_for(place.lock_timeout);
     job.warnings = warnings;
     if !exists {
         job.stages.push(Box::new(instance::service::Assumed {
@@ -225,6 +233,7 @@ fn subject(kind: &str, paths: &InstancePaths, site: &Site) -> Subject {
     Subject {
         name: format!("{kind} {paths}"),
         lock: Some(paths.lock.clone()),
+        mode: LockMode::Change,
         lock_timeout: site.lock_timeout,
         journal: Some(paths.history.clone()),
     }

@@ -136,6 +136,15 @@ pub struct Settings {
     /// parent directory of its data directory is a mount point, a path that this one is.
     #[serde(default)]
     pub require_mountpoint: RequireMountpoint,
+
+    /// Refuse a declared `state: absent` of instances that do not say otherwise by `deletion_protection` of their own.
+    /// pglift protects nothing: `false` is its behaviour.
+    #[serde(default = "yes")]
+    pub deletion_protection: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn main_name() -> String {

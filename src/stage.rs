@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use camino::Utf8PathBuf;
 use serde_json::{Map, Value};
 
 use crate::host::{Look, Server};
-use crate::plan::{Fact, Pending, Plan};
+use crate::plan::{Fact, Pending, Plan, Replaced};
 
 /// A step of a run that looks once and decides once. Two laws hold for each:
 /// after its plan has been carried out its plan is empty, and `predict` equals what `observe` then sees.
@@ -120,8 +119,10 @@ pub struct World {
     pub configured: Option<Server>,
     /// The port that the instance leaves in this run, and the one that it gets.
     pub moved: Option<(u16, u16)>,
-    /// Files that this run replaced, as they were.
-    pub previous: Vec<(Utf8PathBuf, Vec<u8>)>,
+    /// Configuration files that this run replaces, each once.
+    pub replaced: Vec<Replaced>,
+    /// … and has replaced: they are on the disk, and the server has not been told.
+    pub written: bool,
     /// What this run changes in the public view of the object.
     pub view: Map<String, Value>,
 }
@@ -168,7 +169,17 @@ impl World {
                 Fact::PendingRestart(pending) => self.pending_restart = Some(pending),
                 Fact::Configured(server) => self.configured = Some(server),
                 Fact::Moves(from, to) => self.moved = Some((from, to)),
-                Fact::Previous(path, content) => self.previous.push((path, content)),
+                Fact::Replaces(file) => {
+                    self.written |= performed;
+                    match self
+                        .replaced
+                        .iter_mut()
+                        .find(|known| known.path == file.path)
+                    {
+                        Some(known) => known.after = file.after,
+                        None => self.replaced.push(file),
+                    }
+                }
                 Fact::View(parts) => self.view.extend(parts),
             }
         }

@@ -36,6 +36,10 @@ options:
       - 'Refuse the whole plan when a change has a greater impact than this.'
     type: str
     choices: [none, reload, restart, rewrite, destructive]
+  lock_timeout:
+    description:
+      - 'How many seconds to wait for another run on the same instance; 60 unless given, 0: not at all.'
+    type: int
   name:
     description:
       - 'Name of the database.'
@@ -52,6 +56,17 @@ options:
       - 'With O(state=absent): end the sessions that use it (DROP DATABASE … WITH (FORCE)).'
     type: bool
     default: false
+  keep_data:
+    description:
+      - 'With O(state=absent): set the database aside instead of dropping it, as V(NAME_dropped_1), without connections.'
+    type: bool
+    default: false
+  deletion_protection:
+    description:
+      - 'Whether O(state=absent) is refused; off unless it was ever given.'
+      - 'It cannot be lifted in the call that drops.'
+      - 'It is kept in the database (C(ALTER DATABASE … SET pgsocle.deletion_protection)), so that standbys have it too.'
+    type: bool
   owner:
     description:
       - 'Owner of the database.'
@@ -282,9 +297,12 @@ ARGUMENT_SPEC = {
     "instance": {"type": "str"},
     "start_temporarily": {"type": "bool", "default": False},
     "max_impact": {"type": "str", "choices": ["none", "reload", "restart", "rewrite", "destructive"]},
+    "lock_timeout": {"type": "int"},
     "name": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "force_drop": {"type": "bool", "default": False},
+    "keep_data": {"type": "bool", "default": False},
+    "deletion_protection": {"type": "bool"},
     "owner": {"type": "str"},
     "encoding": {"type": "str"},
     "locale": {"type": "str"},

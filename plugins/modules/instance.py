@@ -325,6 +325,17 @@ options:
           - 'With O(databases[].state=absent): end the sessions that use it (DROP DATABASE … WITH (FORCE)).'
         type: bool
         default: false
+      keep_data:
+        description:
+          - 'With O(databases[].state=absent): set the database aside instead of dropping it, as V(NAME_dropped_1), without connections.'
+        type: bool
+        default: false
+      deletion_protection:
+        description:
+          - 'Whether O(databases[].state=absent) is refused; off unless it was ever given.'
+          - 'It cannot be lifted in the call that drops.'
+          - 'It is kept in the database (C(ALTER DATABASE … SET pgsocle.deletion_protection)), so that standbys have it too.'
+        type: bool
       owner:
         description:
           - 'Owner of the database.'
@@ -453,11 +464,30 @@ options:
       - 'Undo a creation that fails.'
     type: bool
     default: true
+  deletion_protection:
+    description:
+      - 'Whether a declared O(state=absent) is refused; as the site settings have it unless it was ever given.'
+      - 'It cannot be lifted in the call that drops.'
+    type: bool
+  keep_data:
+    description:
+      - 'With O(state=absent): set the data aside instead of deleting them, beside their place, as V(data.dropped-1).'
+    type: bool
+    default: false
+  delete_dumps:
+    description:
+      - 'With O(state=absent): delete the dumps of its databases too.'
+    type: bool
+    default: false
   max_impact:
     description:
       - 'Refuse the whole plan when a change has a greater impact than this.'
     type: str
     choices: [none, reload, restart, rewrite, destructive]
+  lock_timeout:
+    description:
+      - 'How many seconds to wait for another run on the same instance; 60 unless given, 0: not at all.'
+    type: int
   standby:
     description:
       - 'Streaming standby; not supported in this version.'
@@ -809,6 +839,8 @@ ARGUMENT_SPEC = {
             "name": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "force_drop": {"type": "bool", "default": False},
+            "keep_data": {"type": "bool", "default": False},
+            "deletion_protection": {"type": "bool"},
             "owner": {"type": "str"},
             "encoding": {"type": "str"},
             "locale": {"type": "str"},
@@ -847,7 +879,11 @@ ARGUMENT_SPEC = {
     },
     "start_temporarily": {"type": "bool", "default": False},
     "drop_on_error": {"type": "bool", "default": True},
+    "deletion_protection": {"type": "bool"},
+    "keep_data": {"type": "bool", "default": False},
+    "delete_dumps": {"type": "bool", "default": False},
     "max_impact": {"type": "str", "choices": ["none", "reload", "restart", "rewrite", "destructive"]},
+    "lock_timeout": {"type": "int"},
     "standby": {"type": "raw", "no_log": True},
     "replication_slots": {"type": "list", "elements": "raw", "no_log": True},
     "temboard": {"type": "raw", "no_log": True},

@@ -36,6 +36,10 @@ options:
       - 'Refuse the whole plan when a change has a greater impact than this.'
     type: str
     choices: [none, reload, restart, rewrite, destructive]
+  lock_timeout:
+    description:
+      - 'How many seconds to wait for another run on the same instance; 60 unless given, 0: not at all.'
+    type: int
   name:
     description:
       - 'Name of the role.'
@@ -309,6 +313,7 @@ ARGUMENT_SPEC = {
     "instance": {"type": "str"},
     "start_temporarily": {"type": "bool", "default": False},
     "max_impact": {"type": "str", "choices": ["none", "reload", "restart", "rewrite", "destructive"]},
+    "lock_timeout": {"type": "int"},
     "name": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "password": {"type": "str", "no_log": True},

@@ -1,7 +1,5 @@
 //! Runs that change something: their options, and what is told of them.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
@@ -59,7 +57,7 @@ pub struct Run {
     /// Refuse the whole plan when a change has a greater impact than this.
     #[arg(long, value_name = "IMPACT")]
     max_impact: Option<Limit>,
-    /// How long to wait for another run on the same instance; 60 unless given.
+    /// How long to wait for another run on the same instance; 60 unless given, 0: not at all.
     #[arg(long, value_name = "SECONDS")]
     lock_timeout: Option<u32>,
     #[command(flatten)]
@@ -91,11 +89,7 @@ impl From<Limit> for Impact {
 impl Run {
     /// Opens the session of a run.
     pub fn open(&self, call: &Call) -> Result<Session> {
-        let mut session = call.open(self.dry_run)?;
-        if let Some(seconds) = self.lock_timeout {
-            session.site.lock_timeout = Duration::from_secs(seconds.into());
-        }
-        Ok(session)
+        call.open(self.dry_run)
     }
 
     /// Carries a run out and tells what came of it.
@@ -148,6 +142,7 @@ impl Run {
         if let Some(limit) = self.max_impact {
             job.max_impact = Some(limit.into());
         }
+        job.wait_for(self.lock_timeout);
         let outcome = session.run(job)?;
         if !self.format.is_json() {
             let warnings = outcome.plan.warnings.iter();

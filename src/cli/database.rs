@@ -83,6 +83,9 @@ struct Drop {
     /// The contrary of `--force`.
     #[arg(long, overrides_with = "force", hide = true)]
     no_force: bool,
+    /// Set the database aside under another name instead of dropping it.
+    #[arg(long)]
+    keep_data: bool,
     /// Start a stopped instance for the time of this run, and stop it again.
     #[arg(long)]
     start_temporarily: bool,
@@ -115,7 +118,12 @@ impl Command {
             Some(Verb::Drop(drop)) => {
                 let names = drop.names.join("`, `");
                 if !drop.run.dry_run {
-                    let question = format!("drop database `{names}` with all data in it?");
+                    let data = if drop.keep_data {
+                        "and set its data aside"
+                    } else {
+                        "with all data in it"
+                    };
+                    let question = format!("drop database `{names}` {data}?");
                     prompt::confirm(&question, call.interactive)?;
                 }
                 within.drop(call, KIND, &drop.names, &drop.options(), &drop.run)
@@ -128,6 +136,7 @@ impl Drop {
     fn options(&self) -> Map<String, Value> {
         Map::from_iter([
             ("force_drop".to_owned(), self.force.into()),
+            ("keep_data".to_owned(), self.keep_data.into()),
             (
                 "start_temporarily".to_owned(),
                 self.start_temporarily.into(),

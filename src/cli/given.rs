@@ -35,7 +35,7 @@ impl<N: Noun, const NEW: bool> Given<N, NEW> {
     fn fields() -> Vec<Field> {
         let schema = resource::kind(N::KIND).map(|kind| (kind.schema)());
         let mut fields = schema::fields(&schema.unwrap_or_default());
-        fields.retain(|field| field.name != "max_impact");
+        fields.retain(|field| !["max_impact", "lock_timeout"].contains(&field.name.as_str()));
         fields
     }
 

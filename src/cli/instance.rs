@@ -16,6 +16,7 @@ use crate::pg::version::Major;
 use crate::resource::Job;
 use crate::resource::instance::desired::{InstanceSpec, State};
 use crate::resource::instance::lookup::{self, Identity};
+use crate::resource::instance::removal::How;
 use crate::resource::instance::target::Target;
 use crate::resource::instance::{self, service_job};
 
@@ -104,12 +105,7 @@ enum Verb {
     /// Have servers read their configuration again.
     Reload(Many),
     /// Drop instances with all their data.
-    Drop {
-        #[arg(value_name = "[VERSION/]NAME", value_parser = reference)]
-        instances: Vec<InstanceRef>,
-        #[command(flatten)]
-        run: Run,
-    },
+    Drop(Dropped),
     /// Print the environment for libpq clients.
     Env {
         #[command(flatten)]
@@ -151,6 +147,32 @@ struct Many {
     all: bool,
     #[command(flatten)]
     run: Run,
+}
+
+/// Instances that are to go, and how.
+#[derive(Args)]
+struct Dropped {
+    /// The instances; may be left out when there is only one.
+    #[arg(value_name = "[VERSION/]NAME", value_parser = reference)]
+    instances: Vec<InstanceRef>,
+    /// Set the data aside instead of deleting them, beside their place.
+    #[arg(long)]
+    keep_data: bool,
+    /// Delete the dumps of its databases too.
+    #[arg(long)]
+    delete_dumps: bool,
+    #[command(flatten)]
+    run: Run,
+}
+
+impl Dropped {
+    fn how(&self) -> How {
+        How {
+            asked: true,
+            keep_data: self.keep_data,
+            delete_dumps: self.delete_dumps,
+        }
+    }
 }
 
 /// Reads `[version/]name`.
@@ -221,7 +243,7 @@ impl Command {
             Some(Verb::Stop(many)) => many.bring(call, State::Stopped),
             Some(Verb::Restart(many)) => many.bring(call, State::Restarted),
             Some(Verb::Reload(many)) => many.bring(call, State::Reloaded),
-            Some(Verb::Drop { instances, run }) => drop(call, instances, run),
+            Some(Verb::Drop(dropped)) => drop(call, dropped),
             Some(Verb::Env { one, format }) => env(call, one, *format),
             Some(Verb::Exec { instance, command }) => exec(call, instance, command),
         }
@@ -350,7 +372,8 @@ impl Many {
     }
 }
 
-fn drop(call: &Call, references: &[InstanceRef], run: &Run) -> Result<u8, Ended> {
+fn drop(call: &Call, object: &Dropped) -> Result<u8, Ended> {
+    let (references, run) = (&object.instances, &object.run);
     let session = run.open(call)?;
     let (look, settings) = (&session.local, &session.site.settings);
     let mut meant = Vec::new();
@@ -375,10 +398,20 @@ fn drop(call: &Call, references: &[InstanceRef], run: &Run) -> Result<u8, Ended>
     }
     if !run.dry_run {
         let names: Vec<String> = meant.iter().map(lookup::shown).collect();
-        let question = format!("drop instance `{}` with all its data?", names.join("`, `"));
+        let data = match (object.keep_data, object.delete_dumps) {
+            (true, false) => "and set its data aside",
+            (true, true) => "and delete its dumps, with its data set aside",
+            (false, false) => "with all its data",
+            (false, true) => "with all its data and dumps",
+        };
+        let question = format!("drop instance `{}` {data}?", names.join("`, `"));
         prompt::confirm(&question, call.interactive)?;
     }
-    let jobs = leaving(&session, &meant, "absent");
+    let job = |identity: &Identity| {
+        let target = target(&session, identity)?;
+        Ok(instance::removal_job(target, &session.site, object.how()))
+    };
+    let jobs = meant.iter().map(job).collect();
     run.carry_out_all(&session, jobs, references.len() > 1)
 }
 

@@ -5,7 +5,6 @@
 use std::cell::RefCell;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -16,7 +15,7 @@ use serde_json::Value;
 use crate::host::root::{Helper, Request, remove_empty_dir};
 use crate::host::sql::Sessions;
 use crate::host::{
-    Act, Command, FileKind, Look, Output, Probe, Query, Stat, Unit, Verb, exec, lock,
+    Act, Claim, Command, FileKind, Look, Output, Probe, Query, Stat, Unit, Verb, exec, lock,
 };
 use crate::plan::{Content, RunAs, Step};
 use crate::settings::Caller;
@@ -189,7 +188,13 @@ impl Look for Local {
         for argument in &mut command.arguments {
             *argument = argument.replace("{}", &path);
         }
-        exec::output(&self.caller, &command)
+        let mut output = exec::output(&self.caller, &command)?;
+        for stream in [&mut output.stdout, &mut output.stderr] {
+            *stream = String::from_utf8_lossy(stream)
+                .replace(&path, "{}")
+                .into_bytes();
+        }
+        Ok(output)
     }
 
     fn caller(&self) -> &Caller {
@@ -288,11 +293,11 @@ impl Act for Local {
         self
     }
 
-    fn lock(&self, path: &Utf8Path, timeout: Duration, subject: &str) -> Result<lock::Guard> {
-        if let Some(parent) = path.parent() {
+    fn lock(&self, claim: &Claim) -> Result<lock::Guard> {
+        if let Some(parent) = claim.path.parent() {
             make_dir(parent, 0o750)?;
         }
-        let guard = lock::take(path, timeout, subject)?;
+        let guard = lock::take(claim)?;
         *self.lock.borrow_mut() = Some(guard.file()?);
         Ok(guard)
     }

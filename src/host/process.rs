@@ -26,6 +26,14 @@ pub fn read_document(path: &Utf8Path) -> Result<String> {
     read.map_err(|error| fault!(Input, "`{path}` cannot be read: {error}"))
 }
 
+/// When a process was started, in ticks of the kernel since the boot; none when there is no such process (proc(5), `stat`).
+pub fn started(pid: i32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name, in parentheses, may hold anything.
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.split_whitespace().nth(19)?.parse().ok()
+}
+
 /// Opens a log file for appending.
 pub fn append(path: &Utf8Path) -> Result<Box<dyn Write + Send>> {
     let opened = fs_err::OpenOptions::new()

@@ -1,25 +1,82 @@
 //! What `pg_hba.conf` and `pg_ident.conf` have in common: lines of fields of tokens (`tokenize_auth_file`
 //! in `hba.c`, as of PostgreSQL 14; 13 knows no continuation lines).
 
+mod edit;
+pub mod expand;
+
+use anyhow::Result;
+
 use crate::pg::conf::Include;
 use crate::pg::text::{decode, end_like, split_lines};
+use crate::secret::MASK;
+use crate::{bail_fault, fault};
 
-/// A file whose lines hold records of type `T`; `parse` then `render` gives the same bytes.
+/// A record of one of the two files.
+pub trait Entry: Clone + PartialEq {
+    /// What the file is called in messages.
+    const FILE: &'static str;
+    /// How the heading of the columns begins that `initdb` writes.
+    const HEADING: &'static str;
+    /// Options whose values are never shown.
+    const SECRETS: &'static [&'static str] = &[];
+
+    /// Reads the fields of a line; the error never names an option's value, which may be a password.
+    ///
+    /// # Errors
+    /// Why PostgreSQL would not understand it.
+    fn parse(fields: &[Vec<Token>]) -> Result<Self, String>;
+
+    /// Why PostgreSQL would refuse a record that it understands.
+    fn refusal(&self) -> Option<String> {
+        None
+    }
+
+    /// Whether it can be written, and PostgreSQL would take it.
+    ///
+    /// # Errors
+    /// `Input`, with the reason.
+    fn check(&self) -> Result<()>;
+
+    /// The record as a line without its end, in the columns of the file `initdb` writes.
+    fn render_line(&self) -> String;
+
+    /// Whether both mean the same.
+    fn same(&self, other: &Self) -> bool;
+}
+
+/// A file whose lines hold records of type `T`; `parse` then `render` gives the same bytes. The first record
+/// that fits decides, so order matters.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct File<T> {
-    pub(super) lines: Vec<Line<T>>,
+pub struct AuthFile<T> {
+    lines: Vec<Line<T>>,
+}
+
+/// Where a record is to be.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Position<T> {
+    /// Wherever it is; a new one goes to the end.
+    #[default]
+    Anywhere,
+    /// Before all others and before includes; a new one goes before the comment right above the first one.
+    First,
+    /// Behind all others and behind includes.
+    Last,
+    /// Somewhere before that record.
+    Before(T),
+    /// Somewhere behind that record.
+    After(T),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Line<T> {
+struct Line<T> {
     /// With the line breaks of continuation lines, without the last one.
-    pub(super) raw: Vec<u8>,
+    raw: Vec<u8>,
     end: &'static str,
-    pub(super) item: Item<T>,
+    item: Item<T>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Item<T> {
+enum Item<T> {
     /// Blank or comment.
     Nothing,
     Record(T),
@@ -29,45 +86,44 @@ pub(super) enum Item<T> {
     Junk(String),
 }
 
+/// A word of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Token {
+pub struct Token {
     pub(super) text: String,
     quoted: bool,
 }
 
-impl<T> Default for File<T> {
+/// A line with those that continue it.
+pub(super) struct Logical {
+    /// Of its first line, counted from 1.
+    pub(super) number: usize,
+    /// As it stands in the file, without its end.
+    pub(super) raw: Vec<u8>,
+    end: &'static str,
+    /// What PostgreSQL reads.
+    pub(super) joined: Vec<u8>,
+}
+
+impl<T> Default for AuthFile<T> {
     fn default() -> Self {
         Self { lines: Vec::new() }
     }
 }
 
-impl<T> File<T> {
-    pub(super) fn parse(bytes: &[u8], record: impl Fn(&[Vec<Token>]) -> Result<T, String>) -> Self {
-        let mut lines = Vec::new();
-        let mut raw = Vec::new();
-        let mut joined = Vec::new();
-        let mut physical = split_lines(bytes).peekable();
-        while let Some((text, end)) = physical.next() {
-            raw.extend(text);
-            if let Some(text) = text.strip_suffix(b"\\") {
-                joined.extend(text);
-                if physical.peek().is_some() {
-                    raw.extend(end.as_bytes());
-                    continue;
-                }
-            } else {
-                joined.extend(text);
-            }
-            lines.push(Line {
-                raw: std::mem::take(&mut raw),
-                end,
-                item: item(&fields(&std::mem::take(&mut joined)), &record),
-            });
+impl<T: Entry> AuthFile<T> {
+    /// Reads a file. Lines that PostgreSQL would refuse are kept, see [`errors`](Self::errors).
+    pub fn parse(bytes: &[u8]) -> Self {
+        let line = |line: Logical| Line {
+            item: item(&fields(&line.joined)),
+            raw: line.raw,
+            end: line.end,
+        };
+        Self {
+            lines: logical(bytes).into_iter().map(line).collect(),
         }
-        Self { lines }
     }
 
-    pub(super) fn render(&self) -> Vec<u8> {
+    pub fn render(&self) -> Vec<u8> {
         self.lines
             .iter()
             .flat_map(|line| [line.raw.as_slice(), line.end.as_bytes()])
@@ -76,21 +132,29 @@ impl<T> File<T> {
             .collect()
     }
 
-    pub(super) fn records(&self) -> impl Iterator<Item = &T> {
-        self.lines.iter().filter_map(Line::record)
+    /// The file as it may be shown: without passwords and shared secrets.
+    pub fn masked(&self) -> String {
+        let text = decode(&self.render());
+        text.split_inclusive('\n').map(masked::<T>).collect()
     }
 
-    /// Line numbers count from 1.
-    pub(super) fn errors(&self) -> Vec<(usize, String)> {
+    pub fn records(&self) -> Vec<T> {
+        self.entries().cloned().collect()
+    }
+
+    /// Number and reason of the lines that PostgreSQL would refuse: with one of them it reads nothing of the file.
+    pub fn errors(&self) -> Vec<(usize, String)> {
         self.numbered()
             .filter_map(|(number, line)| match &line.item {
                 Item::Junk(reason) => Some((number, reason.clone())),
+                Item::Record(record) => record.refusal().map(|reason| (number, reason)),
                 _ => None,
             })
             .collect()
     }
 
-    pub(super) fn includes(&self) -> Vec<(usize, Include)> {
+    /// The include directives (PostgreSQL 16) with their line numbers.
+    pub fn includes(&self) -> Vec<(usize, Include)> {
         self.numbered()
             .filter_map(|(number, line)| match &line.item {
                 Item::Include(include) => Some((number, include.clone())),
@@ -99,76 +163,143 @@ impl<T> File<T> {
             .collect()
     }
 
-    /// Puts a record before the line of that index, or at the end.
-    pub(super) fn insert(&mut self, at: usize, text: String, record: T) {
-        let end = end_like(self.lines.first().map(|line| line.end));
-        let at = at.min(self.lines.len());
-        if at == self.lines.len()
-            && let Some(last) = self.lines.last_mut()
-        {
-            last.end = end;
-            // A continuation that leads nowhere would swallow the new line.
-            while last.raw.ends_with(b"\\") {
-                last.raw.pop();
-            }
-        }
-        self.lines.insert(
-            at,
-            Line {
-                raw: text.into_bytes(),
-                end,
-                item: Item::Record(record),
-            },
-        );
+    /// Whether a record means the same.
+    pub fn contains(&self, record: &T) -> bool {
+        self.entries().any(|own| own.same(record))
     }
 
-    /// Removes records, and says whether there was one.
-    pub(super) fn remove_if(&mut self, predicate: impl Fn(&T) -> bool) -> bool {
-        let before = self.lines.len();
-        self.lines
-            .retain(|line| !line.record().is_some_and(&predicate));
-        self.lines.len() != before
+    fn entries(&self) -> impl Iterator<Item = &T> {
+        self.lines.iter().filter_map(Line::record)
     }
 
     fn numbered(&self) -> impl Iterator<Item = (usize, &Line<T>)> {
         self.lines.iter().scan(1, |next, line| {
             let number = *next;
-            *next += line.raw.split(|byte| *byte == b'\n').count();
+            *next += physical_lines(&line.raw);
             Some((number, line))
         })
     }
 }
 
 impl<T> Line<T> {
-    pub(super) fn record(&self) -> Option<&T> {
+    fn record(&self) -> Option<&T> {
         match &self.item {
             Item::Record(record) => Some(record),
             _ => None,
         }
     }
 
-    pub(super) fn is_comment(&self) -> bool {
+    fn is_comment(&self) -> bool {
         matches!(self.item, Item::Nothing) && self.raw.trim_ascii().starts_with(b"#")
+    }
+
+    /// It brings in records, its own or those of other files.
+    fn is_active(&self) -> bool {
+        matches!(self.item, Item::Record(_) | Item::Include(_))
     }
 }
 
-fn item<T>(fields: &[Vec<Token>], record: impl Fn(&[Vec<Token>]) -> Result<T, String>) -> Item<T> {
-    let Some(first) = fields.first().and_then(|field| field.first()) else {
+/// One record, as a line of the file says it.
+///
+/// # Errors
+/// `Input`, when it is none, or one that PostgreSQL would refuse.
+pub fn parse_line<T: Entry>(text: &str) -> Result<T> {
+    let mut lines = AuthFile::<T>::parse(text.as_bytes()).lines;
+    match (lines.pop().map(|line| line.item), lines.is_empty()) {
+        (Some(Item::Record(record)), true) => {
+            record.check()?;
+            Ok(record)
+        }
+        (Some(Item::Junk(reason)), true) => {
+            Err(fault!(Input, "not a record of `{}`: {reason}", T::FILE))
+        }
+        _ => {
+            bail_fault!(Input, "not a record of `{}`", T::FILE; "give one line, as it stands in the file")
+        }
+    }
+}
+
+/// The lines of a file, continuation lines joined (`tokenize_auth_file`).
+pub(super) fn logical(bytes: &[u8]) -> Vec<Logical> {
+    let mut lines = Vec::new();
+    let (mut raw, mut joined): (Vec<u8>, Vec<u8>) = (Vec::new(), Vec::new());
+    let mut number = 1;
+    let mut physical = split_lines(bytes).peekable();
+    while let Some((text, end)) = physical.next() {
+        raw.extend(text);
+        // All carriage returns at the end of a line go (`pg_strip_crlf`).
+        let returns = text.iter().rev().take_while(|byte| **byte == b'\r').count();
+        let text = &text[..text.len() - returns];
+        if let Some(text) = text.strip_suffix(b"\\") {
+            joined.extend(text);
+            if physical.peek().is_some() {
+                raw.extend(end.as_bytes());
+                continue;
+            }
+        } else {
+            joined.extend(text);
+        }
+        let line = Logical {
+            number,
+            raw: std::mem::take(&mut raw),
+            end,
+            joined: std::mem::take(&mut joined),
+        };
+        number += physical_lines(&line.raw);
+        lines.push(line);
+    }
+    lines
+}
+
+fn physical_lines(raw: &[u8]) -> usize {
+    raw.split(|byte| *byte == b'\n').count()
+}
+
+fn item<T: Entry>(fields: &[Vec<Token>]) -> Item<T> {
+    if fields.is_empty() {
         return Item::Nothing;
-    };
-    let include = match first.text.as_str() {
-        "include" => Include::File,
-        "include_if_exists" => Include::IfExists,
-        "include_dir" => Include::Dir,
-        _ => return record(fields).map_or_else(Item::Junk, Item::Record),
-    };
-    match fields.get(1).and_then(|field| field.first()) {
-        Some(path) => Item::Include(include(path.text.clone())),
-        None => Item::Junk(format!("`{}` without a path", first.text)),
+    }
+    match directive(fields) {
+        Some(include) => Item::Include(include),
+        None => T::parse(fields).map_or_else(Item::Junk, Item::Record),
+    }
+}
+
+/// The include directive that a line of these fields is.
+pub(super) fn directive(fields: &[Vec<Token>]) -> Option<Include> {
+    let [first, path] = fields else { return None };
+    let path = path.first()?.text.clone();
+    match first.first()?.text.as_str() {
+        "include" => Some(Include::File(path)),
+        "include_if_exists" => Some(Include::IfExists(path)),
+        "include_dir" => Some(Include::Dir(path)),
+        _ => None,
+    }
+}
+
+/// A line as it may be shown.
+pub(super) fn masked<T: Entry>(line: &str) -> String {
+    let secret = T::SECRETS
+        .iter()
+        .filter_map(|option| line.find(option).map(|at| at + option.len()))
+        .min();
+    match secret.and_then(|at| line.split_at_checked(at)) {
+        // Quotes and continuation lines make the end of the value hard to tell: nothing behind it is shown.
+        Some((before, behind)) => {
+            let end = if behind.ends_with('\n') { "\n" } else { "" };
+            format!("{before}={MASK}{end}")
+        }
+        None => line.to_owned(),
     }
 }
 
 impl Token {
+    /// The file whose content it stands for.
+    pub(super) fn file(&self) -> Option<&str> {
+        let path = self.text.strip_prefix('@')?;
+        (!self.quoted && !path.is_empty()).then_some(path)
+    }
+
     /// The token as records hold it: bare, unless its quotes carry a meaning (`"all"` is not `all`).
     pub(super) fn normal(&self) -> String {
         if self.quoted {
@@ -230,7 +361,7 @@ fn quote(text: &str) -> String {
 }
 
 /// Fields are separated by blanks, the tokens of a field by commas.
-fn fields(line: &[u8]) -> Vec<Vec<Token>> {
+pub(super) fn fields(line: &[u8]) -> Vec<Vec<Token>> {
     // The server sees C strings.
     let line = line.split(|byte| *byte == 0).next().unwrap_or_default();
     let mut fields = Vec::new();

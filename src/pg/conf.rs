@@ -39,6 +39,17 @@ pub enum Include {
     Dir(String),
 }
 
+/// What a line of a configuration file says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Statement {
+    /// Name (lower case) and decoded value.
+    Setting {
+        name: String,
+        value: String,
+    },
+    Include(Include),
+}
+
 impl Conf {
     /// Reads a file.
     ///
@@ -103,19 +114,28 @@ impl Conf {
             .collect()
     }
 
-    /// The include directives with their line numbers, which count from 1.
-    pub fn includes(&self) -> Vec<(usize, Include)> {
-        let include = |entry: &Entry| match entry.name.as_str() {
-            "include" => Some(Include::File(entry.value.clone())),
-            "include_if_exists" => Some(Include::IfExists(entry.value.clone())),
-            "include_dir" => Some(Include::Dir(entry.value.clone())),
-            _ => None,
-        };
-        self.lines
+    /// Every line that says something, with its number, which counts from 1: of two that set one parameter the later counts.
+    pub fn statements(&self) -> impl Iterator<Item = (usize, Statement)> {
+        let entries = self
+            .lines
             .iter()
             .enumerate()
-            .filter_map(|(index, line)| Some((index + 1, include(line.entry.as_ref()?)?)))
-            .collect()
+            .filter_map(|(index, line)| Some((index + 1, line.entry.as_ref()?)));
+        entries.map(|(number, entry)| (number, entry.statement()))
+    }
+
+    /// The same file as it would have to stand in another directory: includes name their files in full.
+    #[must_use]
+    pub fn anchored(&self, directory: &str) -> Self {
+        let mut conf = self.clone();
+        for line in &mut conf.lines {
+            if let Some(entry) = line.entry.clone().filter(|entry| is_include(&entry.name))
+                && !entry.value.starts_with('/')
+            {
+                line.write(&entry, &format!("{directory}/{}", entry.value));
+            }
+        }
+        conf
     }
 
     /// Sets a value, and says whether the file changed.
@@ -181,6 +201,21 @@ impl Conf {
         let text = text.into_bytes();
         let entry = scan::line(&text).ok().flatten();
         self.lines.push(Line { text, end, entry });
+    }
+}
+
+impl Entry {
+    fn statement(&self) -> Statement {
+        let value = self.value.clone();
+        match self.name.as_str() {
+            "include" => Statement::Include(Include::File(value)),
+            "include_if_exists" => Statement::Include(Include::IfExists(value)),
+            "include_dir" => Statement::Include(Include::Dir(value)),
+            name => Statement::Setting {
+                name: name.to_owned(),
+                value,
+            },
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::host::{Look, Server};
 use crate::manifest::{Presence, RoleHba, RoleSpec, UpdatePassword};
+use crate::pg::auth_file::Entry as _;
 use crate::pg::hba::{self, ConnectionType, Hba, Position, Record};
 use crate::pg::pgpass::Pgpass;
 use crate::plan::{Action, Change, Content, Diff, Impact, Plan, Scope, Step};
@@ -103,7 +104,7 @@ fn hba_change(
         for record in spec.hba_records.iter().flatten() {
             let entry = entry(&spec.name, record)?;
             if record.state == Presence::Present {
-                after.add(&entry, &Position::Last);
+                after.place(&entry, &Position::Anywhere)?;
             } else {
                 after.remove(&entry);
             }

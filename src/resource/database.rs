@@ -3,6 +3,7 @@
 
 pub mod facts;
 pub mod inner;
+mod removal;
 mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,12 +13,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use self::inner::Inner;
+use self::removal::drop;
 use self::wanted::Wanted;
 use crate::bail_fault;
 use crate::host::{Look, Probe, Query, Server};
 use crate::manifest::{DatabaseSpec, LocaleProvider, Presence, check_identifier, check_unique};
-use crate::pg::ident::ident;
-use crate::plan::{Action, Change, Diff, Fact, Impact, Plan, Step, attributes};
+use crate::plan::{Fact, Plan};
 use crate::resource::catalog::{self, ServerFacts};
 use crate::resource::instance::cluster::{check_encoding, check_provider, folded};
 use crate::resource::parameters::Parameters;
@@ -75,10 +76,15 @@ pub struct Row {
 /// What `pg_database.datconnlimit` is while a database is being dropped (dbcommands.c).
 const INVALID: i32 = -2;
 
+/// Where a database says of itself that it is protected: a setting that the server only keeps.
+const PROTECTION: &str = "pgsocle.deletion_protection";
+
 /// What databases refer to.
 #[derive(Debug, Default, Deserialize)]
 struct Surroundings {
     roles: Option<Vec<String>>,
+    /// Databases that have been set aside.
+    kept: Option<Vec<String>>,
     tablespaces: Option<Vec<String>>,
 }
 
@@ -89,6 +95,7 @@ struct Survey {
     /// Of the roles that were asked for: those of the server and those that this run makes.
     roles: BTreeSet<String>,
     tablespaces: Vec<String>,
+    kept: Vec<String>,
 }
 
 impl Survey {
@@ -133,6 +140,7 @@ impl Survey {
         let around = Surroundings {
             roles: Some(vec![superuser.clone()]),
             tablespaces: Some(vec!["pg_default".into(), "pg_global".into()]),
+            kept: None,
         };
         Ok(Self::new(
             world,
@@ -161,6 +169,7 @@ impl Survey {
             rows,
             roles,
             tablespaces: around.tablespaces.unwrap_or_default(),
+            kept: around.kept.unwrap_or_default(),
         }
     }
 }
@@ -250,6 +259,16 @@ fn check(spec: &DatabaseSpec, paths: &InstancePaths) -> Result<()> {
     }
     if spec.force_drop && spec.state == Presence::Present {
         bail_fault!(Input, "{what}: `force_drop` needs `state: absent`");
+    }
+    if spec.keep_data && spec.state == Presence::Present {
+        bail_fault!(Input, "{what}: `keep_data` needs `state: absent`");
+    }
+    if spec.deletion_protection.is_some() && spec.state == Presence::Absent {
+        bail_fault!(
+            Input,
+            "{what}: `deletion_protection` together with `state: absent`: what is protected is not dropped, and the protection is not lifted in the call that drops";
+            "lift it in a task of its own, with `deletion_protection: false`; then leave it out here"
+        );
     }
     if spec.connection_limit.is_some_and(|limit| limit < -1) {
         bail_fault!(Input, "{what}: `connection_limit` is -1 (no limit) or more");
@@ -379,56 +398,6 @@ impl Stage for Databases {
     }
 }
 
-fn drop(spec: &DatabaseSpec, row: &Row, seen: &Seen) -> Result<Change> {
-    let name = &spec.name;
-    if row.is_template {
-        bail_fault!(
-            Conflict,
-            "database `{name}` is a template database: it is not dropped";
-            "`ALTER DATABASE {} IS_TEMPLATE false` makes it an ordinary one", ident(name)
-        );
-    }
-    if name == catalog::MAINTENANCE {
-        bail_fault!(
-            Conflict,
-            "database `{name}` is the one that the server is maintained from: it is not dropped"
-        );
-    }
-    let sessions = row.sessions.unwrap_or_default();
-    if sessions > 0 && !spec.force_drop {
-        bail_fault!(
-            Conflict,
-            "database `{name}` is not dropped: {} it", uses(sessions);
-            "end them, or set `force_drop: true` to have them ended"
-        );
-    }
-    let force = if spec.force_drop { " WITH (FORCE)" } else { "" };
-    let mut summary = format!("drop database `{name}`");
-    if sessions > 0 {
-        summary.extend([", which ", &uses(sessions)]);
-    }
-    let lines = [
-        ("name", Some(name.clone())),
-        ("owner", Some(row.owner.clone())),
-    ];
-    let object = format!("database {name}");
-    Ok(Change::new(
-        Action::Drop,
-        &object,
-        summary,
-        Diff::new(&object, attributes(&lines), ""),
-        Impact::Destructive,
-        vec![
-            Step::Disconnect,
-            Step::sql_alone(
-                &seen.server,
-                catalog::MAINTENANCE,
-                format!("DROP DATABASE {}{force}", ident(name)),
-            ),
-        ],
-    ))
-}
-
 fn uses(sessions: i64) -> String {
     if sessions == 1 {
         "1 session uses".into()
@@ -458,8 +427,17 @@ impl Row {
         }
     }
 
+    /// What sessions get; a note of ours is none of it.
     fn settings(&self) -> BTreeMap<String, String> {
-        catalog::settings_map(self.settings.as_deref().unwrap_or_default())
+        let mut settings = catalog::settings_map(self.settings.as_deref().unwrap_or_default());
+        settings.remove(PROTECTION);
+        settings
+    }
+
+    /// Whether it is protected against deletion, where that was ever said.
+    fn protection(&self) -> Option<bool> {
+        let settings = catalog::settings_map(self.settings.as_deref().unwrap_or_default());
+        settings.get(PROTECTION).map(|value| value == "on")
     }
 
     /// What `get` shows beside what is inside.
@@ -482,6 +460,10 @@ impl Row {
             ("connection_limit", json!(self.connection_limit)),
             ("settings", json!(self.settings())),
             ("comment", json!(self.comment)),
+            (
+                "deletion_protection",
+                json!(self.protection() == Some(true)),
+            ),
         ]
         .into_iter()
         .map(|(key, value)| (key.to_owned(), value))

@@ -1,17 +1,20 @@
 //! Instances: a cluster, its configuration, its run state, and the roles and databases nested in it.
 //! Each is a stage of its own; this file strings them together.
 
+pub mod accepted;
 pub mod adoption;
 pub mod cluster;
 pub mod configuration;
 pub mod desired;
 pub mod discovery;
 pub mod forgetting;
-pub mod included;
 pub mod keeper;
+pub mod kept;
 pub mod lookup;
 mod mounts;
 pub mod passfile;
+pub mod protection;
+pub mod reading;
 pub mod record;
 pub mod registration;
 pub mod removal;
@@ -23,6 +26,7 @@ pub mod templates;
 
 use anyhow::Result;
 
+use self::accepted::Accepted;
 use self::adoption::Adoption;
 use self::cluster::{Cluster, Traits};
 use self::configuration::Configuration;
@@ -30,8 +34,9 @@ use self::desired::{InstanceSpec, State};
 use self::discovery::Wish;
 use self::forgetting::Forgetting;
 use self::passfile::Passfile;
+use self::protection::Protection;
 use self::registration::Registration;
-use self::removal::Removal;
+use self::removal::{How, Removal};
 use self::report::{Report, Traits as Chosen};
 use self::service::{Service, Settle};
 use self::target::{DEFAULT_PORT, Target};
@@ -46,24 +51,37 @@ use crate::resource::expect::NewInstance;
 use crate::resource::role::Roles;
 use crate::resource::{Job, Site, subject};
 use crate::secret::Secret;
+use crate::settings::Initdb;
 
 /// The run that brings an instance to what is wanted.
 pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     check(&spec)?;
     let (target, adoption) = target(&spec, site, look)?;
     let version = target.paths.version;
+    if spec.state == State::Absent {
+        let mut job = removal_job(
+            target,
+            site,
+            How {
+                asked: false,
+                keep_data: spec.keep_data,
+                delete_dumps: spec.delete_dumps,
+            },
+        );
+        spec.shape(&mut job);
+        return Ok(job);
+    }
     let mut job = Job::new(subject("instance", &target.paths, site));
-    job.max_impact = spec.max_impact;
-    job.keep_failed = !spec.drop_on_error;
+    spec.shape(&mut job);
+    if spec.state == State::Forgotten {
+        job.stages.push(Box::new(Forgetting { target }));
+        return Ok(job);
+    }
     if version > Major::NEWEST_KNOWN {
         job.warnings.push(format!(
             "PostgreSQL {version} is newer than this program knows (up to {})",
             Major::NEWEST_KNOWN
         ));
-    }
-    if matches!(spec.state, State::Absent | State::Forgotten) {
-        leave(&mut job, target, spec.state, site);
-        return Ok(job);
     }
     job.stages
         .push(Box::new(crate::resource::site::ground(look, site)?));
@@ -79,7 +97,6 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     )?;
     let port = spec.port.and_then(|port| u16::try_from(port).ok());
     let first_port = port.or_else(|| templates.port()).unwrap_or(DEFAULT_PORT);
-    let initdb = &site.settings.postgresql.initdb;
     let near = if spec.create {
         None
     } else {
@@ -87,15 +104,7 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     };
     job.stages.push(Box::new(Cluster {
         target: target.clone(),
-        traits: Traits {
-            // The site's libc locale says nothing to another provider.
-            locale: spec.locale.clone().or_else(|| initdb.locale.clone()),
-            locale_provider: spec.locale_provider,
-            icu_locale: spec.icu_locale.clone(),
-            encoding: spec.encoding.clone().or_else(|| initdb.encoding.clone()),
-            data_checksums: spec.data_checksums.or(initdb.data_checksums),
-            allow_group_access: initdb.allow_group_access == Some(true),
-        },
+        traits: traits(&spec, &site.settings.postgresql.initdb),
         port: first_port,
         create: spec.create,
         recreate: spec.recreate,
@@ -113,11 +122,20 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         first_port,
         settings: spec.settings.clone().unwrap_or_default(),
         purge: spec.settings_purge,
+        text: None,
+    }));
+    job.stages.push(Box::new(Accepted {
+        target: target.clone(),
+        asked: spec.state == State::Reloaded,
     }));
     job.stages.push(Box::new(Registration {
         target: target.clone(),
         settings: site.settings.clone(),
         wanted: true,
+    }));
+    job.stages.push(Box::new(Protection {
+        target: target.clone(),
+        wanted: spec.deletion_protection,
     }));
     let roles = roles(&spec, site);
     let databases = spec.databases.clone().unwrap_or_default();
@@ -148,18 +166,20 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     Ok(job)
 }
 
-/// The stages after which it is no instance any more.
-fn leave(job: &mut Job, target: Target, state: State, site: &Site) {
-    if state == State::Forgotten {
-        job.stages.push(Box::new(Forgetting { target }));
-        return;
-    }
+/// The run that takes an instance away.
+pub fn removal_job(target: Target, site: &Site, how: How) -> Job {
+    let mut job = Job::new(subject("instance", &target.paths, site));
     job.stages.push(Box::new(Registration {
         target: target.clone(),
         settings: site.settings.clone(),
         wanted: false,
     }));
-    job.stages.push(Box::new(Removal { target }));
+    job.stages.push(Box::new(Removal {
+        dumps_are_shared: site.settings.dumps_are_shared(),
+        target,
+        how,
+    }));
+    job
 }
 
 /// The instance that is meant; with the stage that makes it one, where a cluster is to be adopted.
@@ -213,6 +233,10 @@ pub fn service_job(target: Target, state: State, site: &Site, look: &dyn Look) -
         ),
         _ => {}
     }
+    job.stages.push(Box::new(Accepted {
+        target: target.clone(),
+        asked: state == State::Reloaded,
+    }));
     job.stages.push(Box::new(Service {
         target: target.clone(),
         state,
@@ -229,6 +253,18 @@ pub fn service_job(target: Target, state: State, site: &Site, look: &dyn Look) -
     Ok(job)
 }
 
+fn traits(spec: &InstanceSpec, initdb: &Initdb) -> Traits {
+    Traits {
+        // The site's libc locale says nothing to another provider.
+        locale: spec.locale.clone().or_else(|| initdb.locale.clone()),
+        locale_provider: spec.locale_provider,
+        icu_locale: spec.icu_locale.clone(),
+        encoding: spec.encoding.clone().or_else(|| initdb.encoding.clone()),
+        data_checksums: spec.data_checksums.or(initdb.data_checksums),
+        allow_group_access: initdb.allow_group_access == Some(true),
+    }
+}
+
 fn chosen(spec: &InstanceSpec, auth: Vec<Record>) -> report::Choice {
     report::Choice {
         auth,
@@ -240,7 +276,6 @@ fn chosen(spec: &InstanceSpec, auth: Vec<Record>) -> report::Choice {
     }
 }
 
-/// Checks what can be checked without looking.
 /// Refuses owners that the same run is to drop.
 fn check_owners(roles: &[RoleSpec], databases: &[DatabaseSpec]) -> Result<()> {
     let absent = |name: &&String| {
@@ -268,6 +303,7 @@ fn check_owners(roles: &[RoleSpec], databases: &[DatabaseSpec]) -> Result<()> {
     Ok(())
 }
 
+/// Checks what can be checked without looking.
 fn check(spec: &InstanceSpec) -> Result<()> {
     let name = &spec.name;
     if !lookup::valid_name(name) {
@@ -343,6 +379,21 @@ fn check(spec: &InstanceSpec) -> Result<()> {
             Input,
             "instance `{name}`: `restart_policy` and `restart_on_changes` contradict each other"
         );
+    }
+    if spec.state == State::Absent && spec.deletion_protection.is_some() {
+        bail_fault!(
+            Input,
+            "instance `{name}`: `deletion_protection` together with `state: absent`: what is protected is not dropped, and the protection is not lifted in the call that drops";
+            "lift it in a task of its own, with `deletion_protection: false`; then leave it out here"
+        );
+    }
+    for (option, given) in [
+        ("keep_data", spec.keep_data),
+        ("delete_dumps", spec.delete_dumps),
+    ] {
+        if given && spec.state != State::Absent {
+            bail_fault!(Input, "instance `{name}`: `{option}` needs `state: absent`");
+        }
     }
     if matches!(spec.state, State::Absent | State::Forgotten)
         && (spec.roles.is_some() || spec.databases.is_some())

@@ -8,9 +8,11 @@ use serde_json::{Value, json};
 
 use crate::fault::Fault;
 use crate::host::Server;
+use crate::manager::Manager;
 use crate::pg::version::Major;
 use crate::plan::Plan;
 use crate::resource::catalog::ServerFacts;
+use crate::resource::instance::target::Target;
 use crate::settings::InstancePaths;
 
 pub fn paths(version: u16) -> InstancePaths {
@@ -35,6 +37,19 @@ pub fn paths(version: u16) -> InstancePaths {
         history: "/srv/state/history".into(),
         lock: "/srv/state/lock".into(),
         record: "/srv/state/instance.json".into(),
+    }
+}
+
+pub fn target(version: u16) -> Target {
+    Target {
+        paths: paths(version),
+        bindir: "/bin".into(),
+        manager: Manager::None,
+        surole: "postgres".into(),
+        adopted: None,
+        mountpoints: Vec::new(),
+        protected_by_default: true,
+        password_command: Vec::new(),
     }
 }
 

@@ -20,7 +20,7 @@ use self::files::{Files, Removal};
 use self::items::Templates;
 pub use self::items::{Item, Purpose, What, privileges};
 use crate::engine::Subject;
-use crate::host::Look;
+use crate::host::{LockMode, Look};
 use crate::manifest::Presence;
 use crate::resource::{Job, Site};
 
@@ -92,6 +92,7 @@ pub fn job(spec: &SiteSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     let mut job = Job::new(Subject {
         name: "site".to_owned(),
         lock: Some(state.join("lock")),
+        mode: LockMode::Change,
         lock_timeout: site.lock_timeout,
         journal: Some(state.join("history")),
     });

@@ -196,7 +196,7 @@ fn the_order_is_that_of_the_type() {
         .unwrap_or_default();
     let names: Vec<&str> = role
         .iter()
-        .take(6)
+        .take(7)
         .map(|field| field.name.as_str())
         .collect();
     assert_eq!(
@@ -205,6 +205,7 @@ fn the_order_is_that_of_the_type() {
             "instance",
             "start_temporarily",
             "max_impact",
+            "lock_timeout",
             "name",
             "state",
             "password"

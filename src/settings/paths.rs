@@ -130,6 +130,16 @@ impl Settings {
         fill(template, &[("name", instance.qualified_name.as_str())])
     }
 
+    /// Whether the directory of an instance's dumps may hold those of others, by its template.
+    pub fn dumps_are_shared(&self) -> bool {
+        let template = self.postgresql.dumps_directory.as_str();
+        super::variables(template).is_ok_and(|names| {
+            !["version", "name"]
+                .iter()
+                .all(|wanted| names.contains(wanted))
+        })
+    }
+
     /// The directory that must be a mount point before an instance is created or changed.
     pub fn mountpoint(&self, instance: &InstancePaths) -> Option<Utf8PathBuf> {
         match &self.require_mountpoint {

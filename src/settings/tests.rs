@@ -91,6 +91,7 @@ fn complete_names_every_key() {
             "pgbackrest.repository.retention",
             // Not of pglift.
             "require_mountpoint",
+            "deletion_protection",
         ]
     );
 }

@@ -57,6 +57,7 @@ def run(work, address, variables, tasks, options=()):
                 "PGSOCLE_PREFIX": PREFIX,
                 "PGSOCLE_RUN_PREFIX": f"{PREFIX}/run",
                 "PGSOCLE_POSTGRESQL__AUTH__PASSFILE": f"{PREFIX}/pgpass",
+                "PGSOCLE_DELETION_PROTECTION": "false",
             },
             "tasks": tasks,
         }

@@ -190,7 +190,7 @@ fn a_running_cluster_is_adopted_lives_and_is_let_go_of() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     left.sort();
-    assert_eq!(left, ["history", "lock"]);
+    assert_eq!(left, ["history", "lock", "lock.server"]);
     assert_eq!(
         site.pgsocle(["instance", "list", "-o", "json"]).json(),
         json!([])

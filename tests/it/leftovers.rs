@@ -102,7 +102,7 @@ fn an_included_file_that_wins_is_named() {
     std::fs::write(&path, format!("{text}\ninclude_dir 'more'\n")).unwrap();
     let wanted = |value: &str| json!({ "name": "main", "settings": { "work_mem": value } });
     let warning = format!(
-        "setting `work_mem` is not as wanted: `{}`, which postgresql.conf includes, says `12MB`",
+        "setting `work_mem` is not as wanted: `{}` line 1, which postgresql.conf includes, says `12MB`",
         data.join("more/a.conf").display()
     );
     // On every run, until it is mended.

@@ -8,13 +8,16 @@
 
 mod adoption;
 mod cli;
+mod configuration;
 mod database;
 mod hostile;
 mod instance;
 mod interruption;
 mod layers;
 mod leftovers;
+mod locks;
 mod pglift;
+mod protection;
 mod protocol;
 mod refusals;
 mod role;

@@ -103,16 +103,40 @@ fn the_last_entry_wins() {
 }
 
 #[test]
-fn includes_with_their_lines() {
-    let conf = conf("a = 1\ninclude 'x y.conf'\nInclude_If_Exists = b\n\ninclude_dir 'conf.d'\n");
+fn statements_with_their_lines() {
+    let conf =
+        conf("A = 1\ninclude 'x y.conf'\nInclude_If_Exists = b\n\ninclude_dir 'conf.d'\na 2 # b\n");
+    let setting = |value: &str| Statement::Setting {
+        name: "a".into(),
+        value: value.into(),
+    };
     assert_eq!(
-        conf.includes(),
+        conf.statements().collect::<Vec<_>>(),
         [
-            (2, Include::File("x y.conf".into())),
-            (3, Include::IfExists("b".into())),
-            (5, Include::Dir("conf.d".into())),
+            (1, setting("1")),
+            (2, Statement::Include(Include::File("x y.conf".into()))),
+            (3, Statement::Include(Include::IfExists("b".into()))),
+            (5, Statement::Include(Include::Dir("conf.d".into()))),
+            (6, setting("2")),
         ]
     );
+}
+
+#[test]
+fn includes_in_full() {
+    for (before, after) in [
+        (
+            "a = 1\ninclude 'x y.conf' # why\n",
+            "a = 1\ninclude '/etc/x y.conf' # why\n",
+        ),
+        (
+            "include_dir = b\ninclude '/c.conf'\n",
+            "include_dir = '/etc/b'\ninclude '/c.conf'\n",
+        ),
+        ("#include 'a'\n", "#include 'a'\n"),
+    ] {
+        assert_eq!(conf(before).anchored("/etc").render(), after.as_bytes());
+    }
 }
 
 #[test]
@@ -174,7 +198,7 @@ fn the_sample_file() {
     let mut conf = Conf::parse(SAMPLE).unwrap();
     assert_eq!(conf.render(), SAMPLE);
     assert_eq!(conf.entries(), []);
-    assert_eq!(conf.includes(), []);
+    assert_eq!(conf.statements().count(), 0);
     for (name, value) in [
         ("port", "5433"),
         ("shared_buffers", "1GB"),

@@ -1,12 +1,15 @@
 //! One record of `pg_hba.conf`.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
 use anyhow::Result;
 
-use crate::pg::auth_file::{Token, is_writable, single, written};
+use super::method;
+use crate::pg::auth_file::{self, Entry, Token, is_writable, single, written};
+use crate::secret::Secret;
 use crate::{bail_fault, fault};
 
 /// Who may connect, from where, and how.
@@ -86,13 +89,16 @@ impl FromStr for ConnectionType {
 /// As a line, its secrets masked.
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&super::masked(&self.render_line()))
+        f.write_str(&auth_file::masked::<Self>(&self.render_line()))
     }
 }
 
-impl Record {
-    /// Reads the fields of a line; the error never names an option's value, which may be a password.
-    pub(super) fn parse(fields: &[Vec<Token>]) -> Result<Self, String> {
+impl Entry for Record {
+    const FILE: &'static str = "pg_hba.conf";
+    const HEADING: &'static str = "# TYPE";
+    const SECRETS: &'static [&'static str] = &["ldapbindpasswd", "radiussecrets"];
+
+    fn parse(fields: &[Vec<Token>]) -> Result<Self, String> {
         let mut fields = fields.iter();
         let kind: ConnectionType = single(fields.next(), "connection type")?
             .text
@@ -138,8 +144,11 @@ impl Record {
         })
     }
 
-    /// The record as a line without its end, in the columns of the file `initdb` writes.
-    pub fn render_line(&self) -> String {
+    fn refusal(&self) -> Option<String> {
+        method::refusal(self.kind, &self.method, &self.options)
+    }
+
+    fn render_line(&self) -> String {
         let list = |names: &[String]| {
             let names: Vec<String> = names.iter().map(|name| written(name)).collect();
             names.join(",")
@@ -179,28 +188,35 @@ impl Record {
         line
     }
 
-    /// Whether both mean the same: spelling of the network, order of names and of options do not count.
-    pub fn same(&self, other: &Self) -> bool {
+    /// Spelling of the network, order of names and of options do not count, nor do words that PostgreSQL has two of.
+    fn same(&self, other: &Self) -> bool {
         fn sorted<T: Ord>(items: &[T]) -> Vec<&T> {
             let mut items: Vec<&T> = items.iter().collect();
             items.sort_unstable();
             items.dedup();
             items
         }
+        // `samegroup` is the old word for `samerole` (check_db in hba.c).
+        let databases = |record: &Self| {
+            let databases = record.databases.iter();
+            let databases = databases.map(|name| match name.as_str() {
+                "samegroup" => "samerole".to_owned(),
+                _ => name.clone(),
+            });
+            databases.collect::<BTreeSet<_>>()
+        };
         self.kind == other.kind
-            && sorted(&self.databases) == sorted(&other.databases)
+            && databases(self) == databases(other)
             && sorted(&self.users) == sorted(&other.users)
             && self.origin() == other.origin()
-            && self.method == other.method
+            && self.effective_method() == other.effective_method()
             && sorted(&self.options) == sorted(&other.options)
     }
 
-    /// Whether the record can be written and PostgreSQL would take its form.
-    ///
     /// # Errors
     /// Databases, users or method missing, an address where there must be none or none where there must be
-    /// one, an invalid network, or a line break in a name.
-    pub fn check(&self) -> Result<()> {
+    /// one, an invalid network, a line break in a name, a method that is not for such connections or lacks an option.
+    fn check(&self) -> Result<()> {
         let Self { kind, method, .. } = self;
         if self.databases.is_empty() || self.users.is_empty() || method.is_empty() {
             bail_fault!(
@@ -266,58 +282,104 @@ impl Record {
         }
         Ok(())
     }
+}
 
-    /// The combinations that `parse_hba_line` in hba.c refuses: with one of them in it the whole file is not read again,
-    /// and a server that is restarted does not start.
+impl Record {
     fn check_method(&self) -> Result<()> {
         let Self { kind, method, .. } = self;
-        let has = |names: &[&str]| {
-            self.options
-                .iter()
-                .any(|(name, _)| names.contains(&name.as_str()))
-        };
-        let local = *kind == ConnectionType::Local;
-        let wrong = match method.as_str() {
-            "peer" if !local => "is for `local` records only",
-            "gss" if local => "is not for `local` records",
-            "cert" if *kind != ConnectionType::HostSsl => "is for `hostssl` records only",
-            "sspi" => "is for servers on Windows only",
-            "ldap" if !has(&["ldapurl", "ldapbasedn", "ldapprefix", "ldapsuffix"]) => {
-                "needs options (`ldapurl`, or `ldapprefix` or `ldapbasedn`)"
-            }
-            "radius" if !has(&["radiusservers"]) => {
-                "needs options (`radiusservers`, `radiussecrets`)"
-            }
-            _ => return Ok(()),
-        };
-        bail_fault!(Input, "authentication method `{method}` {wrong}"; "a record of type `{kind}` with it would keep the server from reading its `pg_hba.conf`");
+        match self.refusal() {
+            None => Ok(()),
+            Some(reason) => bail_fault!(
+                Input,
+                "{reason} (authentication method `{method}`)";
+                "a record of type `{kind}` with it would keep the server from reading its `pg_hba.conf`"
+            ),
+        }
     }
 
-    fn origin(&self) -> Option<Origin> {
+    /// `ident` of a local connection is `peer` (`parse_hba_line` in hba.c).
+    fn effective_method(&self) -> &str {
+        match (self.kind, self.method.as_str()) {
+            (ConnectionType::Local, "ident") => "peer",
+            (_, method) => method,
+        }
+    }
+
+    /// Gives the method an option whose value is not shown.
+    pub fn secret_option(&mut self, name: &str, value: &Secret) {
+        self.options
+            .push((name.to_owned(), value.expose().to_owned()));
+    }
+
+    /// The address as one writes it.
+    pub(super) fn shown_address(&self) -> String {
+        let parts = [&self.address, &self.netmask].into_iter().flatten();
+        parts.map(String::as_str).collect::<Vec<_>>().join(" ")
+    }
+
+    pub(super) fn origin(&self) -> Option<Origin> {
         let address = self.address.as_deref()?;
         if self.kind == ConnectionType::Local {
             return None;
         }
-        // Host names are compared without regard to case.
-        Some(
-            network(address, self.netmask.as_deref())
+        Some(match address {
+            "all" => Origin::All,
+            "samehost" => Origin::SameHost,
+            "samenet" => Origin::SameNet,
+            // Host names are compared without regard to case.
+            _ => network(address, self.netmask.as_deref())
                 .unwrap_or_else(|| Origin::Name(address.to_ascii_lowercase())),
-        )
+        })
     }
 }
 
-#[derive(PartialEq, Eq)]
-enum Origin {
-    Network { v4: bool, bits: u128, mask: u128 },
+/// Where connections of a record come from.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    All,
+    /// The addresses of the server's host.
+    SameHost,
+    /// The networks of the server's host.
+    SameNet,
+    Network {
+        v4: bool,
+        bits: u128,
+        mask: u128,
+    },
     Name(String),
+}
+
+impl Origin {
+    pub(super) fn network(address: IpAddr, mask: IpAddr) -> Option<Self> {
+        (address.is_ipv4() == mask.is_ipv4()).then(|| Self::Network {
+            v4: address.is_ipv4(),
+            bits: bits(address) & bits(mask),
+            mask: bits(mask),
+        })
+    }
+
+    /// Whether an address is in the network. IPv4 is never taken for a part of IPv6 (`check_ip` in hba.c).
+    pub(super) fn holds(&self, address: IpAddr) -> bool {
+        match self {
+            Self::Network {
+                v4,
+                bits: own,
+                mask,
+            } => *v4 == address.is_ipv4() && bits(address) & mask == *own,
+            _ => false,
+        }
+    }
+}
+
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => u128::from(address.to_bits()),
+        IpAddr::V6(address) => address.to_bits(),
+    }
 }
 
 /// An address with its netmask or in CIDR notation; bits outside of the mask do not count.
 fn network(address: &str, netmask: Option<&str>) -> Option<Origin> {
-    let bits = |address: IpAddr| match address {
-        IpAddr::V4(address) => u128::from(address.to_bits()),
-        IpAddr::V6(address) => address.to_bits(),
-    };
     let (address, prefix) = match address.split_once('/') {
         Some((address, prefix)) => (address, Some(prefix)),
         None => (address, None),

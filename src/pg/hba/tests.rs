@@ -1,11 +1,11 @@
 use super::*;
+use crate::pg::auth_file::Entry as _;
 use proptest::prelude::*;
 
 const SAMPLE: &[u8] = include_bytes!("../../../tests/fixtures/pg/pg_hba.conf");
 
 fn record(line: &str) -> Record {
     let hba = Hba::parse(line.as_bytes());
-    assert_eq!(hba.errors(), [], "{line}");
     let [record] = hba.records().try_into().unwrap();
     record
 }
@@ -51,8 +51,14 @@ fn the_sample_file() {
         .collect();
     let rendered: Vec<String> = hba.records().iter().map(Record::render_line).collect();
     assert_eq!(rendered, lines);
-    assert!(hba.add(&record("local all postgres peer"), &Position::First));
-    assert!(hba.add(&record("host all bob samenet md5"), &Position::default()));
+    assert!(
+        hba.place(&record("local all postgres peer"), &Position::First)
+            .unwrap()
+    );
+    assert!(
+        hba.place(&record("host all bob samenet md5"), &Position::default())
+            .unwrap()
+    );
     let text = text(&hba);
     let behind = text.split_once("# TYPE").unwrap().1;
     assert!(behind.starts_with("  DATABASE        USER            ADDRESS                 METHOD\n\nlocal   all             postgres                                peer\n# \"local\" is for"), "{behind}");
@@ -115,6 +121,8 @@ fn same_meaning() {
             "local all all ldap \"b=2\" a=\"1\"",
         ),
         ("local all all \\\n peer", "local all all peer"),
+        ("local all all peer", "local all all ident"),
+        ("local samerole all peer", "local samegroup all peer"),
     ] {
         assert!(record(left).same(&record(right)), "{left} / {right}");
     }
@@ -122,6 +130,8 @@ fn same_meaning() {
         ("local all all peer", "local \"all\" all peer"),
         ("local all +a peer", "local all \"+a\" peer"),
         ("local a all peer", "local A all peer"),
+        ("local all all peer", "local ALL all peer"),
+        ("local samerole all peer", "local \"samerole\" all peer"),
         ("local all all peer", "local all all md5"),
         ("host all all all md5", "host all all 0.0.0.0/0 md5"),
         ("host all all 0.0.0.0/0 md5", "host all all ::/0 md5"),
@@ -149,27 +159,155 @@ fn same_meaning() {
 #[test]
 fn positions() {
     let file = "# head\n\n# one\nlocal a a peer # x\njunk\nlocal b b peer";
-    let add = |position| {
+    let add = |position: &Position| {
         let mut hba = Hba::parse(file.as_bytes());
-        assert!(hba.add(&record("local c c peer"), &position));
-        assert!(!hba.add(&record("local \"c\" c  peer"), &Position::First));
+        assert!(hba.place(&record("local c c peer"), position).unwrap());
+        assert!(!hba.place(&record("local \"c\" c  peer"), position).unwrap());
         text(&hba)
     };
     let new = "local   c               c                                       peer\n";
     let (one, two) = ("# one\nlocal a a peer # x\n", "junk\nlocal b b peer");
-    assert_eq!(add(Position::First), format!("# head\n\n{new}{one}{two}"));
-    assert_eq!(add(Position::Last), format!("# head\n\n{one}{two}\n{new}"));
+    assert_eq!(add(&Position::First), format!("# head\n\n{new}{one}{two}"));
+    for position in [Position::Last, Position::Anywhere] {
+        assert_eq!(add(&position), format!("# head\n\n{one}{two}\n{new}"));
+    }
     assert_eq!(
-        add(Position::After(record("local a a peer"))),
+        add(&Position::After(record("local a a peer"))),
         format!("# head\n\n{one}{new}{two}")
     );
     assert_eq!(
-        add(Position::Before(record("local b b peer"))),
+        add(&Position::Before(record("local b b peer"))),
         format!("# head\n\n{one}junk\n{new}local b b peer")
     );
-    let missing = record("local x x peer");
-    assert_eq!(add(Position::Before(missing.clone())), add(Position::First));
-    assert_eq!(add(Position::After(missing)), add(Position::Last));
+}
+
+#[test]
+fn what_is_there_moves() {
+    let file =
+        "# 0\nlocal a a peer # a\nlocal b b peer # b\nlocal c c peer # c\nlocal b b peer # again";
+    let a = "local a a peer # a\n";
+    let b = "local b b peer # b\n";
+    let c = "local c c peer # c\n";
+    let place = |line: &str, position: Position| {
+        let mut hba = Hba::parse(file.as_bytes());
+        let changed = hba.place(&record(line), &position).unwrap();
+        assert!(!hba.place(&record(line), &position).unwrap());
+        let text = text(&hba);
+        (
+            changed,
+            if text == file {
+                "as it was".to_owned()
+            } else {
+                text
+            },
+        )
+    };
+    let at = record;
+    let same = || (false, "as it was".to_owned());
+    for (line, position, expected) in [
+        ("local b b peer", Position::Anywhere, same()),
+        (
+            "local b b peer",
+            Position::First,
+            (true, format!("{b}# 0\n{a}{c}")),
+        ),
+        (
+            "local b b peer",
+            Position::Last,
+            (true, format!("# 0\n{a}{c}{b}")),
+        ),
+        ("local a a peer", Position::First, same()),
+        (
+            "local b b peer",
+            Position::Before(at("local c c peer")),
+            same(),
+        ),
+        (
+            "local c c peer",
+            Position::Before(at("local a a peer")),
+            (true, format!("# 0\n{c}{a}{b}local b b peer # again")),
+        ),
+        (
+            "local a a peer",
+            Position::After(at("local c c peer")),
+            (true, format!("# 0\n{b}{c}{a}local b b peer # again")),
+        ),
+        (
+            "local c c peer",
+            Position::After(at("local a a peer")),
+            same(),
+        ),
+    ] {
+        assert_eq!(
+            place(line, position.clone()),
+            expected,
+            "{line} {position:?}"
+        );
+    }
+    let mut hba = Hba::parse(file.as_bytes());
+    for (position, message) in [
+        (
+            Position::Before(at("local x x ldap ldapbindpasswd=canary ldapprefix=x")),
+            "`pg_hba.conf` has no record `local x x ldap ldapbindpasswd=********`",
+        ),
+        (
+            Position::After(at("local b \"b\" peer")),
+            "a record of `pg_hba.conf` cannot be before or after itself",
+        ),
+    ] {
+        let error = hba.place(&at("local b b peer"), &position).unwrap_err();
+        assert_eq!(error.to_string(), message);
+    }
+    assert_eq!(text(&hba), file);
+}
+
+#[test]
+fn exactly_these_in_this_order() {
+    let exact = |file: &str, wanted: &[&str]| {
+        let wanted: Vec<Record> = wanted.iter().map(|line| record(line)).collect();
+        let mut hba = Hba::parse(file.as_bytes());
+        let changed = hba.make_exact(&wanted).unwrap();
+        assert_eq!(changed, text(&hba) != file);
+        assert!(!hba.make_exact(&wanted).unwrap(), "{file}");
+        text(&hba)
+    };
+    let (a, b, c) = ("local a a peer", "local b b peer", "local c c peer");
+    let written = |name: &str| {
+        format!("local   {name}               {name}                                       peer\n")
+    };
+    // Comments, includes and what cannot be understood stay; so does the line of a record, as it was written.
+    assert_eq!(
+        exact(
+            "# TYPE\n# of a\nlocal  a a peer # why\ninclude x.conf\njunk\nlocal b b peer\n",
+            &[a, c]
+        ),
+        format!(
+            "# TYPE\n# of a\nlocal  a a peer # why\n{}include x.conf\njunk\n",
+            written("c")
+        )
+    );
+    assert_eq!(
+        exact("# TYPE\n\n", &[a, b]),
+        format!("# TYPE\n\n{}{}", written("a"), written("b"))
+    );
+    assert_eq!(exact("", &[a, a]), written("a"));
+    assert_eq!(
+        exact(
+            "local a a peer # 1\nlocal b b peer # 2\nlocal c c peer # 3",
+            &[c, a, b]
+        ),
+        "local c c peer # 3\nlocal a a peer # 1\nlocal b b peer # 2\n"
+    );
+    // What says the same again goes.
+    assert_eq!(
+        exact("local a a peer\nlocal b b peer\nlocal a a peer", &[a, b]),
+        "local a a peer\nlocal b b peer\n"
+    );
+    assert_eq!(
+        exact("local a a peer\n  local b b peer", &[a, b]),
+        "local a a peer\n  local b b peer"
+    );
+    assert_eq!(exact("# c\nlocal a a peer\n", &[]), "# c\n");
 }
 
 #[test]
@@ -194,16 +332,15 @@ fn nothing_slips_in_by_a_name() {
         users: strings(&["bob\nhost all all all trust"]),
         ..record("local all all md5")
     };
-    assert!(!hba.add(&evil, &Position::Last));
     assert_eq!(
-        evil.check().unwrap_err().to_string(),
+        hba.place(&evil, &Position::Last).unwrap_err().to_string(),
         "a name with a line break cannot be written to `pg_hba.conf`"
     );
     let quoted = Record {
         users: vec![name("a\" b"), name("all"), name("#"), "+x y".into()],
         ..record("local all all md5")
     };
-    assert!(hba.add(&quoted, &Position::Last));
+    assert!(hba.place(&quoted, &Position::Last).unwrap());
     assert_eq!(
         text(&hba),
         "local   all             \"a\"\" b\",\"all\",\"#\",+\"x y\"                         md5\n"
@@ -249,8 +386,23 @@ fn records_are_checked() {
 
 #[test]
 fn methods_that_would_keep_the_server_from_reading_the_file() {
-    let refused = |line: &str| record(line).check().is_err();
+    let refused = |line: &str| {
+        // What may not be written is wrong in a file too.
+        assert!(
+            record(line).check().is_err() || Hba::parse(line.as_bytes()).errors().is_empty(),
+            "{line}"
+        );
+        record(line).check().is_err()
+    };
     for line in [
+        "host all all all bsd",
+        "local all all scram-sha256",
+        "local all all md5 map=x",
+        "local all all peer a=1",
+        "host all all all md5 clientcert=verify-full",
+        "host all all all ldap ldapprefix=x ldapbasedn=y",
+        "host all all all ldap ldapbasedn=y ldapsearchattribute=a ldapsearchfilter=b",
+        "host all all all oauth issuer=x",
         "host all all all peer",
         "local all all gss",
         "local all all cert",
@@ -268,7 +420,9 @@ fn methods_that_would_keep_the_server_from_reading_the_file() {
         "local all all peer",
         "local all all ident",
         "host all all all gss",
-        "hostssl all all all cert",
+        "hostssl all all all cert map=x clientname=DN",
+        "hostssl all all all scram-sha-256 clientcert=verify-ca",
+        "host all all all oauth issuer=x scope=y",
         "host all all all ldap ldapurl=ldap://h/dc=x",
         "host all all all radius radiusservers=h radiussecrets=s",
         "host all all .example.org md5",
@@ -318,8 +472,10 @@ prop_compose! {
         databases in names(),
         users in names(),
         address in prop_oneof![Just(None), "(all|10\\.[0-9]\\.0\\.0/[0-9]|::[0-9a-f]/6[0-9]|h)".prop_map(Some)],
-        method in "(md5|trust)",
-        options in proptest::collection::vec(("[a-c]{1,2}", "[ab \",#=\\\\]{0,4}"), 0..2),
+        (method, options) in prop_oneof![
+            "(md5|trust)".prop_map(|method| (method, Vec::new())),
+            "[ab \",#=\\\\]{0,4}".prop_map(|value| ("ident".to_owned(), vec![("map".to_owned(), value)])),
+        ],
     ) -> Record {
         let kind = if address.is_some() { ConnectionType::Host } else { ConnectionType::Local };
         Record { kind, databases, users, address, netmask: None, method, options }
@@ -334,6 +490,7 @@ proptest! {
         let hba = Hba::parse(&bytes);
         prop_assert_eq!(hba.render(), bytes);
         hba.masked();
+        hba.errors();
     }
 
     #[test]
@@ -348,15 +505,34 @@ proptest! {
     }
 
     #[test]
-    fn add_is_idempotent(lines in proptest::collection::vec(records(), 0..4), new in records(), first: bool, tail in "(\\\\|#\\\\|\n|)") {
+    fn place_is_idempotent(lines in proptest::collection::vec(records(), 0..4), new in records(), first: bool, tail in "(\\\\|#\\\\|\n|)") {
         prop_assume!(new.check().is_ok());
         let lines: Vec<String> = lines.iter().map(|record| record.render_line() + "\n").collect();
         let mut hba = Hba::parse((lines.concat() + &tail).as_bytes());
         let position = if first { Position::First } else { Position::Last };
-        hba.add(&new, &position);
-        prop_assert!(!hba.add(&new, &position));
+        hba.place(&new, &position).unwrap();
+        prop_assert!(!hba.place(&new, &position).unwrap());
         prop_assert_eq!(Hba::parse(&hba.render()).records(), hba.records());
         prop_assert!(hba.remove(&new));
         prop_assert!(!hba.contains(&new));
+    }
+
+    /// The records are those that are wanted, and everything else is there as it was.
+    #[test]
+    fn exact_is_exact(file in "((local (a|b|c) all (md5|peer|trust)|# [xy]|include z|junk|)( # w)?\n){0,8}(local a all md5)?", wanted in proptest::collection::vec("local (a|b|c|d) all (md5|peer|trust)", 0..6)) {
+        let wanted: Vec<Record> = wanted.iter().map(|line| record(line)).collect();
+        let mut distinct: Vec<Record> = Vec::new();
+        for one in &wanted {
+            if !distinct.contains(one) {
+                distinct.push(one.clone());
+            }
+        }
+        let mut hba = Hba::parse(file.as_bytes());
+        hba.make_exact(&wanted).unwrap();
+        prop_assert_eq!(hba.records(), distinct.clone());
+        let again = Hba::parse(&hba.render());
+        prop_assert_eq!(again.records(), distinct);
+        let others = |text: &str| text.lines().filter(|line| !line.starts_with("local")).map(ToOwned::to_owned).collect::<Vec<_>>();
+        prop_assert_eq!(others(&text(&hba)), others(&file));
     }
 }

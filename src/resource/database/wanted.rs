@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::{Map, Value};
 
-use super::{INVALID, Row, Seen, TEMPLATE, inner, uses};
+use super::{INVALID, PROTECTION, Row, Seen, TEMPLATE, inner, uses};
 use crate::bail_fault;
 use crate::manifest::{DatabaseSpec, LocaleProvider};
 use crate::nearest;
@@ -257,6 +257,14 @@ impl Wanted<'_> {
         )
     }
 
+    /// The protection against deletion, where it changes.
+    fn protection(&self) -> Option<bool> {
+        let present = self.row.and_then(Row::protection).unwrap_or_default();
+        self.spec
+            .deletion_protection
+            .filter(|wanted| *wanted != present)
+    }
+
     fn settings_and_comment(&self) -> Vec<Text> {
         let name = ident(&self.spec.name);
         let mut statements: Vec<Text> = self
@@ -267,6 +275,12 @@ impl Wanted<'_> {
                     .into()
             })
             .collect();
+        if let Some(protected) = self.protection() {
+            let value = if protected { "on" } else { "off" };
+            statements.push(
+                catalog::set_parameter(&format!("DATABASE {name}"), PROTECTION, Some(value)).into(),
+            );
+        }
         if let Some(comment) = &self.spec.comment
             && self
                 .row
@@ -396,6 +410,10 @@ impl Wanted<'_> {
             ),
             ("settings", settings(&wanted)),
             ("comment", spec.comment.clone()),
+            (
+                "deletion_protection",
+                spec.deletion_protection.map(|on| on.to_string()),
+            ),
         ]);
         let before = row.map(|row| {
             attributes(&[
@@ -412,6 +430,11 @@ impl Wanted<'_> {
                     spec.comment
                         .as_ref()
                         .map(|_| row.comment.clone().unwrap_or_default()),
+                ),
+                (
+                    "deletion_protection",
+                    spec.deletion_protection
+                        .map(|_| row.protection().unwrap_or_default().to_string()),
                 ),
             ])
         });
@@ -466,9 +489,15 @@ impl Wanted<'_> {
             row.comment = (!comment.is_empty()).then(|| comment.clone());
         }
         let settings = catalog::settings_after(&row.settings(), &self.settings());
+        let protected = self.spec.deletion_protection.or(row.protection());
+        let protection = protected.map(|on| {
+            let value = if on { "on" } else { "off" };
+            (PROTECTION.to_owned(), value.to_owned())
+        });
         row.settings = Some(
             settings
                 .into_iter()
+                .chain(protection)
                 .map(|(name, value)| format!("{name}={value}"))
                 .collect(),
         );

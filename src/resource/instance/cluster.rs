@@ -12,6 +12,7 @@ use crate::manifest::LocaleProvider;
 use crate::pg::pgpass::Pgpass;
 use crate::pg::version::Major;
 use crate::plan::{Action, Change, Diff, Fact, Impact, Plan, Scope, Step, attributes};
+use crate::resource::instance::kept::{self, Stranded};
 use crate::resource::instance::target::Target;
 use crate::settings::InstancePaths;
 use crate::stage::{Stage, World};
@@ -74,6 +75,8 @@ pub struct Seen {
     pub waldir: Directory,
     /// What an interrupted run left behind.
     pub leftovers: Vec<Utf8PathBuf>,
+    /// The WAL directory of one that was set aside.
+    pub stranded: Option<Stranded>,
     pub port_taken: bool,
     pub locale_known: bool,
     /// Why we think that the instance existed before.
@@ -175,7 +178,8 @@ impl Stage for Cluster {
         } else {
             leftovers(look, paths)?
         };
-        let waldir = if leftovers.contains(&paths.waldir) {
+        let stranded = kept::stranded(look, paths)?;
+        let waldir = if leftovers.contains(&paths.waldir) || stranded.is_some() {
             Directory::Missing
         } else {
             directory(look, &paths.waldir)?
@@ -203,6 +207,7 @@ impl Stage for Cluster {
             },
             datadir,
             leftovers,
+            stranded,
         })
     }
 
@@ -386,6 +391,7 @@ impl Cluster {
             .leftovers
             .iter()
             .map(|path| self.target.clear(path))
+            .chain(seen.stranded.as_ref().map(Stranded::follow))
             .collect();
         steps.extend(
             paths

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::manifest::{DatabaseSpec, HbaMethod, LocaleProvider, RoleSpec, Settings};
 use crate::pg::version::Major;
 use crate::plan::Impact;
+use crate::resource::Job;
 use crate::secret::Secret;
 
 /// The wanted run state.
@@ -159,9 +160,24 @@ pub struct InstanceSpec {
     /// Undo a creation that fails.
     #[serde(default = "yes")]
     pub drop_on_error: bool,
+    /// Whether a declared `state: absent` is refused; as the site settings have it unless it was ever given. It cannot be
+    /// lifted in the call that drops.
+    #[serde(default)]
+    pub deletion_protection: Option<bool>,
+    /// With `state: absent`: set the data aside instead of deleting them, beside their place, as `data.dropped-1`.
+    #[serde(default)]
+    #[schemars(extend("x-hidden" = ["cli"]))]
+    pub keep_data: bool,
+    /// With `state: absent`: delete the dumps of its databases too.
+    #[serde(default)]
+    #[schemars(extend("x-hidden" = ["cli"]))]
+    pub delete_dumps: bool,
     /// Refuse the whole plan when a change has a greater impact than this.
     #[serde(default)]
     pub max_impact: Option<Impact>,
+    /// How many seconds to wait for another run on the same instance; 60 unless given, 0: not at all.
+    #[serde(default)]
+    pub lock_timeout: Option<u32>,
     /// Streaming standby; not supported in this version.
     #[serde(default)]
     #[schemars(extend("x-hidden" = ["cli"], "x-unsupported" = true))]
@@ -197,6 +213,13 @@ fn yes() -> bool {
 }
 
 impl InstanceSpec {
+    /// What is said of the run, not of the instance.
+    pub fn shape(&self, job: &mut Job) {
+        job.max_impact = self.max_impact;
+        job.wait_for(self.lock_timeout);
+        job.keep_failed = !self.drop_on_error;
+    }
+
     /// `restart_on_changes` is pglift's name for it.
     pub fn restarts(&self) -> bool {
         match (self.restart_policy, self.restart_on_changes) {

@@ -15,8 +15,8 @@ use crate::pg::postmaster_pid::PostmasterPid;
 use crate::pg::version::Major;
 use crate::resource::catalog;
 use crate::resource::instance::cluster::{Directory, directory};
-use crate::resource::instance::included::included;
 use crate::resource::instance::keeper::{self, Keeper, Traces};
+use crate::resource::instance::reading::Reading;
 use crate::resource::instance::record::{Adopted, system_identifier};
 use crate::resource::instance::runner::{self, Runner};
 use crate::resource::instance::target::{Running, Target};
@@ -209,7 +209,7 @@ pub fn find(look: &dyn Look, site: &Settings, wish: &Wish) -> Result<Found> {
     };
     let first = target(&adopted)?;
     let running = first.running(look)?;
-    let mut preloaded = conf.get("shared_preload_libraries").unwrap_or_default();
+    let mut preloaded = preloaded(look, &adopted, &conf)?;
     if let Some(running) = &running {
         let told = ask(look, running, &adopted)?;
         adopted.config_file = told.config_file;
@@ -407,6 +407,17 @@ fn socket_directory(look: &dyn Look, target: &Target, conf: &Conf) -> Result<Utf
     Ok(built_in.map_or(usual, Utf8PathBuf::from))
 }
 
+/// What a stopped server will load at its start.
+fn preloaded(look: &dyn Look, adopted: &Adopted, conf: &Conf) -> Result<String> {
+    let file = adopted.data_directory.join("postgresql.auto.conf");
+    let auto =
+        Conf::parse(&look.read(&file)?.unwrap_or_default()).with_context(|| file.to_string())?;
+    let mut reading = Reading::of(look, &adopted.config_file, conf)?;
+    reading.and_auto(&file, &auto);
+    let said = reading.of_parameter("shared_preload_libraries").next();
+    Ok(said.map_or_else(String::new, |assignment| assignment.value.clone()))
+}
+
 /// What tells of others that run it, and what could not be seen of them.
 fn traces(
     look: &dyn Look,
@@ -422,13 +433,6 @@ fn traces(
         .unwrap_or(&adopted.data_directory);
     let mut names = look.list(&adopted.data_directory)?.unwrap_or_default();
     names.extend(look.list(directory)?.unwrap_or_default());
-    // A file that is included may say it as well.
-    let mut preloaded = preloaded;
-    for file in included(look, directory, &conf)? {
-        if let Some(more) = file.conf.get("shared_preload_libraries") {
-            preloaded = format!("{preloaded},{more}");
-        }
-    }
     let (mut files, mut warnings) = (Vec::new(), Vec::new());
     for place in keeper::PLACES {
         let place = place

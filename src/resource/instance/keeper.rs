@@ -5,7 +5,7 @@ use std::fmt;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::pg::conf::{Conf, Include};
+use crate::pg::conf::{Conf, Include, Statement};
 use crate::pg::guc;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,9 +131,9 @@ pub fn recognise(traces: &Traces) -> Option<(Keeper, String)> {
 
 /// The resource agent `pgsql` includes its `rep_mode.conf` (`ocf:heartbeat:pgsql`, `make_recovery_conf` and `user_recovery`).
 fn by_include(traces: &Traces) -> Option<(Keeper, String)> {
-    let includes = traces.conf.as_ref()?.includes();
-    includes.into_iter().find_map(|(line, include)| {
-        let (Include::File(path) | Include::IfExists(path)) = include else {
+    let statements = traces.conf.as_ref()?.statements();
+    statements.into_iter().find_map(|(line, statement)| {
+        let Statement::Include(Include::File(path) | Include::IfExists(path)) = statement else {
             return None;
         };
         path.ends_with("rep_mode.conf").then(|| {

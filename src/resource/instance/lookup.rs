@@ -13,7 +13,7 @@ use crate::pg::version::Major;
 use crate::resource::catalog;
 use crate::resource::instance::cluster::{Directory, directory, leftovers};
 use crate::resource::instance::configuration::settings_view;
-use crate::resource::instance::record;
+use crate::resource::instance::record::{self, Record};
 use crate::resource::instance::service::pending;
 use crate::resource::instance::target::Target;
 use crate::settings::{Level, Settings};
@@ -278,6 +278,10 @@ pub fn describe(look: &dyn Look, target: &Target) -> Result<Map<String, Value>> 
         &running.server.socket_directory
     });
     view.insert("socket_directory".into(), json!(socket));
+    view.insert(
+        "deletion_protection".into(),
+        json!(Record::read(look, paths)?.is_protected(target.protected_by_default)),
+    );
     view.insert("data_directory".into(), json!(paths.datadir));
     view.insert(
         "wal_directory".into(),

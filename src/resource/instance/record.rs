@@ -154,6 +154,11 @@ impl Record {
         Ok(record)
     }
 
+    /// Whether the instance is protected against deletion.
+    pub fn is_protected(&self, by_default: bool) -> bool {
+        self.deletion_protection.unwrap_or(by_default)
+    }
+
     /// The content of its file; none when there is nothing to keep.
     pub fn render(&self) -> Option<Vec<u8>> {
         if *self == Self::default() {

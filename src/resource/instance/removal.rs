@@ -9,16 +9,37 @@ use crate::manager::{Manager, StopMode};
 use crate::pg::pgpass::Pgpass;
 use crate::plan::{Action, Change, Diff, Fact, Impact, Plan, Step, attributes};
 use crate::resource::instance::cluster::{DROP_INSIDE, Directory, directory, dropping, leftovers};
+use crate::resource::instance::kept::{self, Stranded};
 use crate::resource::instance::passfile::taken_away;
+use crate::resource::instance::record::Record;
 use crate::resource::instance::target::{Running, Target};
 use crate::stage::{Stage, World};
 
 /// An instance that is not to be there.
 pub struct Removal {
     pub target: Target,
+    pub how: How,
+    /// Its dumps may lie beside those of others.
+    pub dumps_are_shared: bool,
+}
+
+/// How an instance is taken away.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct How {
+    /// Somebody was asked and said yes: only a protection of the instance's own counts.
+    pub asked: bool,
+    /// Its data are set aside.
+    pub keep_data: bool,
+    pub delete_dumps: bool,
 }
 
 pub struct Seen {
+    record: Record,
+    recorded: bool,
+    /// The number for data that are set aside.
+    free: u32,
+    stranded: Option<Stranded>,
+    dumps: bool,
     datadir: Directory,
     running: Option<Running>,
     port: u16,
@@ -41,6 +62,11 @@ impl Stage for Removal {
             None => false,
         };
         Ok(Seen {
+            record: Record::read(look, paths)?,
+            recorded: look.stat(&paths.record)?.is_some(),
+            free: kept::free(look, paths)?,
+            stranded: kept::stranded(look, paths)?,
+            dumps: self.how.delete_dumps && look.stat(&paths.dumps_directory)?.is_some(),
             datadir: directory(look, &paths.datadir)?,
             running: self.target.running(look)?,
             port: self.target.configured_on_disk(look)?.port,
@@ -86,25 +112,19 @@ impl Stage for Removal {
             facts: vec![Fact::Absent],
             ..Plan::default()
         };
-        if !exists && seen.leftovers.is_empty() && !seen.registered {
+        if exists {
+            self.check_protection(&seen.record)?;
+        }
+        let keeps = exists && self.how.keep_data;
+        if keeps {
+            self.check_kept()?;
+        }
+        let dumps = self.delete_dumps(seen)?;
+        if !exists && seen.leftovers.is_empty() && seen.stranded.is_none() && !seen.registered {
+            plan.changes.extend(dumps);
             return Ok(plan);
         }
-        let mut steps = Vec::new();
-        if seen.running.is_some() {
-            steps.extend(Manager::pg_ctl_stop(
-                &self.target.bindir,
-                paths,
-                StopMode::Immediate,
-            ));
-        }
-        if seen.registered {
-            steps.extend(self.target.manager.unregister());
-        }
-        if exists {
-            steps.extend(self.remove());
-        }
-        steps.extend(seen.leftovers.iter().map(|path| self.target.clear(path)));
-        steps.extend(self.target.empty_parents());
+        let steps = self.steps(seen, exists);
         let lines = [
             ("name", Some(paths.name.clone())),
             ("version", Some(paths.version.to_string())),
@@ -125,7 +145,12 @@ impl Stage for Removal {
         ];
         let object = format!("instance {paths}");
         let diff = Diff::new(&object, attributes(&lines), "");
-        let summary = if exists {
+        let summary = if keeps {
+            format!(
+                "drop instance `{paths}`, with its data kept as `{}`",
+                kept::name(&paths.datadir, seen.free)
+            )
+        } else if exists {
             format!("drop instance `{paths}`")
         } else {
             format!("remove what is left of instance `{paths}`")
@@ -139,14 +164,110 @@ impl Stage for Removal {
             object,
             summary,
             diff,
-            Impact::Destructive,
+            match (keeps, &seen.running) {
+                (true, Some(_)) => Impact::Restart,
+                (true, None) => Impact::None,
+                (false, _) => Impact::Destructive,
+            },
             steps,
         ));
+        plan.changes.extend(dumps);
         Ok(plan)
     }
 }
 
 impl Removal {
+    /// Stopped, forgotten by its manager, taken away or set aside.
+    fn steps(&self, seen: &Seen, exists: bool) -> Vec<Step> {
+        let (paths, keeps) = (&self.target.paths, exists && self.how.keep_data);
+        let mut steps = Vec::new();
+        if seen.running.is_some() && keeps {
+            steps.extend(
+                self.target
+                    .manager
+                    .stop(&self.target.bindir, paths, StopMode::Fast),
+            );
+        } else if seen.running.is_some() {
+            steps.extend(Manager::pg_ctl_stop(
+                &self.target.bindir,
+                paths,
+                StopMode::Immediate,
+            ));
+        }
+        if seen.registered {
+            steps.extend(self.target.manager.unregister());
+        }
+        // Before the data: killed in between, a run leaves what is protected as the site settings have it, and a lifted
+        // protection is none of the next instance of the name.
+        if seen.recorded {
+            steps.push(Step::Remove {
+                path: paths.record.clone(),
+            });
+        }
+        if keeps {
+            steps.extend(kept::set_aside(paths, seen.free));
+        } else if exists {
+            steps.extend(self.remove());
+        }
+        steps.extend(seen.leftovers.iter().map(|path| self.target.clear(path)));
+        steps.extend(seen.stranded.as_ref().map(Stranded::follow));
+        steps.extend(self.target.empty_parents());
+        steps
+    }
+
+    fn check_protection(&self, record: &Record) -> Result<()> {
+        let paths = &self.target.paths;
+        let protected = if self.how.asked {
+            record.deletion_protection == Some(true)
+        } else {
+            record.is_protected(self.target.protected_by_default)
+        };
+        if protected {
+            bail_fault!(
+                Conflict,
+                "instance `{paths}` is protected against deletion";
+                "if it is to go, lift that in a call of its own: `deletion_protection: false` for the instance (with `pgsocle instance apply`, or in a task); nothing was changed"
+            );
+        }
+        Ok(())
+    }
+
+    fn check_kept(&self) -> Result<()> {
+        if let Some(path) = self.target.mountpoints.first() {
+            bail_fault!(
+                Conflict,
+                "`{path}` is a mount point: it cannot be set aside by another name";
+                "stop the instance and unmount the file system, or leave out `keep_data` to have it emptied; nothing was changed"
+            );
+        }
+        Ok(())
+    }
+
+    fn delete_dumps(&self, seen: &Seen) -> Result<Option<Change>> {
+        let (paths, dumps) = (&self.target.paths, &self.target.paths.dumps_directory);
+        if !seen.dumps {
+            return Ok(None);
+        }
+        if self.dumps_are_shared {
+            bail_fault!(
+                Conflict,
+                "dumps of other instances may be in `{dumps}` as well: they are not deleted";
+                "delete those of instance `{paths}` by hand, or set `postgresql.dumps_directory` to a template with `{{version}}` and `{{name}}`; nothing was changed"
+            );
+        }
+        let object = format!("dumps of instance {paths}");
+        Ok(Some(Change::new(
+            Action::Drop,
+            &object,
+            format!("delete the dumps of instance `{paths}`"),
+            Diff::new(&object, format!("directory: {dumps}\n"), ""),
+            Impact::Destructive,
+            vec![Step::Remove {
+                path: dumps.clone(),
+            }],
+        )))
+    }
+
     /// Renamed first: killed in the middle, what is left is no cluster any more but still recognised. The data
     /// directory goes last, so that it tells of the WAL directory.
     fn remove(&self) -> Vec<Step> {

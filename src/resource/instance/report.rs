@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::fault;
 use crate::host::Look;
 use crate::manifest::LocaleProvider;
+use crate::pg::auth_file::Entry as _;
 use crate::pg::hba::{Hba, Record};
 use crate::plan::{Fact, Pending, Plan};
 use crate::resource::instance::cluster::{Directory, directory, folded, folded_encoding};

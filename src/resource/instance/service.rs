@@ -69,9 +69,9 @@ impl Stage for Service {
             reload_needed: world.reload_needed,
             disabled: self.target.start_conf(look)?.as_deref() == Some("disabled"),
             previous: world
-                .previous
+                .replaced
                 .iter()
-                .map(|(path, content)| Step::write(path, Content::Bytes(content.clone()), 0o600))
+                .map(|file| Step::write(&file.path, Content::Bytes(file.before.clone()), 0o600))
                 .collect(),
         })
     }

@@ -31,7 +31,10 @@ pub struct Target {
     pub adopted: Option<Adopted>,
     /// The data or WAL directory where it is a mount point: it can be emptied, but neither renamed nor removed.
     pub mountpoints: Vec<Utf8PathBuf>,
-    password_command: Vec<String>,
+    /// The site's command that prints a password, filled in for this instance.
+    pub password_command: Vec<String>,
+    /// Whether it is protected against deletion unless it says otherwise.
+    pub protected_by_default: bool,
 }
 
 /// Who starts and stops it: whoever did before it was adopted.
@@ -132,6 +135,7 @@ impl Target {
             adopted,
             bindir,
             mountpoints,
+            protected_by_default: site.deletion_protection,
             surole: surole.clone(),
             paths,
         })
@@ -408,15 +412,7 @@ mod tests {
 
     #[test]
     fn what_a_journal_tells() {
-        let target = Target {
-            paths: samples::paths(17),
-            bindir: "/bin".into(),
-            manager: Manager::None,
-            surole: "postgres".into(),
-            adopted: None,
-            mountpoints: Vec::new(),
-            password_command: Vec::new(),
-        };
+        let target = samples::target(17);
         let begin = |run: &str, action: &str| {
             format!(
                 r#"{{"run":"{run}","subject":"instance 17/main","event":"begin","plan":[{{"action":"{action}","object":"instance 17/main"}}]}}"#

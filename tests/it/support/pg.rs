@@ -178,6 +178,8 @@ impl Site {
             "run_prefix": self.path("run"),
             "sysuser": [self.account.name, self.account.group],
             "postgresql": { "default_version": self.major.number.to_string() },
+            // Most tests make instances to drop them; the protection has tests of its own.
+            "deletion_protection": false,
         });
         merge(&mut settings, more);
         // JSON is YAML.

@@ -69,6 +69,7 @@ fn planned(case: Case, own: Value) -> String {
         return shown(Err(error));
     }
     let around = Surroundings {
+        kept: None,
         roles: Some(vec!["ann".into(), "bob".into()]),
         tablespaces: None,
     };

@@ -1,0 +1,119 @@
+//! Values of parameters: refused before they are written, refused by the server before it is told, taken back when it
+//! does not start with them.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::instance::with_main;
+use crate::support::pg::Site;
+
+impl Site {
+    fn conf_path(&self) -> PathBuf {
+        self.datadir().join("postgresql.conf")
+    }
+
+    /// The text of postgresql.conf.
+    fn conf_text(&self) -> String {
+        std::fs::read_to_string(self.conf_path()).unwrap()
+    }
+
+    /// A line at the end of postgresql.conf, by hand.
+    fn append_conf(&self, line: &str) {
+        let text = format!("{}{line}\n", self.conf_text());
+        self.write_owned(&self.conf_path(), text.as_bytes(), 0o600);
+    }
+
+    /// A run that fails after it has begun. Gives message, hint, and what was taken back.
+    fn fails(&self, kind: &str, params: &Value) -> [Value; 3] {
+        let output = self.ansible_run(kind, false, params).any_code().go();
+        assert_ne!(output.code, 0, "{params}");
+        let mut reply: Value = serde_json::from_str(&output.stdout).unwrap();
+        assert_eq!(reply["applied"], json!([]), "{reply:#}");
+        let said = |value: &Value| json!(self.redact(value.as_str().unwrap_or_default()));
+        [
+            said(&reply["msg"]),
+            said(&reply["hint"]),
+            reply["reverted"].take(),
+        ]
+    }
+}
+
+/// Which no program but the server with its libraries loaded can judge.
+const ONLY_THE_SERVER: &str = "plpgsql.extra_warnings";
+
+#[test]
+fn what_the_server_would_refuse_is_taken_back_before_the_reload() {
+    let site = with_main(&json!({ "settings": { "shared_preload_libraries": "plpgsql" } }));
+    let number = site.major().number;
+    let (before, loaded) = (site.conf_text(), site.ask("SELECT pg_conf_load_time()"));
+    let params =
+        json!({ "name": "main", "settings": { ONLY_THE_SERVER: "junk", "work_mem": "9MB" } });
+    let line = before.lines().count() + 1;
+    assert_eq!(
+        site.fails("instance", &params),
+        [
+            json!(format!(
+                "files of instance {number}/main: the server of instance `{number}/main` refuses the new configuration: \
+                 `SITE/srv/srv/pgsql/{number}/main/data/postgresql.conf` line {line}: parameter `{ONLY_THE_SERVER}` = `junk`: \
+                 setting could not be applied"
+            )),
+            json!(
+                "the previous files are back, and the server was told nothing: correct what is wanted, and try again"
+            ),
+            json!([format!(
+                "set `{ONLY_THE_SERVER}`, `work_mem` in postgresql.conf"
+            )]),
+        ]
+    );
+    assert_eq!(site.conf_text(), before);
+    assert_eq!(site.ask("SELECT pg_conf_load_time()"), loaded);
+}
+
+#[test]
+fn errors_that_were_there() {
+    let site = with_main(&json!({}));
+    let number = site.major().number;
+    let file = format!("SITE/srv/srv/pgsql/{number}/main/data/postgresql.conf");
+    // One that does not keep the server from taking over others.
+    site.append_conf("timezone = 'Mars/Olympus'");
+    let line = site.conf_text().lines().count();
+    let warning = format!(
+        "`{file}` line {line}: parameter `timezone` = `Mars/Olympus`: setting could not be applied (the server goes on with the \
+         value that it has, and would not start again)"
+    );
+    let reply = site.converges(
+        "instance",
+        &json!({ "name": "main", "settings": { "work_mem": "9MB" } }),
+    );
+    let warnings: Vec<String> = reply["warnings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|warning| site.redact(warning.as_str().unwrap()))
+        .collect();
+    assert_eq!(warnings, [warning]);
+    assert_eq!(site.ask("SHOW work_mem"), "9MB");
+    // One that does: the server would take over nothing.
+    site.append_conf("wrk_mem = 4MB");
+    let refusal = [
+        format!(
+            "files of instance {number}/main: the server of instance `{number}/main` takes over no change as its files are: \
+             `{file}` line {}: unrecognized configuration parameter `wrk_mem`",
+            line + 1
+        ),
+        "this was so before this run: correct it first, the server would not start again either"
+            .to_owned(),
+    ];
+    for params in [
+        json!({ "name": "main", "settings": { "work_mem": "10MB" } }),
+        json!({ "name": "main", "state": "reloaded" }),
+    ] {
+        assert_eq!(site.refusal("instance", &params), refusal, "{params}");
+    }
+    // Taking it away is no harm.
+    site.converges(
+        "instance",
+        &json!({ "name": "main", "settings": { "wrk_mem": null, "timezone": "UTC" } }),
+    );
+}
