@@ -1,5 +1,5 @@
 # Names for the scripts; what they do is in scripts/.
-.PHONY: demo demo-clean test check shims dist
+.PHONY: demo demo-clean test check bench shims dist
 
 demo:
 	scripts/demo.sh
@@ -9,6 +9,8 @@ test:
 	scripts/test.sh
 check:
 	scripts/check.sh
+bench:
+	scripts/bench.sh
 shims:
 	UPDATE=1 cargo test --test it tidy::
 dist:

@@ -27,6 +27,8 @@ PYTHONPATH=$ANSIBLE_COLLECTIONS_PATH python3 -m pytest -q tests/unit
 
 # This machine as the host: root's work, with a site of its own.
 release_executable
+say "tests/bench: whether it works"
+as_root env PATH="$PATH" python3 tests/bench --rounds 1 --quick "$executable"
 for script in tests/integration.sh tests/runner.sh; do
   say "$script"
   as_root env PATH="$PATH" "$script"

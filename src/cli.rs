@@ -2,6 +2,7 @@
 
 mod change;
 mod database;
+mod deferred;
 mod develop;
 mod ended;
 mod given;
@@ -13,6 +14,7 @@ mod object;
 pub mod options;
 mod prompt;
 mod role;
+mod service;
 mod show;
 mod site;
 
@@ -23,6 +25,7 @@ use camino::Utf8PathBuf;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use self::deferred::Deferred;
 use self::ended::Ended;
 use crate::ansible;
 use crate::door::{Process, Session, exit};
@@ -63,22 +66,22 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Instances: make, change, run and drop them.
-    Instance(instance::Command),
+    Instance(Deferred<instance::Command>),
     /// Roles of an instance.
-    Role(role::Command),
+    Role(Deferred<role::Command>),
     /// Databases of an instance.
-    Database(database::Command),
+    Database(Deferred<database::Command>),
     /// Who changed what, when, and how it ended.
     History(history::Command),
+    /// Become the server of an instance.
+    #[command(hide = true)]
+    Postgres(service::Postgres),
     /// The settings of the site.
     SiteSettings(site::Settings),
     /// The directories, units and files that instances need on the host.
     SiteConfigure(site::Configure),
     /// The JSON schema of what can be declared.
     Schema(develop::Schema),
-    /// For those who work on pgsocle.
-    #[command(hide = true)]
-    Dev(develop::Command),
     /// Answer one JSON request of the Ansible collection.
     #[command(hide = true)]
     Ansible { kind: String },
@@ -175,14 +178,14 @@ fn called(arguments: Arguments) -> Result<u8, Ended> {
         level,
     };
     match arguments.command {
-        Some(Command::Instance(command)) => command.run(&call),
-        Some(Command::Role(command)) => command.run(&call),
-        Some(Command::Database(command)) => command.run(&call),
+        Some(Command::Instance(command)) => command.called.run(&call),
+        Some(Command::Role(command)) => command.called.run(&call),
+        Some(Command::Database(command)) => command.called.run(&call),
         Some(Command::History(command)) => command.run(&call),
+        Some(Command::Postgres(command)) => command.run(&call),
         Some(Command::SiteSettings(command)) => command.run(&call),
         Some(Command::SiteConfigure(command)) => command.run(&call),
         Some(Command::Schema(command)) => command.run(),
-        Some(Command::Dev(command)) => command.run(),
         Some(Command::Ansible { kind }) => Ok(ansible::serve(
             &kind,
             &call.process,

@@ -150,6 +150,11 @@ impl Session {
             config_dir,
             check,
             lock_timeout: Duration::from_secs(60),
+            by: stamp
+                .sudo_user
+                .clone()
+                .unwrap_or_else(|| stamp.caller.clone()),
+            now: stamp.time.clone(),
         };
         Ok(Self {
             site,

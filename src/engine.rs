@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Map, Value, json};
 
+use crate::fault::{Fault, Kind};
 use crate::host::lock::Guard;
 use crate::host::{Act, Claim, Host, LockMode, Look};
 use crate::journal::{Entry, Stamp};
@@ -294,9 +295,11 @@ impl Run<'_> {
         }
         for step in &change.steps {
             log::debug!("{step}");
-            self.act
-                .perform(step)
-                .with_context(|| change.summary.clone())?;
+            let done = self.act.perform(step);
+            if done.as_ref().is_err_and(is_underway) {
+                self.applied.push(change.summary.clone());
+            }
+            done.with_context(|| change.summary.clone())?;
         }
         if let Some(settled) = &change.settles {
             self.undo.retain(|(scope, ..)| scope != settled);
@@ -309,8 +312,12 @@ impl Run<'_> {
     fn take_back(&mut self, error: anyhow::Error, options: &Options) -> Failure {
         let mut applied = std::mem::take(&mut self.applied);
         let mut reverted = Vec::new();
+        // A server that recovers, or writes its last checkpoint, is not to be cut short for being slow.
+        let underway = is_underway(&error);
         for (scope, summary, steps) in self.undo.drain(..).rev() {
-            if options.keep_failed && scope == Scope::Creation {
+            if options.keep_failed && scope == Scope::Creation
+                || underway && scope != Scope::Creation
+            {
                 continue;
             }
             let mut whole = true;
@@ -349,6 +356,11 @@ impl Outcome {
         self.plan.warnings.extend(plan.warnings);
         self.plan.undetermined.extend(plan.undetermined);
     }
+}
+
+/// Only our waiting has ended.
+fn is_underway(error: &anyhow::Error) -> bool {
+    Fault::of(error).is_some_and(|fault| fault.kind == Kind::Underway)
 }
 
 fn beyond(plan: &Plan, limit: Impact) -> anyhow::Error {

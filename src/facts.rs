@@ -10,6 +10,7 @@ use crate::fault::{Fault, Kind as FaultKind};
 use crate::host::{Look, Server};
 use crate::manifest::InstanceRef;
 use crate::pg::version::Major;
+use crate::resource::instance::hold::Hold;
 use crate::resource::instance::lookup::{self, describe};
 use crate::resource::instance::target::Target;
 use crate::resource::{Site, role, schema};
@@ -256,6 +257,7 @@ pub fn instances(site: &Site, look: &dyn Look, version: Option<Major>) -> Result
             "port": server.port,
             "datadir": target.paths.datadir,
             "status": status,
+            "hold": Hold::read(look, &target.paths)?.map(|hold| hold.reason),
         }));
     }
     Ok(items)

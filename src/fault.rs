@@ -23,6 +23,8 @@ pub enum Kind {
     Unsupported,
     /// Something needed does not answer now (server stopped, lock held, no user session).
     Unavailable,
+    /// What was begun goes on by itself; only our waiting for it has ended. Nothing of it is taken back.
+    Underway,
     /// The caller may not do this.
     Denied,
     /// An external program failed.

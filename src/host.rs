@@ -111,21 +111,43 @@ impl fmt::Display for Command {
 
 /// A command that only reads. It can be built by the constructors below only.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Probe(Command);
+pub struct Probe {
+    command: Command,
+    /// It says the same for as long as a run takes: asked once.
+    constant: bool,
+}
 
 impl Probe {
     pub fn command(&self) -> &Command {
-        &self.0
+        &self.command
+    }
+
+    pub fn is_constant(&self) -> bool {
+        self.constant
+    }
+
+    fn new(command: Command) -> Self {
+        Self {
+            command,
+            constant: false,
+        }
+    }
+
+    fn constant(command: Command) -> Self {
+        Self {
+            command,
+            constant: true,
+        }
     }
 
     /// `postgres --describe-config`: every parameter with its type, unit, context and range; needs no cluster.
     pub fn describe_config(bindir: &Utf8Path) -> Self {
-        Self(Command::new(bindir.join("postgres")).arg("--describe-config"))
+        Self::constant(Command::new(bindir.join("postgres")).arg("--describe-config"))
     }
 
     /// `pg_controldata`, in English.
     pub fn controldata(bindir: &Utf8Path, datadir: &Utf8Path) -> Self {
-        Self(
+        Self::new(
             Command::new(bindir.join("pg_controldata"))
                 .args(["-D", datadir.as_str()])
                 .env("LC_ALL", "C"),
@@ -134,24 +156,34 @@ impl Probe {
 
     /// `locale -a`
     pub fn locales() -> Self {
-        Self(Command::new("locale").arg("-a"))
+        Self::constant(Command::new("locale").arg("-a"))
     }
 
     /// `systemctl --version`
     pub fn systemctl_version() -> Self {
-        Self(Command::new("systemctl").arg("--version"))
+        Self::constant(Command::new("systemctl").arg("--version"))
     }
 
     /// `systemctl [--user] show -p … UNIT`
     pub fn unit(user: bool, unit: &str, properties: &str) -> Self {
         let manager = if user { "--user" } else { "--system" };
-        Self(Command::new("systemctl").args([manager, "show", "-p", properties, unit]))
+        Self::new(Command::new("systemctl").args([manager, "show", "-p", properties, unit]))
+    }
+
+    /// `loginctl show-session`, which without a session tells of logind itself.
+    pub fn logind() -> Self {
+        let properties = ["-p", "RemoveIPC", "-p", "KillUserProcesses"];
+        Self::new(
+            Command::new("loginctl")
+                .arg("show-session")
+                .args(properties),
+        )
     }
 
     /// The site's command that prints a password (`postgresql.auth.password_command`).
     pub fn password(command: &[String]) -> Option<Self> {
         let (program, arguments) = command.split_first()?;
-        Some(Self(Command::new(program.as_str()).args(arguments)))
+        Some(Self::new(Command::new(program.as_str()).args(arguments)))
     }
 }
 
@@ -232,11 +264,11 @@ impl Unit {
         command.arg(manager).args(arguments.iter().copied())
     }
 
-    /// … telling it something. A start is not waited for: see [`crate::plan::Step::StartUnit`].
+    /// … telling it something. Neither start nor stop is waited for: see [`crate::plan::Step::StartUnit`].
     pub fn tell(&self, verb: Verb) -> Command {
         match verb {
             Verb::DaemonReload => self.systemctl(&[verb.name()]),
-            Verb::Start => self.systemctl(&["--no-block", verb.name(), &self.name]),
+            Verb::Start | Verb::Stop => self.systemctl(&["--no-block", verb.name(), &self.name]),
             _ => self.systemctl(&[verb.name(), &self.name]),
         }
     }
@@ -275,6 +307,8 @@ pub enum Verb {
     Reload,
     Enable,
     Disable,
+    /// Forgets that it failed.
+    ResetFailed,
     /// Reads the unit files again.
     DaemonReload,
 }
@@ -288,6 +322,7 @@ impl Verb {
             Self::Reload => "reload",
             Self::Enable => "enable",
             Self::Disable => "disable",
+            Self::ResetFailed => "reset-failed",
             Self::DaemonReload => "daemon-reload",
         }
     }
@@ -336,6 +371,14 @@ pub trait Look {
     /// Whether something listens on or occupies a TCP port, on any address family.
     fn port_taken(&self, port: u16) -> Result<bool>;
     fn alive(&self, pid: i32) -> bool;
+    /// Asks again and again until the answer is yes or the time is over; gives the last answer.
+    fn patiently(
+        &self,
+        _timeout: Duration,
+        question: &mut dyn FnMut() -> Result<bool>,
+    ) -> Result<bool> {
+        question()
+    }
     /// Main memory in bytes.
     fn memory(&self) -> Result<u64>;
     /// `postgres -C` and the like on a staged configuration: files are written only below a private temporary directory,
@@ -374,7 +417,7 @@ impl<'a> Host<'a> {
     }
 }
 
-/// How long a server may take to start, unless said otherwise.
+/// How long a server is waited for to start or to stop, unless said otherwise.
 pub const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
@@ -414,7 +457,12 @@ mod tests {
     #[test]
     fn words_for_a_manager() {
         for (user, sudo, verb, line) in [
-            (true, false, Verb::Stop, "systemctl --user stop x.service"),
+            (
+                true,
+                false,
+                Verb::Stop,
+                "systemctl --user --no-block stop x.service",
+            ),
             (
                 true,
                 false,

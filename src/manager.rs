@@ -2,6 +2,9 @@
 //!
 //! Units run `postgres` itself: a running server never depends on pgsocle.
 
+use std::fmt::Write as _;
+use std::time::Duration;
+
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::fault;
@@ -30,9 +33,53 @@ pub enum Manager {
 /// How a server is stopped (documentation, `pg_ctl`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopMode {
+    /// Waits until every session has ended by itself.
+    Smart,
+    /// Cuts sessions; nothing that was committed is lost, and the next start is quick.
     Fast,
-    /// Without a checkpoint: for what is removed anyway.
+    /// Without a checkpoint: the next start recovers. For what is removed anyway.
     Immediate,
+}
+
+impl StopMode {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Smart => "smart",
+            Self::Fast => "fast",
+            Self::Immediate => "immediate",
+        }
+    }
+}
+
+/// How a run goes about a server: how long it waits for it to start and to stop, and how it stops it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Manner {
+    pub timeout: Duration,
+    pub stop: StopMode,
+}
+
+impl Default for Manner {
+    fn default() -> Self {
+        Self {
+            timeout: START_TIMEOUT,
+            stop: StopMode::Fast,
+        }
+    }
+}
+
+impl Manner {
+    /// The same within this many seconds, if that is said.
+    #[must_use]
+    pub fn within(self, seconds: Option<u32>) -> Self {
+        let timeout = seconds.map_or(self.timeout, |seconds| Duration::from_secs(seconds.into()));
+        Self { timeout, ..self }
+    }
+
+    /// The same, ending so.
+    #[must_use]
+    pub fn ending(self, stop: StopMode) -> Self {
+        Self { stop, ..self }
+    }
 }
 
 /// What a start needs to know.
@@ -40,6 +87,7 @@ pub struct Start<'a> {
     pub bindir: &'a Utf8Path,
     pub paths: &'a InstancePaths,
     pub server: &'a Server,
+    pub timeout: Duration,
 }
 
 impl Manager {
@@ -89,14 +137,26 @@ impl Manager {
         };
         let (datadir, waldir) = (quoted(&paths.datadir), quoted(&paths.waldir));
         let mut content = format!(
-            "# Written by pgsocle for instance {paths}.\n[Unit]\nRequiresMountsFor={datadir} {waldir}\n\n\
+            "# Written by pgsocle for instance {paths}.\n[Unit]\nRequiresMountsFor={datadir} {waldir}\n{}\n\
              [Service]\nExecStart=\nExecStart={} -D {}{}\n",
+            Self::hold_condition(paths),
             word(&bindir.join("postgres")),
             word(&paths.datadir),
             config_elsewhere(paths).map_or_else(String::new, |file| {
                 format!(" -c config_file={}", word(file))
             }),
         );
+        // What `ProtectSystem=full` of the unit takes away, where the instance lies there.
+        let own = [
+            Some(&paths.datadir),
+            Some(&paths.waldir),
+            paths.logdir.as_ref(),
+        ];
+        for path in own.into_iter().flatten() {
+            if !unit.user && PROTECTED.iter().any(|system| path.starts_with(system)) {
+                let _ = writeln!(content, "ReadWritePaths=-{}", quoted(path));
+            }
+        }
         // What a server says before its own log is open. The journal of a system user's manager is readable for
         // root only; the system's manager would make the file root's.
         if unit.user && paths.logdir.is_some() {
@@ -106,6 +166,15 @@ impl Manager {
             content.push_str("\nStandardError=inherit\n");
         }
         content
+    }
+
+    /// The lines of a unit that keep whoever starts it from starting a held instance: an assertion, since a
+    /// condition would let `systemctl start` end as if it had started something (systemd.unit).
+    pub fn hold_condition(paths: &InstancePaths) -> String {
+        format!(
+            "# Held by `pgsocle instance hold` while this file is there: it says why.\nAssertPathExists=!{}\n",
+            quoted(&paths.hold())
+        )
     }
 
     /// Makes the manager know the instance, and start it at boot.
@@ -169,12 +238,12 @@ impl Manager {
             Self::None | Self::Systemd { .. } => directories(start.paths),
         };
         match self {
-            Self::None => steps.push(Step::Run(pg_ctl_start(start, ""))),
+            Self::None => steps.push(pg_ctl_start(start, "")),
             Self::Systemd { unit, .. } | Self::Foreign { unit, .. } => {
                 steps.push(Step::StartUnit {
                     unit: unit.clone(),
                     datadir: start.paths.datadir.clone(),
-                    timeout: START_TIMEOUT,
+                    timeout: start.timeout,
                     logs: logs(start.paths),
                 });
             }
@@ -185,49 +254,54 @@ impl Manager {
     /// For the time of a run: never through the service manager, and without TCP listener.
     pub fn start_temporarily(start: &Start) -> Vec<Step> {
         let mut steps = directories(start.paths);
-        steps.push(Step::Run(pg_ctl_start(start, TEMPORARY)));
+        steps.push(pg_ctl_start(start, TEMPORARY));
         steps
     }
 
-    pub fn stop(&self, bindir: &Utf8Path, paths: &InstancePaths, mode: StopMode) -> Vec<Step> {
-        match (self, mode) {
-            (Self::Systemd { unit, .. } | Self::Foreign { unit, .. }, StopMode::Fast) => {
-                let mut steps = vec![
-                    Step::Disconnect,
-                    Step::Service {
-                        unit: unit.clone(),
-                        verb: Verb::Stop,
-                    },
-                ];
-                // A server that its unit does not know (started by pg_ctl) is still there.
-                steps.extend(Self::pg_ctl_stop(bindir, paths, mode));
-                steps
-            }
-            // systemd sees its main process end by itself, and calls the unit stopped.
-            (_, mode) => Self::pg_ctl_stop(bindir, paths, mode),
+    pub fn stop(&self, bindir: &Utf8Path, paths: &InstancePaths, manner: Manner) -> Vec<Step> {
+        let (Self::Systemd { unit, .. } | Self::Foreign { unit, .. }) = self else {
+            return Self::pg_ctl_stop(bindir, paths, manner);
+        };
+        let stop_unit = Step::StopUnit {
+            unit: unit.clone(),
+            datadir: paths.datadir.clone(),
+            timeout: manner.timeout,
+            logs: logs(paths),
+        };
+        let mut steps = vec![Step::Disconnect];
+        if manner.stop == StopMode::Fast {
+            steps.push(stop_unit);
+            // A server that its unit does not know (started by pg_ctl) is still there.
+            steps.extend(Self::pg_ctl_stop(bindir, paths, manner));
+        } else {
+            // systemd's signal is the one for fast. It sees its main process end by itself, and calls the unit
+            // stopped; one that it would start again it is told to leave.
+            steps.extend(Self::pg_ctl_stop(bindir, paths, manner));
+            steps.push(stop_unit);
         }
+        steps
     }
 
     /// What stops a server that the manager does not know, or that need not end well.
-    pub fn pg_ctl_stop(bindir: &Utf8Path, paths: &InstancePaths, mode: StopMode) -> Vec<Step> {
-        let mode = match mode {
-            StopMode::Fast => "fast",
-            StopMode::Immediate => "immediate",
-        };
-        let command = Command::new(bindir.join("pg_ctl")).args([
+    pub fn pg_ctl_stop(bindir: &Utf8Path, paths: &InstancePaths, manner: Manner) -> Vec<Step> {
+        let timeout = manner.timeout.as_secs().to_string();
+        let mut command = Command::new(bindir.join("pg_ctl")).args([
             "stop",
             "-s",
             "-w",
+            "-t",
+            &timeout,
             "-m",
-            mode,
+            manner.stop.name(),
             "-D",
             paths.datadir.as_str(),
         ]);
+        command.logs = logs(paths);
         vec![
             Step::Disconnect,
-            Step::RunIfExists {
-                path: paths.datadir.join("postmaster.pid"),
+            Step::StopServer {
                 command,
+                datadir: paths.datadir.clone(),
             },
         ]
     }
@@ -252,6 +326,18 @@ fn quoted(path: &Utf8Path) -> String {
     } else {
         format!("\"{}\"", escaped.replace('\\', r"\\").replace('"', "\\\""))
     }
+}
+
+/// What `ProtectSystem=full` mounts read-only (systemd.exec).
+const PROTECTED: [&str; 4] = ["/usr", "/boot", "/efi", "/etc"];
+
+/// Where people look for what a server says.
+pub fn log_place(paths: &InstancePaths) -> String {
+    paths
+        .logdir
+        .clone()
+        .unwrap_or_else(|| paths.start_log.clone())
+        .into_string()
 }
 
 /// Where a server says why it does not start.
@@ -289,8 +375,8 @@ fn directories(paths: &InstancePaths) -> Vec<Step> {
 }
 
 /// `pg_ctl` makes the server the leader of a session of its own, so that it outlives the caller's.
-fn pg_ctl_start(start: &Start, options: &str) -> Command {
-    let timeout = START_TIMEOUT.as_secs().to_string();
+fn pg_ctl_start(start: &Start, options: &str) -> Step {
+    let timeout = start.timeout.as_secs().to_string();
     let mut command = Command::new(start.bindir.join("pg_ctl"))
         .args([
             "start",
@@ -316,7 +402,10 @@ fn pg_ctl_start(start: &Start, options: &str) -> Command {
         command = command.args(["-o", &options.join(" ")]);
     }
     command.logs = logs(start.paths);
-    command
+    Step::StartServer {
+        command,
+        datadir: start.paths.datadir.clone(),
+    }
 }
 
 #[cfg(test)]

@@ -155,6 +155,23 @@ pub enum Step {
     Reload {
         server: Server,
     },
+    /// `pg_ctl start`, which waits for the server; one that is still starting when the time is over is left to it.
+    StartServer {
+        command: Command,
+        datadir: Utf8PathBuf,
+    },
+    /// `pg_ctl stop`, likewise; nothing when there is no server.
+    StopServer {
+        command: Command,
+        datadir: Utf8PathBuf,
+    },
+    /// Stops a unit and waits until its server has ended; one that is still stopping when the time is over is left to it.
+    StopUnit {
+        unit: Unit,
+        datadir: Utf8PathBuf,
+        timeout: Duration,
+        logs: Vec<Utf8PathBuf>,
+    },
     /// Starts a unit and waits until its server accepts connections; what the logs gained meanwhile is in the error.
     StartUnit {
         unit: Unit,
@@ -234,7 +251,10 @@ impl fmt::Display for Step {
             Self::MoveUp { from, .. } => write!(f, "move the content of {from} up"),
             Self::EmptyDir { path } => write!(f, "empty {path}"),
             Self::RemoveEmptyDir { path } => write!(f, "remove {path} if empty"),
-            Self::Run(command) | Self::RunIfExists { command, .. } => write!(f, "run {command}"),
+            Self::Run(command)
+            | Self::RunIfExists { command, .. }
+            | Self::StartServer { command, .. }
+            | Self::StopServer { command, .. } => write!(f, "run {command}"),
             Self::Sql {
                 database,
                 statements,
@@ -252,6 +272,9 @@ impl fmt::Display for Step {
             }
             Self::StartUnit { unit, .. } => {
                 write!(f, "start {unit} and wait until the server answers")
+            }
+            Self::StopUnit { unit, .. } => {
+                write!(f, "stop {unit} and wait until its server has ended")
             }
             Self::Tmpfiles { file, .. } => write!(f, "make the directories of {file}"),
             Self::AsRoot(step) => write!(f, "as root: {step}"),

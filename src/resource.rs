@@ -43,6 +43,9 @@ pub struct Site {
     pub check: bool,
     /// How long to wait for another run on the same instance.
     pub lock_timeout: Duration,
+    /// Who called, and when (UTC), for what is kept on the host.
+    pub by: String,
+    pub now: String,
 }
 
 /// A run: its stages, and what they are about.
@@ -88,6 +91,17 @@ pub const REGISTRY: &[Kind] = &[
         schema: schema::<InstanceSpec>,
         job: |value, site, look| {
             instance::job(crate::input::from_json(value, "instance")?, site, look)
+        },
+    },
+    Kind {
+        name: "instance_hold",
+        schema: schema::<instance::hold::HoldSpec>,
+        job: |value, site, look| {
+            instance::hold::job(
+                &crate::input::from_json(value, "instance_hold")?,
+                site,
+                look,
+            )
         },
     },
     Kind {
@@ -194,7 +208,8 @@ fn within(
         }
         (Err(error), _) => return Err(error),
     };
-    let target = Target::new(&site.settings, look, version, &instance)?;
+    let mut target = Target::new(&site.settings, look, version, &instance)?;
+    target.patience = target.manner.timeout;
     let mut subject = subject("instance", &target.paths, site);
     subject.name = format!("{kind} {name} of instance {}", target.paths);
     let mut job = Job::new(subject);

@@ -28,42 +28,47 @@ from ansible_collections.socle.postgresql.plugins.module_utils import _binary
 COLLECTION = "ansible_collections.socle.postgresql"
 
 # What runs on the target. Its last words on standard output before the executable's own are one line of fields:
-#   run PATH SHA256 VERSION      the executable takes over: all that follows is its reply
+#   run PATH SHA256 VERSION      the executable takes over: all that follows is its reply (no checksum of one that is not ours)
 #   refused|broken|other PATH REASON, none MACHINE USERID    nothing was run
-# The checksum costs some 10 ms for 4 MB where sha256sum is a plain one; it is made at every run, so that what is told of an
-# executable is true of the one that ran. `trusted` is the same rule as in module_utils/_binary.py: nobody but root and
-# ourselves may be able to change what we run. A group may write when it is root's, Debian's staff, or (for others than root) the one named after the user.
+# `trusted` is the same rule as in module_utils/_binary.py: nobody but root and ourselves may be able to change what we run. A group may
+# write when it is root's, Debian's staff, or (for others than root) the one named after the user.
+# The checksum of an executable of ours is made when it arrives, before it gets its name; from then on the name, which is that
+# checksum, the size and `trusted` say the same, for a tenth of the time (docs/decisions/0012-checked-at-delivery.md).
 SCRIPT = r"""
 kind=$1 protocol=$2 wanted=$3 sum=$4 size=$5 mode=$6
-me=$(id -u) group=0
+# The owner of `/` is root, and we are it: nothing need be asked.
+if [ -O / ]; then me=0; else me=$(id -u); fi
+group=0
 if [ "$me" = 0 ]; then store=/var/lib/pgsocle; scratch=/var/lib
 else store=${XDG_CACHE_HOME:-$HOME/.cache}/pgsocle; scratch=${TMPDIR:-/tmp}
   [ "$(id -un)" != "$(id -gn)" ] || group=$(id -g)
 fi
 say() { printf '%s' "$1"; shift; printf '\t%s' "$@"; echo; }
 trusted() {
-  part=$1; set -- /
+  part=$1 whole=$1 expected=$2; set -- /
   while [ -n "$part" ]; do set -- "$@" "$part"; part=${part%/*}; done
-  stat -c '%u %g %a %n' "$@" | while read -r owner owning bits name; do
+  stat -c '%u %g %a %s %n' "$@" | while read -r owner owning bits bytes name; do
     case $owner in 0|"$me") ;; *) echo "\`$name\` belongs to the user id $owner"; break ;; esac
     case $bits in 1???) [ ! -d "$name" ] || continue ;; esac
     case $bits in *[2367]) echo "every user may write to \`$name\`"; break ;; esac
     case $bits in *[2367]?) case $owning in 0|50|"$group") ;; *) echo "the group id $owning may write to \`$name\`"; break ;; esac ;; esac
+    [ "$name" != "$whole" ] || [ "$bytes" = "${expected:-$bytes}" ] || { echo "its size is not that of the collection's executable"; break; }
   done
 }
 try() {
   [ -e "$1" ] || return 0
-  file=$(readlink -f "$1")
-  reason=$(trusted "$file")
+  case $1 in
+    /*) if [ -L "$1" ]; then file=$(readlink -f "$1"); else file=$(cd -P "${1%/*}/" && pwd -P)/${1##*/}; fi ;;
+    *) file=$(readlink -f "$1") ;;
+  esac
+  reason=$(trusted "$file" "$3")
   [ -z "$reason" ] || { say refused "$1" "$reason"; exit 0; }
   [ -x "$file" ] || { say broken "$1" "it is not executable, or its file system is mounted noexec"; exit 0; }
-  found=$(sha256sum "$file"); found=${found%% *}
-  [ -z "$2" ] || [ "$found" = "$2" ] || { say refused "$1" "its checksum is not that of the collection's executable"; exit 0; }
   version=$("$file" --version </dev/null 2>&1) || { say broken "$1" "exit status $?: $(echo "$version" | tail -n 1)"; exit 0; }
   case $version in *"(protocol $protocol)"*) ;; *) say other "$1" "$version"; return 0 ;; esac
-  say run "$file" "$found" "$version"
+  say run "$file" "$2" "$version"
   [ -n "$kind" ] || exit 0
-  [ -n "$3" ] || exec "$file" ansible "$kind"
+  [ -n "$4" ] || exec "$file" ansible "$kind"
   "$file" ansible "$kind"; exit
 }
 bring() {
@@ -75,19 +80,23 @@ bring() {
   else
     place=$store/$sum
     mkdir -p "$place" || exit
-    reason=$(trusted "$place"); [ -z "$reason" ] || { say refused "$place" "$reason"; exit 0; }
+    reason=$(trusted "$place" ""); [ -z "$reason" ] || { say refused "$place" "$reason"; exit 0; }
     new=$place/.pgsocle.$$; trap 'rm -f "$new"' EXIT
   fi
   new=$place/.pgsocle.$$
-  head -c "$size" >"$new" && chmod 0755 "$new" && mv -f "$new" "$place/pgsocle" || exit
-  try "$place/pgsocle" "$sum" temporary
+  head -c "$size" >"$new" || exit
+  # What has the name is whole, also after a power failure: checked and on the disk before it gets it.
+  found=$(sha256sum "$new")
+  [ "${found%% *}" = "$sum" ] || { say refused "$place/pgsocle" "what arrived is not the collection's executable"; exit 0; }
+  chmod 0755 "$new" && { sync "$new" 2>/dev/null || sync; } && mv -f "$new" "$place/pgsocle" || exit
+  try "$place/pgsocle" "$sum" "$size" temporary
 }
 case $mode in
   look)
-    if [ -n "$wanted" ]; then try "$wanted" "" ""
+    if [ -n "$wanted" ]; then try "$wanted" "" "" ""
     else
-      try /usr/local/bin/pgsocle "" ""; try /usr/bin/pgsocle "" ""
-      for each in $sum; do try "$store/$each/pgsocle" "$each" ""; done
+      try /usr/local/bin/pgsocle "" "" ""; try /usr/bin/pgsocle "" "" ""
+      for each in $sum; do try "$store/${each%:*}/pgsocle" "${each%:*}" "${each#*:}" ""; done
     fi
     say none "$(uname -m)" "$me" ;;
   *) bring ;;
@@ -180,7 +189,7 @@ class ExecutableAction(ActionBase):
             self._display.vv(outcome["stderr"].rstrip(), host=self._task.delegate_to or self._play_context.remote_addr)
         result = _binary.reply(outcome["rc"], outcome["stdout"], outcome["stderr"])
         # Ours wins over what the executable may say of itself: this is what was checked.
-        result["executable"] = {key: outcome[key] for key in ("path", "version", "sha256")}
+        result["executable"] = {key: outcome[key] for key in ("path", "version", "sha256") if outcome[key]}
         return result
 
     def _locate(self, params):
@@ -191,7 +200,7 @@ class ExecutableAction(ActionBase):
 
     def _executable(self, kind, params, document):
         wanted, delivery = params["executable"], params["executable_delivery"]
-        outcome = self._remote(kind, wanted or "", " ".join(own.sha256 for own in _Own.all()), 0, "look", document)
+        outcome = self._remote(kind, wanted or "", " ".join(f"{own.sha256}:{own.size}" for own in _Own.all()), 0, "look", document)
         if outcome is None or outcome["word"] == "run":
             return outcome
         if outcome["word"] in ("refused", "broken"):
@@ -296,6 +305,8 @@ class _Own:
         self.path = os.path.normpath(os.path.join(self.ROOT, machine, "pgsocle"))
         with open(f"{self.path}.sha256", encoding="ascii") as file:
             self.sha256 = file.read().split()[0]
+        # Of one that is missing nothing is known but its checksum: what was brought before is run all the same.
+        self.size = os.path.getsize(self.path) if os.path.exists(self.path) else ""
 
     @classmethod
     def all(cls):

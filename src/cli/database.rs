@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
 use super::change::{Format, Run};
-use super::given::{Altered, Created, Noun};
+use super::given::{Altered, Created, Noun, Stated, WithRun};
 use super::manifest::Manifest;
 use super::object::{Column, Within};
 use super::{Call, Ended, develop, incomplete, prompt, show};
@@ -32,19 +32,9 @@ pub struct Command {
 #[derive(Subcommand)]
 enum Verb {
     /// Make a database.
-    Create {
-        #[command(flatten)]
-        object: Created<Database>,
-        #[command(flatten)]
-        run: Run,
-    },
+    Create(Stated<Created<Database>>),
     /// Change an existing database: what is not given stays.
-    Alter {
-        #[command(flatten)]
-        object: Altered<Database>,
-        #[command(flatten)]
-        run: Run,
-    },
+    Alter(Stated<Altered<Database>>),
     /// Bring a database to what a manifest says.
     Apply {
         #[command(flatten)]
@@ -99,10 +89,12 @@ impl Command {
         match &self.verb {
             _ if self.schema => develop::schema(KIND),
             None => Ok(incomplete(&["database"])),
-            Some(Verb::Create { object, run }) => {
+            Some(Verb::Create(stated)) => {
+                let WithRun { object, run } = &stated.called;
                 within.converge(call, KIND, Wanted::New, object.object()?, run)
             }
-            Some(Verb::Alter { object, run }) => {
+            Some(Verb::Alter(stated)) => {
+                let WithRun { object, run } = &stated.called;
                 within.converge(call, KIND, Wanted::Existing, object.object()?, run)
             }
             Some(Verb::Apply { manifest, run }) => within.apply(call, KIND, manifest, run),

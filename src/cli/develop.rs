@@ -1,8 +1,8 @@
-//! What is made from the types: schemas, and the sources of the Ansible modules.
+//! What is made from the types: schemas. (The sources of the Ansible modules are made by `make shims`.)
 
-use clap::{Args, Subcommand};
+use clap::Args;
 
-use super::{Ended, incomplete, show};
+use super::{Ended, show};
 use crate::door::exit;
 use crate::generate;
 
@@ -22,28 +22,4 @@ impl Schema {
 pub fn schema(kind: &str) -> Result<u8, Ended> {
     show::json(&generate::schema(kind)?)?;
     Ok(exit::DONE)
-}
-
-#[derive(Args)]
-pub struct Command {
-    #[command(subcommand)]
-    verb: Option<Verb>,
-}
-
-#[derive(Subcommand)]
-enum Verb {
-    /// The source of the Ansible module of a kind.
-    Shim { kind: String },
-}
-
-impl Command {
-    pub fn run(&self) -> Result<u8, Ended> {
-        match &self.verb {
-            Some(Verb::Shim { kind }) => {
-                show::print(&generate::shim(kind)?)?;
-                Ok(exit::DONE)
-            }
-            None => Ok(incomplete(&["dev"])),
-        }
-    }
 }

@@ -6,6 +6,8 @@ use anyhow::Result;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use serde_json::{Map, Value};
 
+use super::change::Run;
+use super::deferred::Deferred;
 use super::options::{self, Verb};
 use super::prompt;
 use crate::resource;
@@ -21,6 +23,17 @@ pub trait Noun {
 pub type Created<N> = Given<N, true>;
 /// What is to be altered in an object, in options.
 pub type Altered<N> = Given<N, false>;
+
+/// An object in options, and what every run has. Made when it is called: the options come from the schema of the object.
+pub type Stated<G> = Deferred<WithRun<G>>;
+
+#[derive(Args)]
+pub struct WithRun<G: Args> {
+    #[command(flatten)]
+    pub object: G,
+    #[command(flatten)]
+    pub run: Run,
+}
 
 /// What was given of an object. Secrets that are to be asked for are not asked for yet.
 pub struct Given<N, const NEW: bool> {

@@ -5,8 +5,9 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::change::{Format, Run};
-use super::given::{Created, Noun};
+use super::given::{Created, Noun, Stated};
 use super::manifest::Manifest;
+use super::service::{Hold, Many, Start, Stop};
 use super::{Call, Ended, develop, incomplete, prompt, show};
 use crate::door::{Session, exit};
 use crate::facts;
@@ -14,11 +15,12 @@ use crate::host::process;
 use crate::manifest::InstanceRef;
 use crate::pg::version::Major;
 use crate::resource::Job;
-use crate::resource::instance::desired::{InstanceSpec, State};
+use crate::resource::instance;
+use crate::resource::instance::desired::InstanceSpec;
+use crate::resource::instance::hold;
 use crate::resource::instance::lookup::{self, Identity};
 use crate::resource::instance::removal::How;
 use crate::resource::instance::target::Target;
-use crate::resource::instance::{self, service_job};
 
 const KIND: &str = "instance";
 
@@ -40,12 +42,7 @@ pub struct Command {
 #[derive(Subcommand)]
 enum Verb {
     /// Make an instance, and start it.
-    Create {
-        #[command(flatten)]
-        object: Created<Instance>,
-        #[command(flatten)]
-        run: Run,
-    },
+    Create(Stated<Created<Instance>>),
     /// Bring an instance, with its roles and databases, to what a manifest says.
     Apply {
         #[command(flatten)]
@@ -97,13 +94,17 @@ enum Verb {
         format: Format,
     },
     /// Start instances.
-    Start(Many),
+    Start(Start),
     /// Stop instances (mode fast: sessions are cut, nothing is lost).
-    Stop(Many),
+    Stop(Stop),
     /// Restart instances.
-    Restart(Many),
+    Restart(Stop),
     /// Have servers read their configuration again.
     Reload(Many),
+    /// Keep instances from being started, by anybody: a run, a reboot.
+    Hold(Hold),
+    /// End a hold: the instances may be started again, and stay as they are.
+    Release(Many),
     /// Drop instances with all their data.
     Drop(Dropped),
     /// Print the environment for libpq clients.
@@ -134,19 +135,6 @@ struct One {
     /// The instance; may be left out when there is only one.
     #[arg(value_name = "[VERSION/]NAME", value_parser = reference)]
     instance: Option<InstanceRef>,
-}
-
-/// Several instances, and what is done to each.
-#[derive(Args)]
-struct Many {
-    /// The instances; may be left out when there is only one.
-    #[arg(value_name = "[VERSION/]NAME", value_parser = reference)]
-    instances: Vec<InstanceRef>,
-    /// Every instance of the site.
-    #[arg(long, conflicts_with = "instances")]
-    all: bool,
-    #[command(flatten)]
-    run: Run,
 }
 
 /// Instances that are to go, and how.
@@ -186,7 +174,7 @@ fn major(text: &str) -> Result<Major, String> {
 }
 
 /// The instances that are meant; one that is not there is wrong usage, and none is touched.
-fn identities(session: &Session, references: &[InstanceRef]) -> Result<Vec<Identity>, Ended> {
+pub fn identities(session: &Session, references: &[InstanceRef]) -> Result<Vec<Identity>, Ended> {
     let (look, settings) = (&session.local, &session.site.settings);
     let find = |reference| lookup::find(look, settings, reference).map_err(Ended::usage);
     let mut found = Vec::new();
@@ -202,7 +190,7 @@ fn identities(session: &Session, references: &[InstanceRef]) -> Result<Vec<Ident
     Ok(found)
 }
 
-fn target(session: &Session, (version, name): &Identity) -> Result<Target> {
+pub fn target(session: &Session, (version, name): &Identity) -> Result<Target> {
     Target::new(&session.site.settings, &session.local, *version, name)
 }
 
@@ -221,7 +209,7 @@ impl Command {
         match &self.verb {
             _ if self.schema => develop::schema(KIND),
             None => Ok(incomplete(&["instance"])),
-            Some(Verb::Create { object, run }) => create(call, object, run),
+            Some(Verb::Create(stated)) => create(call, &stated.called.object, &stated.called.run),
             Some(Verb::Apply { manifest, run }) => apply(call, manifest, run),
             Some(Verb::Adopt {
                 instance,
@@ -239,10 +227,12 @@ impl Command {
             Some(Verb::Get { one, format }) => get(call, one, *format),
             Some(Verb::List { version, format }) => list(call, *version, *format),
             Some(Verb::Status { one, format }) => status(call, one, *format),
-            Some(Verb::Start(many)) => many.bring(call, State::Started),
-            Some(Verb::Stop(many)) => many.bring(call, State::Stopped),
-            Some(Verb::Restart(many)) => many.bring(call, State::Restarted),
-            Some(Verb::Reload(many)) => many.bring(call, State::Reloaded),
+            Some(Verb::Start(start)) => start.start(call),
+            Some(Verb::Stop(stop)) => stop.stop(call),
+            Some(Verb::Restart(stop)) => stop.restart(call),
+            Some(Verb::Reload(many)) => many.reload(call),
+            Some(Verb::Hold(hold)) => hold.hold(call),
+            Some(Verb::Release(many)) => many.release(call),
             Some(Verb::Drop(dropped)) => drop(call, dropped),
             Some(Verb::Env { one, format }) => env(call, one, *format),
             Some(Verb::Exec { instance, command }) => exec(call, instance, command),
@@ -319,7 +309,10 @@ fn get(call: &Call, one: &One, format: Format) -> Result<u8, Ended> {
 fn list(call: &Call, version: Option<Major>, format: Format) -> Result<u8, Ended> {
     let session = call.look()?;
     let items = facts::instances(&session.site, &session.local, version)?;
-    let titles = ["name", "version", "port", "datadir", "status"];
+    let mut titles = vec!["name", "version", "port", "datadir", "status"];
+    if items.iter().any(|item| !item["hold"].is_null()) {
+        titles.push("hold");
+    }
     let text = || {
         let row = |item: &Value| {
             titles
@@ -341,6 +334,9 @@ fn status(call: &Call, one: &One, format: Format) -> Result<u8, Ended> {
         .iter()
         .map(|(name, runs)| json!({ "component": name, "running": runs }))
         .collect();
+    if let Some(hold) = hold::Hold::read(&session.local, &target.paths)? {
+        show::say([hold.told(&target.paths)]);
+    }
     let text = || {
         let word = |runs: bool| if runs { "running" } else { "not running" };
         let line = |(name, runs): &(&str, bool)| format!("{name}: {}", word(*runs));
@@ -352,24 +348,6 @@ fn status(call: &Call, one: &One, format: Format) -> Result<u8, Ended> {
     } else {
         exit::NOT_RUNNING
     })
-}
-
-impl Many {
-    fn bring(&self, call: &Call, state: State) -> Result<u8, Ended> {
-        let session = self.run.open(call)?;
-        let meant = if self.all {
-            lookup::list(&session.local, &session.site.settings)?
-        } else {
-            identities(&session, &self.instances)?
-        };
-        let job = |identity| {
-            let target = target(&session, identity)?;
-            service_job(target, state, &session.site, &session.local)
-        };
-        let several = self.all || self.instances.len() > 1;
-        self.run
-            .carry_out_all(&session, meant.iter().map(job).collect(), several)
-    }
 }
 
 fn drop(call: &Call, object: &Dropped) -> Result<u8, Ended> {

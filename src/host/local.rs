@@ -3,8 +3,11 @@
 #![expect(clippy::disallowed_methods, reason = "host/ is where effects live")]
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -31,7 +34,14 @@ pub struct Local {
     root: Option<RefCell<Helper>>,
     /// The lock that this run holds, for the programs that it runs.
     lock: RefCell<Option<std::fs::File>>,
+    /// What constant probes have said, by their command.
+    said: RefCell<HashMap<String, Output>>,
+    /// What `scratch` has come to.
+    judged: RefCell<Vec<(Judged, Output)>>,
 }
+
+/// Files with their names, and what they were given to.
+type Judged = (Vec<(String, Vec<u8>)>, Command);
 
 impl Local {
     pub fn new(caller: Caller, root: Option<RefCell<Helper>>) -> Self {
@@ -40,6 +50,8 @@ impl Local {
             sessions: Sessions::default(),
             root,
             lock: RefCell::new(None),
+            said: RefCell::default(),
+            judged: RefCell::default(),
         }
     }
 }
@@ -121,7 +133,16 @@ impl Look for Local {
     }
 
     fn probe(&self, probe: &Probe) -> Result<Output> {
-        exec::output(&self.caller, probe.command())
+        if !probe.is_constant() {
+            return exec::output(&self.caller, probe.command());
+        }
+        let asked = probe.command().to_string();
+        if let Some(said) = self.said.borrow().get(&asked) {
+            return Ok(said.clone());
+        }
+        let said = exec::output(&self.caller, probe.command())?;
+        self.said.borrow_mut().insert(asked, said.clone());
+        Ok(said)
     }
 
     fn query(&self, queries: &[Query]) -> Result<Vec<Vec<Value>>> {
@@ -162,6 +183,23 @@ impl Look for Local {
             )
     }
 
+    fn patiently(
+        &self,
+        timeout: Duration,
+        question: &mut dyn FnMut() -> Result<bool>,
+    ) -> Result<bool> {
+        let deadline = std::time::Instant::now() + timeout;
+        loop {
+            if question()? {
+                return Ok(true);
+            }
+            if std::time::Instant::now() >= deadline {
+                return Ok(false);
+            }
+            std::thread::sleep(services::PAUSE);
+        }
+    }
+
     fn memory(&self) -> Result<u64> {
         let content = fs::read_to_string("/proc/meminfo")?;
         let kilobytes = content
@@ -178,7 +216,16 @@ impl Look for Local {
         Ok(kilobytes * 1024)
     }
 
+    /// A run looks twice, and is mostly told the same: the same files are judged once.
     fn scratch(&self, files: &[(&str, Vec<u8>)], command: &Command) -> Result<Output> {
+        let asked = files
+            .iter()
+            .map(|(name, content)| ((*name).to_owned(), content.clone()));
+        let asked = (asked.collect(), command.clone());
+        let judged = |(known, _): &&(Judged, Output)| *known == asked;
+        if let Some((_, verdict)) = self.judged.borrow().iter().find(judged) {
+            return Ok(verdict.clone());
+        }
         let directory = tempfile::tempdir().context("make a private temporary directory")?;
         for (name, content) in files {
             fs::write(directory.path().join(name), content)?;
@@ -194,6 +241,7 @@ impl Look for Local {
                 .replace(&path, "{}")
                 .into_bytes();
         }
+        self.judged.borrow_mut().push((asked, output.clone()));
         Ok(output)
     }
 
@@ -252,6 +300,10 @@ impl Act for Local {
                     Ok(())
                 }
             }
+            Step::StartServer { command, datadir } => {
+                services::start_server(self, command, datadir)
+            }
+            Step::StopServer { command, datadir } => services::stop_server(self, command, datadir),
             Step::Sql {
                 server,
                 database,
@@ -277,6 +329,15 @@ impl Act for Local {
                 timeout,
                 logs,
             } => services::start(self, unit, datadir, *timeout, logs),
+            Step::StopUnit {
+                unit,
+                datadir,
+                timeout,
+                logs,
+            } => {
+                self.sessions.close();
+                services::stop(self, unit, datadir, *timeout, logs)
+            }
             Step::Tmpfiles { file, user, sudo } => self.tmpfiles(file, *user, *sudo),
             Step::AsRoot(step) => match &self.root {
                 Some(root) => by_root(&mut root.borrow_mut(), step),

@@ -177,7 +177,7 @@ impl Charter {
                 remove_empty_dir(path)?;
             }
             Request::Service { name, verb } => {
-                if !(matches!(verb, Verb::Start | Verb::Stop | Verb::Restart)
+                if !(matches!(verb, Verb::Start | Verb::Stop | Verb::ResetFailed)
                     && self.is_sysusers(name)?)
                 {
                     self.is_unit(name)?;

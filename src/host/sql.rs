@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use anyhow::{Context as _, Result};
+use postgres::types::Type;
 use postgres::{Client, Config, NoTls};
 use serde_json::Value;
 
@@ -26,6 +27,15 @@ type Answer = (usize, Vec<Value>);
 const MAINTENANCE: &str = "postgres";
 
 type Key = (String, u16, String, bool);
+
+fn key(server: &Server, database: &str, read_only: bool) -> Key {
+    (
+        server.socket_directory.to_string(),
+        server.port,
+        database.to_owned(),
+        read_only,
+    )
+}
 
 /// Sessions that are kept open for the time of a run.
 #[derive(Default)]
@@ -131,13 +141,13 @@ impl Sessions {
     /// is often told the old state: new sessions ask until the load time has moved.
     pub fn reload(&self, caller: &Caller, server: &Server) -> Result<()> {
         let loaded = |client: &mut Client| -> Result<String> {
-            let row = client
-                .query_one(
+            let rows = client
+                .query_typed(
                     "SELECT pg_catalog.pg_conf_load_time()::pg_catalog.text",
                     &[],
                 )
                 .map_err(|error| refused(&"pg_conf_load_time".into(), &error))?;
-            Ok(row.try_get(0)?)
+            Ok(rows.first().context("no load time")?.try_get(0)?)
         };
         let before = self.with(caller, server, MAINTENANCE, false, |client| {
             let before = loaded(client)?;
@@ -147,7 +157,8 @@ impl Sessions {
             Ok(before)
         })?;
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
-        while loaded(&mut connect(caller, server, MAINTENANCE, true)?)? == before {
+        let mut fresh = connect(caller, server, MAINTENANCE, true)?;
+        while loaded(&mut fresh)? == before {
             if std::time::Instant::now() >= deadline {
                 return Err(fault!(
                     Unavailable,
@@ -156,8 +167,13 @@ impl Sessions {
                 ));
             }
             std::thread::sleep(std::time::Duration::from_millis(5));
+            fresh = connect(caller, server, MAINTENANCE, true)?;
         }
         self.close();
+        // Begun under the new state: what is asked next is asked here.
+        self.0
+            .borrow_mut()
+            .insert(key(server, MAINTENANCE, true), fresh);
         Ok(())
     }
 
@@ -174,14 +190,8 @@ impl Sessions {
         read_only: bool,
         work: impl FnOnce(&mut Client) -> Result<T>,
     ) -> Result<T> {
-        let key = (
-            server.socket_directory.to_string(),
-            server.port,
-            database.to_owned(),
-            read_only,
-        );
         let mut sessions = self.0.borrow_mut();
-        let client = match sessions.entry(key) {
+        let client = match sessions.entry(key(server, database, read_only)) {
             std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
             std::collections::hash_map::Entry::Vacant(entry) => {
                 entry.insert(connect(caller, server, database, read_only)?)
@@ -229,9 +239,12 @@ fn rows(client: &mut Client, query: &Query) -> Result<Vec<Value>> {
         "SELECT coalesce(pg_catalog.json_agg(q), '[]') FROM ({}) q",
         query.sql.trim()
     );
-    let row = client
-        .query_one(&sql, &[&query.parameter.to_string()])
+    // With the type of the parameter said, a query is one round trip; else it would be prepared first, and closed after.
+    let parameter = query.parameter.to_string();
+    let answer = client
+        .query_typed(&sql, &[(&parameter, Type::TEXT)])
         .map_err(|error| refused(&"an observation".into(), &error))?;
+    let row = answer.first().context("an observation without an answer")?;
     match row
         .try_get::<_, Value>(0)
         .context("rows of an observation")?

@@ -3,6 +3,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "host/ is where effects live")]
 
+mod groups;
+
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
@@ -91,15 +93,7 @@ fn parse(line: &str) -> Option<User> {
 
 /// Gives up root for good: groups, then group, then user.
 pub fn drop_to(user: &User) -> Result<()> {
-    let output = Command::new("id")
-        .args(["-G", &user.name])
-        .stdin(Stdio::null())
-        .output()
-        .context("run id")?;
-    let groups: Vec<Gid> = String::from_utf8_lossy(&output.stdout)
-        .split_whitespace()
-        .filter_map(|group| group.parse().ok().map(Gid::from_raw))
-        .collect();
+    let groups: Vec<Gid> = groups::of(user)?.into_iter().map(Gid::from_raw).collect();
     let denied = |error| fault!(Denied, "cannot become user `{}`: {error}", user.name);
     setgroups(&groups).map_err(denied)?;
     setgid(Gid::from_raw(user.gid)).map_err(denied)?;

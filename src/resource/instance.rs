@@ -7,7 +7,9 @@ pub mod cluster;
 pub mod configuration;
 pub mod desired;
 pub mod discovery;
+pub mod foreground;
 pub mod forgetting;
+pub mod hold;
 pub mod keeper;
 pub mod kept;
 pub mod lookup;
@@ -33,6 +35,7 @@ use self::configuration::Configuration;
 use self::desired::{InstanceSpec, State};
 use self::discovery::Wish;
 use self::forgetting::Forgetting;
+use self::hold::NotHeld;
 use self::passfile::Passfile;
 use self::protection::Protection;
 use self::registration::Registration;
@@ -52,12 +55,14 @@ use crate::resource::role::Roles;
 use crate::resource::{Job, Site, subject};
 use crate::secret::Secret;
 use crate::settings::Initdb;
+use crate::stage::AnyStage;
 
 /// The run that brings an instance to what is wanted.
 pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     check(&spec)?;
-    let (target, adoption) = target(&spec, site, look)?;
+    let (mut target, adoption) = target(&spec, site, look)?;
     let version = target.paths.version;
+    target.manner = target.manner.within(spec.timeout);
     if spec.state == State::Absent {
         let mut job = removal_job(
             target,
@@ -70,6 +75,9 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         );
         spec.shape(&mut job);
         return Ok(job);
+    }
+    if spec.state != State::Stopped {
+        target.patience = target.manner.timeout;
     }
     let mut job = Job::new(subject("instance", &target.paths, site));
     spec.shape(&mut job);
@@ -137,27 +145,7 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         target: target.clone(),
         wanted: spec.deletion_protection,
     }));
-    let roles = roles(&spec, site);
-    let databases = spec.databases.clone().unwrap_or_default();
-    job.stages.push(Box::new(Service {
-        target: target.clone(),
-        state: spec.state,
-        restarts: spec.restarts(),
-        catalogs: !(roles.wanted.is_empty() && databases.is_empty()),
-        own_roles_only: roles.own_only && databases.is_empty(),
-        start_temporarily: spec.start_temporarily,
-    }));
-    job.stages.push(Box::new(Passfile {
-        target: target.clone(),
-    }));
-    check_owners(&roles.wanted, &databases)?;
-    let [there, gone] = Roles::new(roles.wanted, target.paths.clone())?
-        .on_stopped(roles.own_only)
-        .split();
-    job.stages.push(Box::new(there));
-    job.stages
-        .extend(database::stages(databases, target.paths.clone(), false)?);
-    job.stages.push(Box::new(gone));
+    job.stages.extend(running(&spec, &target, site)?);
     job.stages.push(Box::new(Settle {
         target: target.clone(),
         state: spec.state,
@@ -166,9 +154,39 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     Ok(job)
 }
 
+/// The server, started where that is wanted or needed, and the roles and databases in it.
+fn running(spec: &InstanceSpec, target: &Target, site: &Site) -> Result<Vec<Box<dyn AnyStage>>> {
+    let roles = roles(spec, site);
+    let databases = spec.databases.clone().unwrap_or_default();
+    let mut stages: Vec<Box<dyn AnyStage>> = Vec::new();
+    stages.push(Box::new(Service {
+        target: target.clone(),
+        state: spec.state,
+        restarts: spec.restarts(),
+        catalogs: !(roles.wanted.is_empty() && databases.is_empty()),
+        own_roles_only: roles.own_only && databases.is_empty(),
+        start_temporarily: spec.start_temporarily,
+    }));
+    stages.push(Box::new(Passfile {
+        target: target.clone(),
+    }));
+    check_owners(&roles.wanted, &databases)?;
+    let [there, gone] = Roles::new(roles.wanted, target.paths.clone())?
+        .on_stopped(roles.own_only)
+        .split();
+    stages.push(Box::new(there));
+    stages.extend(database::stages(databases, target.paths.clone(), false)?);
+    stages.push(Box::new(gone));
+    Ok(stages)
+}
+
 /// The run that takes an instance away.
 pub fn removal_job(target: Target, site: &Site, how: How) -> Job {
     let mut job = Job::new(subject("instance", &target.paths, site));
+    job.stages.push(Box::new(NotHeld {
+        target: target.clone(),
+        done: "dropped",
+    }));
     job.stages.push(Box::new(Registration {
         target: target.clone(),
         settings: site.settings.clone(),
@@ -216,7 +234,10 @@ pub fn create_job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Jo
 
 /// A run that starts, stops, restarts or reloads an existing instance and does nothing else. What is as
 /// wanted already is a warning; a stopped server has nothing to reload.
-pub fn service_job(target: Target, state: State, site: &Site, look: &dyn Look) -> Result<Job> {
+pub fn service_job(mut target: Target, state: State, site: &Site, look: &dyn Look) -> Result<Job> {
+    if state != State::Stopped {
+        target.patience = target.manner.timeout;
+    }
     let running = target.running(look)?.is_some();
     let mut job = Job::new(subject("instance", &target.paths, site));
     match (state, running) {
@@ -304,16 +325,8 @@ fn check_owners(roles: &[RoleSpec], databases: &[DatabaseSpec]) -> Result<()> {
 }
 
 /// Checks what can be checked without looking.
-fn check(spec: &InstanceSpec) -> Result<()> {
+fn check_adoption(spec: &InstanceSpec) -> Result<()> {
     let name = &spec.name;
-    if !lookup::valid_name(name) {
-        bail_fault!(
-            Input,
-            "instance name `{name}` is not valid";
-            "use letters, digits and underscores (it becomes part of paths, units and log file names); \
-             a cluster with another name is adopted under one like this, with its `datadir`"
-        );
-    }
     if !spec.adopt && (spec.datadir.is_some() || spec.config_file.is_some()) {
         bail_fault!(
             Input,
@@ -327,6 +340,20 @@ fn check(spec: &InstanceSpec) -> Result<()> {
             "instance `{name}`: `adopt: true` and that it is not to be there contradict each other"
         );
     }
+    Ok(())
+}
+
+fn check(spec: &InstanceSpec) -> Result<()> {
+    let name = &spec.name;
+    if !lookup::valid_name(name) {
+        bail_fault!(
+            Input,
+            "instance name `{name}` is not valid";
+            "use letters, digits and underscores (it becomes part of paths, units and log file names); \
+             a cluster with another name is adopted under one like this, with its `datadir`"
+        );
+    }
+    check_adoption(spec)?;
     if let Some(port) = spec.port
         && !(1..=65535).contains(&port)
     {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::fault::Fault;
 use crate::host::Server;
-use crate::manager::Manager;
+use crate::manager::{Manager, Manner};
 use crate::pg::version::Major;
 use crate::plan::Plan;
 use crate::resource::catalog::ServerFacts;
@@ -49,6 +49,8 @@ pub fn target(version: u16) -> Target {
         adopted: None,
         mountpoints: Vec::new(),
         protected_by_default: true,
+        manner: Manner::default(),
+        patience: std::time::Duration::ZERO,
         password_command: Vec::new(),
     }
 }

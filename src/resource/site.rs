@@ -12,17 +12,19 @@ pub mod tests;
 use std::fmt;
 
 use anyhow::Result;
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::files::{Files, Removal};
 use self::items::Templates;
 pub use self::items::{Item, Purpose, What, privileges};
+use self::systemd::{Logind, Systemd};
 use crate::engine::Subject;
 use crate::host::{LockMode, Look};
 use crate::manifest::Presence;
 use crate::resource::{Job, Site};
+use crate::settings::Settings;
 
 /// The directories, units and files that the instances of a host need.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -51,6 +53,14 @@ pub enum Problem {
     Differs,
     /// A directory is wanted where there is something else, or the other way round.
     WrongKind,
+    /// The system user's services end with its last session, and do not start at boot.
+    Lingering,
+    /// logind takes semaphores and shared memory from under running servers.
+    RemoveIpc,
+    /// logind ends servers that were started from a login session.
+    KillUserProcesses,
+    /// At shutdown systemd kills what the system user's services have not finished within two minutes.
+    StopTimeout,
 }
 
 impl fmt::Display for Finding {
@@ -62,8 +72,51 @@ impl fmt::Display for Finding {
                 write!(f, "`{path}` differs from what the site settings give")
             }
             Problem::WrongKind => write!(f, "`{path}` is not of the right kind"),
+            Problem::Lingering => {
+                let user = path.file_name().unwrap_or_default();
+                write!(f, "{}", systemd::no_lingering(user))
+            }
+            Problem::RemoveIpc => write!(f, "{}", systemd::REMOVE_IPC),
+            Problem::KillUserProcesses => write!(
+                f,
+                "systemd-logind ends servers that were started from a login session with that session \
+                 (KillUserProcesses=yes): {}",
+                systemd::KILL_USER_PROCESSES
+            ),
+            Problem::StopTimeout => write!(
+                f,
+                "systemd kills the services of the system user when they take long to end at shutdown: role \
+                 socle.postgresql.install writes `{path}` against it, with `TimeoutStopSec=infinity`"
+            ),
         }
     }
+}
+
+/// What the system's own configuration does to the servers of this site.
+fn threats(look: &dyn Look, site: &Settings) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    let mut add = |path: Utf8PathBuf, problem| findings.push(Finding { path, problem });
+    if let Some(systemd) = Systemd::observe(look, site)? {
+        if systemd.needs_lingering() {
+            add(
+                Utf8Path::new(systemd::LINGER).join(&systemd.user),
+                Problem::Lingering,
+            );
+        }
+        if systemd::cuts_short(look, &systemd)? {
+            add(systemd::stop_file(look.caller().uid), Problem::StopTimeout);
+        }
+    }
+    if let Some(logind) = Logind::observe(look)? {
+        let conf = Utf8Path::new("/etc/systemd/logind.conf");
+        if logind.takes_memory() {
+            add(conf.into(), Problem::RemoveIpc);
+        }
+        if logind.kill_user_processes && site.service_manager.is_none() {
+            add(conf.into(), Problem::KillUserProcesses);
+        }
+    }
+    Ok(findings)
 }
 
 /// Everything that is managed on the host, in the order in which it is made.
@@ -72,7 +125,7 @@ pub fn items(look: &dyn Look, site: &Site) -> Result<Vec<Item>> {
     items::items(&site.settings, &templates)
 }
 
-/// What is missing or differs.
+/// What is missing or differs, and what of the system's configuration threatens the servers.
 pub fn check(look: &dyn Look, site: &Site) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for item in items(look, site)? {
@@ -83,6 +136,7 @@ pub fn check(look: &dyn Look, site: &Site) -> Result<Vec<Finding>> {
             });
         }
     }
+    findings.extend(threats(look, &site.settings)?);
     Ok(findings)
 }
 

@@ -1,5 +1,7 @@
 //! Settings from the environment: `PGSOCLE_SECTION__KEY`.
 
+use std::cell::LazyCell;
+
 use anyhow::Result;
 use serde_json::{Map, Value};
 
@@ -24,7 +26,10 @@ pub(super) struct Override {
 
 /// The settings in the environment, outer ones first. A variable that looks like a setting but is none
 /// is refused; others that begin with the prefix are left alone.
-pub(super) fn read(environment: &[(String, String)], schema: &Value) -> Result<Vec<Override>> {
+pub(super) fn read(
+    environment: &[(String, String)],
+    schema: &LazyCell<Value>,
+) -> Result<Vec<Override>> {
     let mut overrides = Vec::new();
     for (variable, text) in environment {
         let Some((start, name)) = variable.split_at_checked(PREFIX.len()) else {

@@ -1,5 +1,7 @@
 //! Loading: file, environment and defaults become [`Settings`] with every path complete.
 
+use std::cell::LazyCell;
+
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Map, Value, json};
@@ -84,14 +86,15 @@ impl Settings {
 
 /// Where settings come from.
 struct Sources {
-    schema: Value,
+    /// Made when it is asked for: many a run has nothing in its environment.
+    schema: LazyCell<Value>,
     document: Option<Document>,
     overrides: Vec<Override>,
 }
 
 impl Sources {
     fn read(text: Option<(&Utf8Path, &str)>, environment: &[(String, String)]) -> Result<Self> {
-        let schema = Settings::schema();
+        let schema = LazyCell::new(Settings::schema as fn() -> Value);
         Ok(Self {
             document: text
                 .map(|(file, text)| Document::parse(file, text))

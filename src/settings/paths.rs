@@ -71,6 +71,11 @@ pub enum Level {
 }
 
 impl InstancePaths {
+    /// While this file is there nothing starts the server (`resource::instance::hold` reads and writes it).
+    pub fn hold(&self) -> Utf8PathBuf {
+        self.state_directory.join("hold")
+    }
+
     /// The hosts by which entries of the password file mean this one.
     pub fn own_hosts(&self) -> [&str; 5] {
         [

@@ -11,20 +11,10 @@ SELECT r.rolname AS name,
        r.rolpassword AS password,
        r.rolvaliduntil AS valid_until,
        coalesce(r.rolvaliduntil, 'infinity') = (w.valid_until ->> r.rolname)::pg_catalog.timestamptz AS valid_until_same,
-       -- From 16 on a membership may have been granted by several roles.
-       (SELECT pg_catalog.json_agg(DISTINCT g.rolname)
-          FROM pg_catalog.pg_auth_members m
-          JOIN pg_catalog.pg_authid g ON g.oid = m.roleid
-         WHERE m.member = r.oid) AS memberships,
-       (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('role', g.rolname, 'grantor', b.rolname) ORDER BY b.rolname)
-          FROM pg_catalog.pg_auth_members m
-          JOIN pg_catalog.pg_authid g ON g.oid = m.roleid
-          JOIN pg_catalog.pg_authid b ON b.oid = m.grantor
-         WHERE m.member = r.oid) AS grants,
-       (SELECT pg_catalog.to_json(s.setconfig)
-          FROM pg_catalog.pg_db_role_setting s
-         WHERE s.setrole = r.oid AND s.setdatabase = 0) AS settings,
-       pg_catalog.shobj_description(r.oid, 'pg_authid') AS comment,
+       w.granted -> r.oid::pg_catalog.text -> 'roles' AS memberships,
+       w.granted -> r.oid::pg_catalog.text -> 'grants' AS grants,
+       w.settings -> r.oid::pg_catalog.text AS settings,
+       w.comments ->> r.oid::pg_catalog.text AS comment,
        CASE WHEN w.absent ? r.rolname THEN
          (SELECT pg_catalog.json_agg(DISTINCT coalesce(d.datname, ''))
             FROM pg_catalog.pg_shdepend s
@@ -65,7 +55,23 @@ SELECT r.rolname AS name,
          (SELECT pg_catalog.json_agg(d.datname ORDER BY d.datname)
             FROM pg_catalog.pg_database d WHERE NOT d.datallowconn)
        END AS closed_databases
-  FROM (SELECT j.j -> 'names' AS names, j.j -> 'absent' AS absent, j.j -> 'valid_until' AS valid_until
+  FROM (SELECT j.j -> 'names' AS names, j.j -> 'absent' AS absent, j.j -> 'valid_until' AS valid_until,
+               -- Maps, each made once: there may be thousands of roles, and a look into a table for each takes longer.
+               (SELECT pg_catalog.jsonb_object_agg(m.member, pg_catalog.jsonb_build_object('roles', m.roles, 'grants', m.grants))
+                  FROM (SELECT m.member,
+                               -- From 16 on a membership may have been granted by several roles.
+                               pg_catalog.jsonb_agg(DISTINCT g.rolname) AS roles,
+                               pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('role', g.rolname, 'grantor', b.rolname) ORDER BY b.rolname)
+                                 FILTER (WHERE b.oid IS NOT NULL) AS grants
+                          FROM pg_catalog.pg_auth_members m
+                          JOIN pg_catalog.pg_authid g ON g.oid = m.roleid
+                          LEFT JOIN pg_catalog.pg_authid b ON b.oid = m.grantor
+                         GROUP BY m.member) m) AS granted,
+               (SELECT pg_catalog.jsonb_object_agg(s.setrole, pg_catalog.to_jsonb(s.setconfig))
+                  FROM pg_catalog.pg_db_role_setting s WHERE s.setdatabase = 0) AS settings,
+               (SELECT pg_catalog.jsonb_object_agg(c.objoid, c.description)
+                  FROM pg_catalog.pg_shdescription c
+                 WHERE c.classoid = 'pg_catalog.pg_authid'::pg_catalog.regclass) AS comments
           FROM (SELECT $1::pg_catalog.text::pg_catalog.jsonb AS j) j) w,
        pg_catalog.pg_authid r
  WHERE r.rolname = ANY (ARRAY(SELECT pg_catalog.jsonb_array_elements_text(w.names)))

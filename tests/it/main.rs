@@ -7,15 +7,18 @@
 )]
 
 mod adoption;
+mod bench;
 mod cli;
 mod configuration;
 mod database;
+mod hold;
 mod hostile;
 mod instance;
 mod interruption;
 mod layers;
 mod leftovers;
 mod locks;
+mod patience;
 mod pglift;
 mod protection;
 mod protocol;

@@ -18,8 +18,12 @@ struct Host {
 impl Host {
     /// `state` is what a unit is in once it was told to start.
     fn new(state: &str) -> Self {
+        Self::with_unit(&format!("ActiveState={state}\nJob=\n"), false)
+    }
+
+    /// `show` is what systemctl tells of the unit.
+    fn with_unit(show: &str, session: bool) -> Self {
         let site = Site::with_settings(&Major::usual(), &json!({ "systemd": {} }));
-        let show = format!("ActiveState={state}\nJob=\n");
         let ok = |pattern| Answer::ok(pattern, "");
         let fakes = FakeBin::new(site.dir())
             .program(
@@ -29,7 +33,9 @@ impl Host {
                     ok("--user enable *"),
                     ok("--user disable *"),
                     ok("--user --no-block start *"),
-                    Answer::ok("--user show *", &show),
+                    ok("--user --no-block stop *"),
+                    ok("--user reset-failed *"),
+                    Answer::ok("--user show *", show),
                 ],
             )
             .program("systemd-tmpfiles", &[ok("--user --create *")])
@@ -40,14 +46,15 @@ impl Host {
         for directory in [".run", ".run/systemd"] {
             std::fs::create_dir(site.path("home").join(directory)).unwrap();
         }
+        if session {
+            let socket = site.path("home/.run/systemd/private");
+            site.write_owned(&socket, b"", 0o600);
+        }
         Self { site, fakes }
     }
 
     fn with_session(state: &str) -> Self {
-        let host = Self::new(state);
-        let socket = host.site.path("home/.run/systemd/private");
-        host.site.write_owned(&socket, b"", 0o600);
-        host
+        Self::with_unit(&format!("ActiveState={state}\nJob=\n"), true)
     }
 
     fn run(&self, kind: &str, check_mode: bool, params: &Value) -> Run {
@@ -106,7 +113,9 @@ fn units_are_written_once_and_kept_true() {
     let version = site.major().number;
     let (srv, data) = (site.path("srv"), site.datadir());
     let expected = format!(
-        "# Written by pgsocle for instance {version}/main.\n[Unit]\nRequiresMountsFor={data} {srv}/srv/pgsql/{version}/main/wal\n\n\
+        "# Written by pgsocle for instance {version}/main.\n[Unit]\nRequiresMountsFor={data} {srv}/srv/pgsql/{version}/main/wal\n\
+         # Held by `pgsocle instance hold` while this file is there: it says why.\n\
+         AssertPathExists=!{srv}/var/pgsocle/{version}-main/hold\n\n\
          [Service]\nExecStart=\nExecStart={bindir}/postgres -D {data}\n\
          StandardOutput=append:{srv}/log/postgresql/{version}-main-start.log\nStandardError=inherit\n",
         data = data.display(),
@@ -228,8 +237,112 @@ fn a_unit_that_fails_shows_why() {
         host.told(0)[3..],
         [
             format!("--user --no-block start {unit}"),
+            format!("--user --no-block stop {unit}"),
             format!("--user disable {unit}"),
             "--user daemon-reload".to_owned(),
         ]
     );
+}
+
+#[test]
+fn a_unit_that_is_masked() {
+    let host = Host::with_unit("LoadState=masked\nActiveState=inactive\nJob=\n", true);
+    let (version, unit) = (host.site.major().number, host.unit());
+    host.run("instance", false, &host.instance("stopped")).go();
+    let known = host.calls();
+    for check_mode in [true, false] {
+        let reply = host
+            .run("instance", check_mode, &host.instance("started"))
+            .code(1)
+            .json();
+        assert_eq!(
+            reply["msg"],
+            format!(
+                "service of instance {version}/main: unit `{unit}` is masked: systemd starts it for nobody"
+            )
+        );
+        assert_eq!(
+            reply["hint"],
+            format!(
+                "somebody did that on purpose; `systemctl --user unmask {unit}` ends it. Nothing was changed"
+            )
+        );
+    }
+    assert_eq!(host.told(known), Vec::<String>::new());
+}
+
+#[test]
+fn a_unit_that_systemd_has_given_up() {
+    let host = Host::with_unit("ActiveState=failed\nResult=start-limit-hit\nJob=\n", true);
+    let unit = host.unit();
+    host.run("instance", false, &host.instance("stopped")).go();
+    let known = host.calls();
+    host.run("instance", false, &host.instance("started"))
+        .code(1)
+        .go();
+    assert_eq!(
+        host.told(known)[..2],
+        [
+            format!("--user reset-failed {unit}"),
+            format!("--user --no-block start {unit}"),
+        ]
+    );
+}
+
+#[test]
+fn a_server_that_ends_again_and_again() {
+    let host = Host::with_unit(
+        "ActiveState=activating\nSubState=auto-restart\nNRestarts=3\nJob=\n",
+        true,
+    );
+    let (version, unit) = (host.site.major().number, host.unit());
+    // The fake unit never ends: what takes the start back does not wait for it for long.
+    let mut wanted = host.instance("started");
+    wanted["timeout"] = json!(1);
+    let reply = host.run("instance", false, &wanted).code(1).json();
+    assert_eq!(
+        reply["msg"],
+        format!(
+            "start instance `{version}/main`: the server of unit `{unit}` ends while it starts, and systemd starts it \
+             again and again\nserver log:\nFATAL:  so says the journal"
+        )
+    );
+    assert_eq!(
+        host.told(0)[3..5],
+        [
+            format!("--user --no-block start {unit}"),
+            format!("--user --no-block stop {unit}"),
+        ]
+    );
+}
+
+#[test]
+fn a_hold_is_written_into_a_unit_that_lacks_it() {
+    let host = Host::with_session("inactive");
+    let version = host.site.major().number;
+    host.run("instance", false, &host.instance("stopped")).go();
+    let file = host
+        .units()
+        .join(format!("{}.d/instance.conf", host.unit()));
+    let full = std::fs::read_to_string(&file).unwrap();
+    let older: Vec<&str> = full
+        .lines()
+        .filter(|line| !line.contains("AssertPathExists"))
+        .collect();
+    let older = older.join("\n") + "\n";
+    host.site.write_owned(&file, older.as_bytes(), 0o644);
+    let hold = json!({ "reason": "disks are replaced" });
+    for check_mode in [true, false] {
+        let reply = host.run("instance_hold", check_mode, &hold).json();
+        assert_eq!(
+            reply["changes"],
+            json!([
+                format!("change the service of instance `{version}/main`"),
+                format!("hold instance `{version}/main`: disks are replaced"),
+            ])
+        );
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), full);
+    let reply = host.run("instance_hold", false, &hold).json();
+    assert_eq!(reply["changed"], false);
 }

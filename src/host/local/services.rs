@@ -6,13 +6,13 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Local;
+use crate::fault;
 use crate::host::root::{self, Request};
 use crate::host::{Command, Look as _, Probe, Unit, Verb, exec};
 use crate::pg::postmaster_pid::PostmasterPid;
-use crate::{bail_fault, fault};
 
 /// How often a starting server is looked at.
-const PAUSE: Duration = Duration::from_millis(20);
+pub(super) const PAUSE: Duration = Duration::from_millis(20);
 
 /// The user's manager answers on a socket of its own; without it systemctl speaks of buses and environment variables.
 pub(super) fn session(local: &Local) -> Result<()> {
@@ -25,6 +25,77 @@ pub(super) fn session(local: &Local) -> Result<()> {
         Some(socket) if local.stat(&socket)?.is_some() => Ok(()),
         _ => Err(Unit::no_session(&local.caller.user)),
     }
+}
+
+/// The server of a data directory, if it runs: what its lock file says. A file left by another boot may name any process.
+fn server(local: &Local, datadir: &Utf8Path) -> Result<Option<PostmasterPid>> {
+    let Some(content) = local.read(&datadir.join("postmaster.pid"))? else {
+        return Ok(None);
+    };
+    let file = PostmasterPid::parse(&content);
+    let runs = file.pid.is_some_and(|pid| {
+        local.alive(pid)
+            && local
+                .read(Utf8Path::new(&format!("/proc/{pid}/comm")))
+                .is_ok_and(|name| name.as_deref() == Some(b"postgres\n"))
+    });
+    Ok(Some(file).filter(|_| runs))
+}
+
+/// `pg_ctl start`. When its patience ends before the server is ready, that one goes on: it is not a failure.
+pub(super) fn start_server(local: &Local, command: &Command, datadir: &Utf8Path) -> Result<()> {
+    let known = server(local, datadir)?;
+    let Err(error) = exec::run(&local.caller, command, local.lock.borrow().as_ref()) else {
+        return Ok(());
+    };
+    match server(local, datadir)? {
+        Some(now) if known.as_ref().is_none_or(|known| known.pid != now.pid) => {
+            if now.is_ready() {
+                return Ok(());
+            }
+            Err(still(
+                datadir,
+                "starting",
+                &format!("{error:#}"),
+                &command.logs,
+            ))
+        }
+        _ => Err(error),
+    }
+}
+
+/// `pg_ctl stop`; nothing where there is no server any more.
+pub(super) fn stop_server(local: &Local, command: &Command, datadir: &Utf8Path) -> Result<()> {
+    if local.stat(&datadir.join("postmaster.pid"))?.is_none() {
+        return Ok(());
+    }
+    let Err(error) = exec::run(&local.caller, command, local.lock.borrow().as_ref()) else {
+        return Ok(());
+    };
+    if server(local, datadir)?.is_some() {
+        return Err(still(
+            datadir,
+            "stopping",
+            &format!("{error:#}"),
+            &command.logs,
+        ));
+    }
+    Err(error)
+}
+
+/// The time is over, and the server is on its way: it is left alone.
+fn still(datadir: &Utf8Path, what: &str, said: &str, logs: &[Utf8PathBuf]) -> anyhow::Error {
+    let more = if what == "starting" {
+        "a recovery takes the time it takes, and goes on by itself"
+    } else {
+        "mode smart waits for every session to end, and a last checkpoint takes its time; `--mode fast` cuts sessions"
+    };
+    let logs: Vec<&str> = logs.iter().map(|path| path.as_str()).collect();
+    fault!(
+        Underway,
+        "the server in `{datadir}` is still {what}: {said}";
+        "{more}; its log ({}) tells how far it is, and a longer `timeout` waits longer", logs.join(", ")
+    )
 }
 
 /// Starts a unit without waiting for its job, and reads what the server writes of itself: the start-up of a
@@ -40,64 +111,129 @@ pub(super) fn start(
     let since = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |time| time.as_secs());
+    let mut restarts = None;
     local.service(unit, Verb::Start)?;
+    let words = |local: &Local| {
+        let words = exec::gained(logs, &before);
+        if words.is_empty() {
+            journal(local, unit, since)
+        } else {
+            words
+        }
+    };
+    let journal = if unit.user {
+        "journalctl --user"
+    } else {
+        "journalctl"
+    };
     let deadline = Instant::now() + timeout;
     for turn in 1_u32.. {
         if ready(local, unit, datadir)? {
             return Ok(());
         }
-        if turn.is_multiple_of(10) && ended(local, unit)? {
-            let mut words = exec::gained(logs, &before);
-            if words.is_empty() {
-                words = journal(local, unit, since);
+        if turn.is_multiple_of(10) {
+            let state = state(local, unit)?;
+            if state.ended() {
+                return Err(fault!(
+                    Command,
+                    "unit `{unit}` failed to start\nserver log:\n{}", words(local);
+                    "`{journal} -u {unit}` and the server's own log say more"
+                ));
             }
-            let journal = if unit.user {
-                "journalctl --user"
-            } else {
-                "journalctl"
-            };
-            return Err(fault!(
-                Command,
-                "unit `{unit}` failed to start\nserver log:\n{words}";
-                "`{journal} -u {unit}` and the server's own log say more"
-            ));
+            if state.restarts > *restarts.get_or_insert(state.restarts) || state.waits_to_restart()
+            {
+                return Err(fault!(
+                    Command,
+                    "the server of unit `{unit}` ends while it starts, and systemd starts it again and again\nserver log:\n{}", words(local);
+                    "mend what its log names; `{journal} -u {unit}` says more"
+                ));
+            }
         }
         if Instant::now() >= deadline {
-            bail_fault!(
-                Unavailable,
-                "the server of unit `{unit}` was not ready after {} seconds; it is still starting", timeout.as_secs();
-                "a long recovery may need more time: look into its log ({}), and run this again when it is ready",
-                logs.iter().map(|path| path.as_str()).collect::<Vec<_>>().join(", ")
+            let said = format!(
+                "not ready after {} seconds\nserver log:\n{}",
+                timeout.as_secs(),
+                words(local)
             );
+            return Err(still(datadir, "starting", &said, logs));
         }
         std::thread::sleep(PAUSE);
     }
     Ok(())
 }
 
-/// The server says so itself, and it is the unit's: a file left by another boot may name any process.
-fn ready(local: &Local, unit: &Unit, datadir: &Utf8Path) -> Result<bool> {
-    let Some(content) = local.read(&datadir.join("postmaster.pid"))? else {
-        return Ok(false);
-    };
-    let file = PostmasterPid::parse(&content);
-    let Some(pid) = file.pid.filter(|_| file.is_ready()) else {
-        return Ok(false);
-    };
-    let groups = local.read(Utf8Path::new(&format!("/proc/{pid}/cgroup")))?;
-    Ok(groups.is_some_and(|groups| unit.holds(&groups)))
+/// Stops a unit without waiting for its job. A server that the unit does not know is none of its business.
+pub(super) fn stop(
+    local: &Local,
+    unit: &Unit,
+    datadir: &Utf8Path,
+    timeout: Duration,
+    logs: &[Utf8PathBuf],
+) -> Result<()> {
+    local.service(unit, Verb::Stop)?;
+    let deadline = Instant::now() + timeout;
+    loop {
+        // Asked of systemd only once the server is gone, which its file tells for less.
+        let runs = server(local, datadir)?.is_some_and(|file| is_of(local, unit, &file));
+        if !runs && state(local, unit)?.ended() {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            let said = format!("not ended after {} seconds", timeout.as_secs());
+            return Err(still(datadir, "stopping", &said, logs));
+        }
+        std::thread::sleep(PAUSE);
+    }
 }
 
-/// The unit neither runs nor has a job that would make it.
-fn ended(local: &Local, unit: &Unit) -> Result<bool> {
-    let output = local.probe(&Probe::unit(unit.user, &unit.name, "ActiveState,Job"))?;
-    let text = output.text();
-    let value = |name: &str| {
-        text.lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
-            .unwrap_or_default()
-    };
-    Ok(matches!(value("ActiveState"), "failed" | "inactive") && matches!(value("Job"), "" | "0"))
+/// The server says so itself, and it is the unit's.
+fn ready(local: &Local, unit: &Unit, datadir: &Utf8Path) -> Result<bool> {
+    Ok(server(local, datadir)?.is_some_and(|file| file.is_ready() && is_of(local, unit, &file)))
+}
+
+/// Whether a server is a process of the unit.
+fn is_of(local: &Local, unit: &Unit, file: &PostmasterPid) -> bool {
+    let path = format!("/proc/{}/cgroup", file.pid.unwrap_or_default());
+    local
+        .read(Utf8Path::new(&path))
+        .is_ok_and(|groups| groups.is_some_and(|groups| unit.holds(&groups)))
+}
+
+/// How a unit stands.
+#[derive(Default)]
+struct State {
+    active: String,
+    sub: String,
+    job: String,
+    restarts: u32,
+}
+
+impl State {
+    /// It neither runs nor has a job that would make it.
+    fn ended(&self) -> bool {
+        matches!(self.active.as_str(), "failed" | "inactive")
+            && matches!(self.job.as_str(), "" | "0")
+    }
+
+    fn waits_to_restart(&self) -> bool {
+        self.sub == "auto-restart"
+    }
+}
+
+fn state(local: &Local, unit: &Unit) -> Result<State> {
+    let properties = "ActiveState,SubState,Job,NRestarts";
+    let output = local.probe(&Probe::unit(unit.user, &unit.name, properties))?;
+    let mut state = State::default();
+    for line in output.text().lines() {
+        match line.split_once('=') {
+            Some(("ActiveState", value)) => value.clone_into(&mut state.active),
+            Some(("SubState", value)) => value.clone_into(&mut state.sub),
+            Some(("Job", value)) => value.clone_into(&mut state.job),
+            Some(("NRestarts", value)) => state.restarts = value.parse().unwrap_or_default(),
+            _ => {}
+        }
+    }
+    Ok(state)
 }
 
 /// The last lines of the unit in the journal, if we may read them.

@@ -157,6 +157,11 @@ pub struct InstanceSpec {
     /// Start a stopped instance for the time of this run (without TCP listener) when roles or databases are given, and stop it again.
     #[serde(default)]
     pub start_temporarily: bool,
+    /// How long to wait for the server to start or to stop, in seconds. Default: 60. A server that needs longer, for a
+    /// recovery or its last checkpoint, goes on by itself; the run fails and says so.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    pub timeout: Option<u32>,
     /// Undo a creation that fails.
     #[serde(default = "yes")]
     pub drop_on_error: bool,

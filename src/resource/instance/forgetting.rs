@@ -27,6 +27,7 @@ pub struct Seen {
     passfile: Option<(Utf8PathBuf, Vec<u8>)>,
     /// A unit of ours runs it.
     registered: bool,
+    held: bool,
     /// A log that we began.
     start_log: bool,
 }
@@ -56,6 +57,7 @@ impl Stage for Forgetting {
                 Some(file) => look.stat(&file)?.is_some(),
                 None => false,
             },
+            held: look.stat(&paths.hold())?.is_some(),
             start_log: look.stat(&paths.start_log)?.is_some(),
         })
     }
@@ -93,6 +95,9 @@ impl Stage for Forgetting {
             steps.push(Step::Remove {
                 path: paths.start_log.clone(),
             });
+        }
+        if seen.held {
+            steps.push(Step::Remove { path: paths.hold() });
         }
         // Last: killed before, the next run still knows what there is to do.
         steps.push(Step::Remove {

@@ -13,6 +13,7 @@ use crate::pg::version::Major;
 use crate::resource::catalog;
 use crate::resource::instance::cluster::{Directory, directory, leftovers};
 use crate::resource::instance::configuration::settings_view;
+use crate::resource::instance::hold::{self, Hold};
 use crate::resource::instance::record::{self, Record};
 use crate::resource::instance::service::pending;
 use crate::resource::instance::target::Target;
@@ -212,7 +213,7 @@ pub struct ClusterFacts {
 
 /// Asks a running server for what only initdb can choose.
 pub fn cluster_facts(look: &dyn Look, target: &Target) -> Result<Option<ClusterFacts>> {
-    let Some(running) = target.running(look)? else {
+    let Some(running) = target.running(look)?.filter(|running| running.ready) else {
         return Ok(None);
     };
     let query = Query {
@@ -245,6 +246,8 @@ pub fn describe(look: &dyn Look, target: &Target) -> Result<Map<String, Value>> 
             "stopped"
         }),
     );
+    let hold = Hold::read(look, paths)?;
+    view.insert("hold".into(), hold::view(hold.as_ref()));
     view.extend(settings_view(&conf, &auto));
     let facts = cluster_facts(look, target)?;
     let checksums = match &facts {
@@ -269,8 +272,8 @@ pub fn describe(look: &dyn Look, target: &Target) -> Result<Map<String, Value>> 
         json!(facts.as_ref().map(|facts| facts.encoding.clone())),
     );
     let pending = match &running {
-        Some(running) => pending(look, &running.server)?,
-        None => Vec::new(),
+        Some(running) if running.ready => pending(look, &running.server)?,
+        _ => Vec::new(),
     };
     view.insert("pending_restart".into(), json!(!pending.is_empty()));
     view.insert("pending_restart_settings".into(), json!(pending));

@@ -150,6 +150,8 @@ mod tests {
         # Written by pgsocle for instance 15/main.
         [Unit]
         RequiresMountsFor=/p/srv/pgsql/15/main/data /p/srv/pgsql/15/main/wal
+        # Held by `pgsocle instance hold` while this file is there: it says why.
+        AssertPathExists=!/p/var/pgsocle/15-main/hold
 
         [Service]
         ExecStart=
@@ -169,6 +171,8 @@ mod tests {
         # Written by pgsocle for instance 15/main.
         [Unit]
         RequiresMountsFor=/p/srv/pgsql/15/main/data /p/srv/pgsql/15/main/wal
+        # Held by `pgsocle instance hold` while this file is there: it says why.
+        AssertPathExists=!/p/var/pgsocle/15-main/hold
 
         [Service]
         ExecStart=
@@ -231,20 +235,20 @@ mod tests {
 
     #[test]
     fn a_stop_reaches_a_server_that_the_unit_does_not_know() {
-        use crate::manager::StopMode;
+        use crate::manager::Manner;
         let (stage, _) = stage("systemd: {}", true);
         let target = &stage.target;
         let steps: Vec<String> = target
             .manager
-            .stop("/b".into(), &target.paths, StopMode::Fast)
+            .stop("/b".into(), &target.paths, Manner::default())
             .iter()
             .map(ToString::to_string)
             .collect();
         insta::assert_snapshot!(steps.join("\n"), @r"
         close our own sessions
-        stop pgsocle-postgresql@15-main.service
+        stop pgsocle-postgresql@15-main.service and wait until its server has ended
         close our own sessions
-        run /b/pg_ctl stop -s -w -m fast -D /p/srv/pgsql/15/main/data
+        run /b/pg_ctl stop -s -w -t 60 -m fast -D /p/srv/pgsql/15/main/data
         ");
     }
 }

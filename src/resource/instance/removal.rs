@@ -182,16 +182,16 @@ impl Removal {
         let (paths, keeps) = (&self.target.paths, exists && self.how.keep_data);
         let mut steps = Vec::new();
         if seen.running.is_some() && keeps {
-            steps.extend(
-                self.target
-                    .manager
-                    .stop(&self.target.bindir, paths, StopMode::Fast),
-            );
+            steps.extend(self.target.manager.stop(
+                &self.target.bindir,
+                paths,
+                self.target.manner.ending(StopMode::Fast),
+            ));
         } else if seen.running.is_some() {
             steps.extend(Manager::pg_ctl_stop(
                 &self.target.bindir,
                 paths,
-                StopMode::Immediate,
+                self.target.manner.ending(StopMode::Immediate),
             ));
         }
         if seen.registered {

@@ -10,6 +10,7 @@ use crate::pg::auth_file::Entry as _;
 use crate::pg::hba::{Hba, Record};
 use crate::plan::{Fact, Pending, Plan};
 use crate::resource::instance::cluster::{Directory, directory, folded, folded_encoding};
+use crate::resource::instance::hold;
 use crate::resource::instance::lookup::{ClusterFacts, checksums, cluster_facts, describe};
 use crate::resource::instance::target::Target;
 use crate::stage::{Sight, Stage, World};
@@ -234,7 +235,7 @@ impl Stage for Report {
                 ("socket_directory".to_owned(), json!(paths.socket_directory)),
             ])
         };
-        view.extend(world.view.clone());
+        hold::promised(&mut view, &world.view);
         let said = view
             .get("pending_restart_settings")
             .cloned()

@@ -9,7 +9,9 @@ use crate::manager::{Manager, Start, StopMode};
 use crate::plan::{Action, Change, Content, Diff, Fact, Impact, Pending, Plan, Scope, Step};
 use crate::resource::catalog;
 use crate::resource::instance::desired::State;
+use crate::resource::instance::hold::Hold;
 use crate::resource::instance::target::{Running, Target};
+use crate::resource::site::systemd::UnitState;
 use crate::stage::{Catalogs, Stage, World};
 
 /// Brings a server into the state that the later stages need.
@@ -31,6 +33,8 @@ pub struct Seen {
     /// An earlier run that was to make the instance did not come to its end.
     unfinished: bool,
     running: Option<Running>,
+    hold: Option<Hold>,
+    unit: UnitState,
     configured: Server,
     pending: Vec<Pending>,
     reload_needed: bool,
@@ -57,13 +61,20 @@ impl Stage for Service {
             None => self.target.configured_on_disk(look)?,
         };
         let pending = match &running {
-            Some(running) => world.pending(pending(look, &running.server)?),
-            None => Vec::new(),
+            Some(running) if running.ready => world.pending(pending(look, &running.server)?),
+            _ => Vec::new(),
+        };
+        let unit = if self.acts(running.as_ref(), &pending) {
+            UnitState::observe(look, &self.target.manager, world.cluster_made)?
+        } else {
+            UnitState::default()
         };
         Ok(Seen {
             new: world.cluster_made,
             unfinished: !world.cluster_made && self.target.unfinished(look)?,
             running,
+            hold: Hold::read(look, &self.target.paths)?,
+            unit,
             configured,
             pending,
             reload_needed: world.reload_needed,
@@ -90,7 +101,7 @@ impl Stage for Service {
                 ));
                 self.not_running(seen, &mut plan)?;
             }
-            Some(running) => self.is_running(seen, running, &mut plan),
+            Some(running) => self.is_running(seen, running, &mut plan)?,
         }
         Ok(plan)
     }
@@ -135,6 +146,36 @@ impl Service {
             bindir: &self.target.bindir,
             paths: &self.target.paths,
             server,
+            timeout: self.target.manner.timeout,
+        }
+    }
+
+    fn starts(&self) -> bool {
+        matches!(
+            self.state,
+            State::Started | State::Restarted | State::Reloaded
+        )
+    }
+
+    /// Whether a running server is restarted.
+    fn renews(&self, pending: &[Pending]) -> bool {
+        self.state == State::Restarted
+            || (self.restarts && !pending.is_empty() && self.state != State::Stopped)
+    }
+
+    /// Whether the manager will be told to start a server.
+    fn acts(&self, running: Option<&Running>, pending: &[Pending]) -> bool {
+        match running {
+            Some(running) if !running.temporary => self.renews(pending),
+            _ => self.starts(),
+        }
+    }
+
+    /// Refuses what starts a server that somebody holds.
+    fn not_held(&self, seen: &Seen, done: &str) -> Result<()> {
+        match &seen.hold {
+            Some(hold) => Err(hold.refusal(&self.target.paths, done)),
+            None => Ok(()),
         }
     }
 
@@ -160,7 +201,14 @@ impl Service {
     }
 
     fn stop_steps(&self, mode: StopMode) -> Vec<Step> {
-        Manager::pg_ctl_stop(&self.target.bindir, &self.target.paths, mode)
+        let manner = self.target.manner.ending(mode);
+        Manager::pg_ctl_stop(&self.target.bindir, &self.target.paths, manner)
+    }
+
+    /// What takes a start back: a unit that systemd would start again and again is stopped too.
+    fn give_up(&self) -> Vec<Step> {
+        let (target, manner) = (&self.target, self.target.manner.ending(StopMode::Immediate));
+        target.manager.stop(&target.bindir, &target.paths, manner)
     }
 
     fn not_running(&self, seen: &Seen, plan: &mut Plan) -> Result<()> {
@@ -170,10 +218,7 @@ impl Service {
         } else {
             Scope::Configuration
         };
-        let starts = matches!(
-            self.state,
-            State::Started | State::Restarted | State::Reloaded
-        ) || (self.catalogs && self.start_temporarily);
+        let starts = self.starts() || (self.catalogs && self.start_temporarily);
         if starts && seen.disabled {
             let file = paths.config_file.with_file_name("start.conf");
             bail_fault!(
@@ -182,11 +227,11 @@ impl Service {
                 "write `manual` or `auto` there first; nothing was changed"
             );
         }
-        if matches!(
-            self.state,
-            State::Started | State::Restarted | State::Reloaded
-        ) {
-            let steps = self.target.manager.start(&self.start(&seen.configured));
+        if self.starts() {
+            self.not_held(seen, "started")?;
+            let mut steps = seen.unit.clear(&self.target.manager)?;
+            steps.extend(self.target.manager.start(&self.start(&seen.configured)));
+            plan.warnings.extend(seen.unit.warnings.iter().cloned());
             let change = self
                 .change(
                     Action::Start,
@@ -195,7 +240,7 @@ impl Service {
                     Impact::None,
                     steps,
                 )
-                .undo(scope, self.stop_steps(StopMode::Immediate));
+                .undo(scope, self.give_up());
             plan.missing.extend(self.target.manager.missing());
             // What the files say by now has been taken over; only a creation can still be undone.
             plan.changes.push(if seen.new {
@@ -208,6 +253,7 @@ impl Service {
         } else if !self.catalogs || (self.own_roles_only && !seen.new && !seen.unfinished) {
             plan.facts.push(Fact::Stopped);
         } else if seen.new || seen.unfinished || self.start_temporarily {
+            self.not_held(seen, "started, not even for the time of a run")?;
             let steps = Manager::start_temporarily(&self.start(&seen.configured));
             let verb = "start, for the time of this run and without TCP listener,";
             plan.changes.push(
@@ -239,21 +285,19 @@ impl Service {
         Ok(())
     }
 
-    fn is_running(&self, seen: &Seen, running: &Running, plan: &mut Plan) {
+    fn is_running(&self, seen: &Seen, running: &Running, plan: &mut Plan) -> Result<()> {
         plan.facts.push(Fact::Runs(running.server.clone()));
         plan.facts.push(Fact::PendingRestart(seen.pending.clone()));
-        let pending = !seen.pending.is_empty();
-        if self.state == State::Restarted
-            || (self.restarts && pending && self.state != State::Stopped)
-        {
+        if self.renews(&seen.pending) {
+            self.not_held(seen, "restarted")?;
             plan.missing.extend(self.target.manager.missing());
             let start = self.start(&seen.configured);
-            let mut steps = self
-                .target
-                .manager
-                .stop(start.bindir, start.paths, StopMode::Fast);
+            let mut steps = seen.unit.clear(&self.target.manager)?;
+            plan.warnings.extend(seen.unit.warnings.iter().cloned());
+            let manager = &self.target.manager;
+            steps.extend(manager.stop(start.bindir, start.paths, self.target.manner));
             steps.extend(self.target.manager.start(&start));
-            let mut back = self.stop_steps(StopMode::Immediate);
+            let mut back = self.give_up();
             back.extend(seen.previous.iter().cloned());
             back.extend(self.target.manager.start(&self.start(&running.server)));
             plan.changes.push(
@@ -287,6 +331,7 @@ impl Service {
                 .settles(Scope::Configuration),
             );
         }
+        Ok(())
     }
 }
 
@@ -364,7 +409,8 @@ impl Stage for Settle {
         let (target, paths) = (&self.target, &self.target.paths);
         let object = format!("instance {paths}");
         let change = if seen.temporarily {
-            let steps = Manager::pg_ctl_stop(&target.bindir, paths, StopMode::Fast);
+            let manner = target.manner.ending(StopMode::Fast);
+            let steps = Manager::pg_ctl_stop(&target.bindir, paths, manner);
             let diff = Diff::new(
                 &object,
                 "state: started (temporarily)\n",
@@ -382,7 +428,7 @@ impl Stage for Settle {
             .transient()
         } else {
             plan.missing.extend(target.manager.missing());
-            let steps = target.manager.stop(&target.bindir, paths, StopMode::Fast);
+            let steps = target.manager.stop(&target.bindir, paths, target.manner);
             let diff = Diff::new(&object, "state: started\n", "state: stopped\n");
             Change::new(
                 Action::Stop,

@@ -1,11 +1,14 @@
 //! An instance that is addressed, with everything that follows from the site settings.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
+use crate::bail_fault;
 use crate::host::{FileKind, Look, Server, Unit};
-use crate::manager::{Manager, is_temporary};
+use crate::manager::{Manager, Manner, is_temporary, log_place};
 use crate::pg::conf::Conf;
 use crate::pg::guc;
 use crate::pg::postmaster_pid::PostmasterPid;
@@ -35,6 +38,10 @@ pub struct Target {
     pub password_command: Vec<String>,
     /// Whether it is protected against deletion unless it says otherwise.
     pub protected_by_default: bool,
+    /// How long this run waits for the server, and how it stops it.
+    pub manner: Manner,
+    /// How long a server is waited for that is just starting or stopping; none: it is taken as it is.
+    pub patience: Duration,
 }
 
 /// Who starts and stops it: whoever did before it was adopted.
@@ -75,6 +82,8 @@ pub struct Running {
     pub server: Server,
     /// Started by a run for its own time, and still there: that run is at work, or was killed.
     pub temporary: bool,
+    /// It accepts connections: it is neither starting (which is recovery, perhaps long) nor stopping.
+    pub ready: bool,
 }
 
 impl Target {
@@ -133,6 +142,8 @@ impl Target {
                 .collect(),
             manager: manager(site, look, &paths, adopted.as_ref()),
             adopted,
+            manner: Manner::default(),
+            patience: Duration::ZERO,
             bindir,
             mountpoints,
             protected_by_default: site.deletion_protection,
@@ -168,8 +179,28 @@ impl Target {
         }
     }
 
-    /// The server, if it runs: where it really listens, whatever its configuration says by now.
+    /// The server, if it runs: where it really listens, whatever its configuration says by now. A run that needs an
+    /// answer of it waits while it starts or stops.
     pub fn running(&self, look: &dyn Look) -> Result<Option<Running>> {
+        let mut running = self.running_now(look)?;
+        if self.patience.is_zero() || running.as_ref().is_none_or(|running| running.ready) {
+            return Ok(running);
+        }
+        let settled = look.patiently(self.patience, &mut || {
+            running = self.running_now(look)?;
+            Ok(running.as_ref().is_none_or(|running| running.ready))
+        })?;
+        if !settled {
+            bail_fault!(
+                Underway,
+                "instance `{}` does not accept connections yet, after {} seconds: it is still starting or stopping", self.paths, self.patience.as_secs();
+                "recovery goes on by itself, its log ({}) tells how far it is; run this again when it is through, or with a longer timeout", log_place(&self.paths)
+            );
+        }
+        Ok(running)
+    }
+
+    fn running_now(&self, look: &dyn Look) -> Result<Option<Running>> {
         let Some(content) = look.read(&self.paths.datadir.join("postmaster.pid"))? else {
             return Ok(None);
         };
@@ -178,6 +209,7 @@ impl Target {
         if !look.alive(pid) || !self.is_own(look, pid) {
             return Ok(None);
         }
+        let ready = file.is_ready();
         let port = file.port.unwrap_or(DEFAULT_PORT);
         let socket = file
             .socket_directory
@@ -189,6 +221,7 @@ impl Target {
             temporary: look
                 .read(&self.paths.datadir.join("postmaster.opts"))?
                 .is_some_and(|opts| is_temporary(&String::from_utf8_lossy(&opts))),
+            ready,
         }))
     }
 
@@ -350,9 +383,14 @@ impl Target {
 
     fn told(&self, journal: &[u8]) -> Told {
         let object = format!("instance {}", self.paths);
+        let own = format!(r#""object":"{object}""#);
         let mut told = Told::Nothing;
         let mut dropping: Option<(Value, Told)> = None;
         for line in String::from_utf8_lossy(journal).lines() {
+            // A journal grows with the instance's life, and most of it is about what lives in it: that is not taken apart.
+            if line.contains(r#""event":"begin""#) && !line.contains(&own) {
+                continue;
+            }
             let Ok(line) = serde_json::from_str::<Value>(line) else {
                 continue;
             };

@@ -70,6 +70,8 @@ impl Machine {
             config_dir: Some("/etc/pgsocle".into()),
             check: true,
             lock_timeout: std::time::Duration::ZERO,
+            by: "alice".to_owned(),
+            now: "2026-11-27T18:00:00Z".to_owned(),
         }
     }
 
@@ -220,6 +222,9 @@ fn items_with_user_units() {
     RestartSec=5
     # When the kernel kills one backend, the postmaster sees to the others.
     OOMPolicy=continue
+    # What PostgreSQL bears. Not PrivateTmp, ProtectHome, PrivateDevices or ProtectSystem=strict: COPY, archive_command,
+    # sockets and tablespaces may be anywhere. Not MemoryDenyWriteExecute: JIT compiles.
+    NoNewPrivileges=yes
     LockPersonality=yes
     RestrictRealtime=yes
     RestrictSUIDSGID=yes
@@ -271,6 +276,10 @@ fn items_with_system_units() {
     OOMScoreAdjust=-900
     Environment=PG_OOM_ADJUST_FILE=/proc/self/oom_score_adj PG_OOM_ADJUST_VALUE=0
     OOMPolicy=continue
+    # What PostgreSQL bears. Not PrivateTmp, ProtectHome, PrivateDevices or ProtectSystem=strict: COPY, archive_command,
+    # sockets and tablespaces may be anywhere. Not MemoryDenyWriteExecute: JIT compiles.
+    # ProtectSystem=full: /usr, /boot and /etc are read-only; `instance.conf` allows what lies there.
+    NoNewPrivileges=yes
     LockPersonality=yes
     RestrictRealtime=yes
     RestrictSUIDSGID=yes

@@ -122,7 +122,7 @@ def test_one_command_and_the_reply_of_the_executable(host):
     assert result["changed"] is True
     assert result["role"] == {"name": "bob"}
     assert result["warnings"] == ["a word of warning"]
-    assert result["executable"] == {"path": str(host.installed), "version": "0.1.0", "sha256": host.sha256}
+    assert result["executable"] == {"path": str(host.installed), "version": "0.1.0"}
     assert result["heard"] == {
         "protocol": 1,
         "check_mode": False,
@@ -259,7 +259,52 @@ def test_a_changed_delivered_executable_is_refused(host):
     path = host.store / host.sha256 / "pgsocle"
     path.write_text(path.read_text() + "# changed\n")
     _action, result = run(host)
-    assert result["msg"].startswith(f"`{path}` is not run: its checksum is not that of the collection's executable")
+    assert result["msg"].startswith(f"`{path}` is not run: its size is not that of the collection's executable")
+
+
+def test_what_arrives_otherwise_than_it_was_sent_gets_no_name(host, monkeypatch):
+    content = _executable._Own.content
+    monkeypatch.setattr(_executable._Own, "content", lambda own: content(own).replace(b"stub", b"STUB").replace(b"Stands", b"STANDS"))
+    for args in ({}, {"executable_delivery": "temporary"}):
+        _action, result = run(host, {**args, "password": CANARY})
+        assert "is not run: what arrived is not the collection's executable" in result["msg"]
+        assert not os.path.exists(host.store / host.sha256 / "pgsocle")
+        assert not host.record.exists()
+    assert not os.listdir(host.store / host.sha256)
+    assert not os.listdir(host.scratch)
+
+
+def test_a_delivery_that_was_cut_short_is_made_anew(host):
+    place = host.store / host.sha256
+    place.mkdir(parents=True)
+    (place / ".pgsocle.1").write_bytes((host.carried / "pgsocle").read_bytes()[:100])
+    _action, result = run(host)
+    assert result["executable"]["path"] == str(place / "pgsocle")
+
+
+def test_only_a_delivery_makes_a_checksum(host):
+    """It takes longer than all the rest."""
+    for run_number in range(2):
+        action, result = run(host)
+        assert result["executable"]["sha256"] == host.sha256
+        programs = host.scratch.parent / "programs"
+        programs.mkdir(exist_ok=True)
+        (programs / "sha256sum").write_text("#!/bin/sh\necho not to be called; exit 1\n")
+        (programs / "sha256sum").chmod(0o755)
+        host.env["PATH"] = f"{programs}:{os.environ['PATH']}"
+        assert len(action.commands) == 2 - run_number
+
+
+def test_a_link_is_judged_by_what_it_leads_to(host):
+    install(host)
+    target = host.scratch / "elsewhere"
+    shutil.move(host.installed, target)
+    host.installed.symlink_to(target)
+    _action, result = run(host)
+    assert result["executable"]["path"] == str(target)
+    target.chmod(0o757)
+    _action, result = run(host)
+    assert f"every user may write to `{target}`" in result["msg"]
 
 
 def test_a_cache_that_others_can_change_is_refused(host):

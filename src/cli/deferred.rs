@@ -1,0 +1,33 @@
+//! Arguments that are made when they are looked at: those of a noun come from its schema, and most calls are about one
+//! noun, or none (`--version`, the JSON door, the helper that keeps root's rights).
+
+use clap::{ArgMatches, Args, Command, FromArgMatches};
+
+/// What `T` says of its command, said when that command is the one that is called or shown.
+pub struct Deferred<T> {
+    pub called: T,
+}
+
+impl<T: Args> Args for Deferred<T> {
+    fn augment_args(command: Command) -> Command {
+        command.defer(T::augment_args)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        command.defer(T::augment_args_for_update)
+    }
+}
+
+impl<T: FromArgMatches> FromArgMatches for Deferred<T> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        T::from_arg_matches(matches).map(|called| Self { called })
+    }
+
+    fn from_arg_matches_mut(matches: &mut ArgMatches) -> Result<Self, clap::Error> {
+        T::from_arg_matches_mut(matches).map(|called| Self { called })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.called.update_from_arg_matches(matches)
+    }
+}
