@@ -156,7 +156,7 @@ fn a_running_cluster_is_adopted_lives_and_is_let_go_of() {
     assert_eq!(
         listed,
         json!([{
-            "name": "my_app", "version": version.to_string(), "port": site.port(), "datadir": cluster.data(), "status": "running",
+            "name": "my_app", "version": version.to_string(), "port": site.port(), "datadir": cluster.data(), "status": "running", "hold": null,
         }])
     );
     // Temporarily as well, and back.
