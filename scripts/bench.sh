@@ -10,7 +10,7 @@ server_programs
 options=(--rounds "${ROUNDS:-5}")
 [ "${QUICK:-0}" = 0 ] || options+=(--quick)
 [ "${STRICT:-0}" = 0 ] || options+=(--strict)
-[ -z "${JOB:-}" ] || options+=(--job "$JOB")
+[ -z "${JOB:-}" ] || options+=("--job=$JOB")
 [ -z "${JSON:-}" ] || options+=(--json "$JSON")
 if [ "${OTHERS:-1}" != 0 ]; then
   # Separately: a failure to bring one ends the run.

@@ -36,8 +36,8 @@ pub fn serve(kind: &str, process: &Process, mut input: impl Read, mut output: im
         Ok(reply) => (reply, door::exit::DONE),
         Err(failure) => (failed(&failure), door::exit_code(&failure.error)),
     };
-    // A reader that has gone away is no concern of ours.
-    let _ = writeln!(output, "{reply}");
+    // At once; and a reader that has gone away is no concern of ours.
+    let _ = output.write_all(format!("{reply}\n").as_bytes());
     code
 }
 

@@ -1,5 +1,6 @@
 //! The human door: arguments, confirmations, tables. It decides nothing.
 
+mod authentication;
 mod change;
 mod database;
 mod deferred;
@@ -12,6 +13,7 @@ pub mod log;
 mod manifest;
 mod object;
 pub mod options;
+mod pgconf;
 mod prompt;
 mod role;
 mod service;
@@ -71,6 +73,12 @@ enum Command {
     Role(Deferred<role::Command>),
     /// Databases of an instance.
     Database(Deferred<database::Command>),
+    /// Parameters of postgresql.conf of an instance.
+    Pgconf(pgconf::Command),
+    /// Who may connect to an instance, and how: records of `pg_hba.conf`.
+    Pghba(authentication::Pghba),
+    /// As whom users of the host may connect: mappings of `pg_ident.conf`.
+    Pgident(authentication::Pgident),
     /// Who changed what, when, and how it ended.
     History(history::Command),
     /// Become the server of an instance.
@@ -181,6 +189,9 @@ fn called(arguments: Arguments) -> Result<u8, Ended> {
         Some(Command::Instance(command)) => command.called.run(&call),
         Some(Command::Role(command)) => command.called.run(&call),
         Some(Command::Database(command)) => command.called.run(&call),
+        Some(Command::Pgconf(command)) => command.run(&call),
+        Some(Command::Pghba(command)) => command.run(&call),
+        Some(Command::Pgident(command)) => command.run(&call),
         Some(Command::History(command)) => command.run(&call),
         Some(Command::Postgres(command)) => command.run(&call),
         Some(Command::SiteSettings(command)) => command.run(&call),

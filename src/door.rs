@@ -31,6 +31,8 @@ pub mod exit {
     pub const USAGE: u8 = 2;
     /// `instance status`: something does not run.
     pub const NOT_RUNNING: u8 = 3;
+    /// A signal asked the run to end: 128 and its number, as shells have it.
+    pub const INTERRUPTED: u8 = 128;
     /// An internal error: a bug of this program.
     pub const INTERNAL: u8 = 70;
 }
@@ -131,6 +133,10 @@ impl Session {
             }
             users::drop_to(&user)?;
         }
+        let by_sudo = settings
+            .systemd
+            .as_ref()
+            .is_some_and(|systemd| systemd.sudo);
         let stamp = Stamp {
             time: jiff::Timestamp::now()
                 .strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -143,7 +149,7 @@ impl Session {
                 local::process_id()
             ),
         };
-        let local = Local::new(caller, helper);
+        let local = Local::new(caller, helper, by_sudo);
         safe_run_prefix(&local, &settings)?;
         let site = Site {
             settings,
@@ -269,6 +275,10 @@ fn safe_run_prefix(local: &Local, settings: &Settings) -> Result<()> {
 /// The exit code for an error.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     match Fault::told(error) {
+        Some(Fault {
+            signal: Some(number),
+            ..
+        }) => exit::INTERRUPTED + number,
         Some(fault) => fault.kind.exit_code(),
         None => exit::INTERNAL,
     }

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::fault::{Fault, Kind};
 use crate::host::lock::Guard;
 use crate::host::{Act, Claim, Host, LockMode, Look};
-use crate::journal::{Entry, Stamp};
+use crate::journal::{self, Entry, Stamp, Unfinished};
 use crate::plan::{Change, Impact, Pending, Plan, Scope, Step};
 use crate::stage::{AnyStage, World};
 
@@ -79,8 +79,8 @@ pub fn converge(
     subject: &Subject,
     options: &Options,
 ) -> Result<Outcome, Failure> {
-    let mut foreseen = loop {
-        match (foresee(stages, host.look()), host, &subject.lock) {
+    let (mut foreseen, unfinished) = loop {
+        match (foresee(stages, host.look(), subject), host, &subject.lock) {
             (Ok(foreseen), ..) => break foreseen,
             // Seen in the middle of another's work (a server that is just starting), it may look wrong.
             (Err(_), Host::Apply(act), Some(lock)) if act.is_locked(lock)? => {
@@ -109,7 +109,12 @@ pub fn converge(
         return Err(beyond(&foreseen.plan, limit).into());
     }
     match host {
-        Host::Apply(act) if !foreseen.plan.is_empty() || !foreseen.plan.undetermined.is_empty() => {
+        Host::Apply(act)
+            if !foreseen.plan.is_empty()
+                || !foreseen.plan.undetermined.is_empty()
+                // What an interrupted run had begun has been looked after: the journal is to say so.
+                || unfinished =>
+        {
             let ends_server = foreseen.plan.changes.iter().any(Change::ends_server);
             carry_out(stages, act, subject, options, ends_server)
         }
@@ -117,9 +122,22 @@ pub fn converge(
     }
 }
 
-/// All stages in turn, each told what the ones before it plan; nothing is touched.
-fn foresee(stages: &Stages, look: &dyn Look) -> Result<Outcome> {
+/// What the journal tells of earlier runs.
+fn unfinished(look: &dyn Look, subject: &Subject) -> Result<Unfinished> {
+    let Some(path) = &subject.journal else {
+        return Ok(Unfinished::default());
+    };
+    let content = look.read(path)?.unwrap_or_default();
+    let text = String::from_utf8_lossy(&content);
+    Ok(journal::unfinished(&text, &subject.name))
+}
+
+/// All stages in turn, each told what the ones before it plan; nothing is touched. Also: whether earlier runs of the
+/// subject were interrupted.
+fn foresee(stages: &Stages, look: &dyn Look, subject: &Subject) -> Result<(Outcome, bool)> {
     let mut world = World::default();
+    let unfinished = unfinished(look, subject)?;
+    world.learn(&unfinished.facts, false);
     let mut outcome = Outcome::default();
     for stage in stages {
         let plan = stage.decide(look, &world).with_context(|| stage.name())?;
@@ -127,7 +145,7 @@ fn foresee(stages: &Stages, look: &dyn Look) -> Result<Outcome> {
         outcome.add(plan);
     }
     outcome.pending_restart = world.pending_restart;
-    Ok(outcome)
+    Ok((outcome, unfinished.own))
 }
 
 /// All stages in turn, each carried out before the next one looks.
@@ -143,6 +161,8 @@ fn carry_out(
         locks: Locks::default(),
         undo: Vec::new(),
         applied: Vec::new(),
+        undone: Vec::new(),
+        closes: false,
         outcome: Outcome::default(),
         world: World::default(),
     };
@@ -157,19 +177,30 @@ fn carry_out(
             run.locks = Locks::take(act, subject, ends_server)?;
             Ok(())
         })
-        .and_then(|()| run.stages(&rest, subject, options, &entry));
+        .and_then(|()| {
+            // From here on a signal ends the run where it can be ended, not in the middle.
+            act.heed_signals()?;
+            let unfinished = unfinished(act.look(), subject)?;
+            run.world.learn(&unfinished.facts, true);
+            run.closes = unfinished.own;
+            run.stages(&rest, subject, options, &entry)
+        });
     let failure = match result {
         Ok(()) => None,
         Err(error) => Some(run.take_back(error, options)),
     };
-    if !run.applied.is_empty() || failure.is_some() {
-        let end = entry.end(failure.as_ref().map(|failure| {
+    if !run.applied.is_empty() || run.closes || failure.is_some() {
+        let mut end = entry.end(failure.as_ref().map(|failure| {
             json!({
                 "error": format!("{:#}", failure.error),
                 "applied": failure.applied,
                 "reverted": failure.reverted,
+                "undone": run.undone,
             })
         }));
+        if let Some(identifier) = run.world.system_identifier {
+            end["system_identifier"] = json!(identifier.to_string());
+        }
         if let Some(journal) = &subject.journal
             && let Err(error) = act.journal(journal, &end)
         {
@@ -245,6 +276,10 @@ struct Run<'a> {
     /// Scope, what was done, how it is taken back; newest last.
     undo: Vec<(Scope, String, Vec<Step>)>,
     applied: Vec<String>,
+    /// Changes that were taken back before they were complete: for the journal.
+    undone: Vec<String>,
+    /// The end of this run is also that of earlier ones, which were interrupted.
+    closes: bool,
     outcome: Outcome,
     world: World,
 }
@@ -258,6 +293,7 @@ impl Run<'_> {
         entry: &Entry,
     ) -> Result<()> {
         for stage in stages {
+            self.not_interrupted()?;
             let plan = stage
                 .decide(self.act.look(), &self.world)
                 .with_context(|| stage.name())?;
@@ -275,6 +311,7 @@ impl Run<'_> {
                 self.act.journal(journal, &entry.begin(&plan))?;
             }
             for change in &plan.changes {
+                self.not_interrupted()?;
                 self.perform(change)?;
             }
             self.world.learn(&plan.facts, true);
@@ -284,6 +321,20 @@ impl Run<'_> {
             .pending_restart
             .clone_from(&self.world.pending_restart);
         Ok(())
+    }
+
+    /// Between two changes is where a run can be ended: what is not settled is taken back as after a failure.
+    fn not_interrupted(&self) -> Result<()> {
+        match self.act.interrupted() {
+            None => Ok(()),
+            Some(signal) => Err(Fault::new(
+                Kind::Interrupted,
+                format!("the run was interrupted by {}", signal.name),
+            )
+            .signal(signal.number)
+            .hint("what it had begun was finished or taken back; run it again for the rest")
+            .into()),
+        }
     }
 
     fn perform(&mut self, change: &Change) -> Result<()> {
@@ -329,6 +380,7 @@ impl Run<'_> {
                 }
             }
             let Some(place) = applied.iter().position(|done| *done == summary) else {
+                self.undone.extend(whole.then_some(summary));
                 continue;
             };
             if whole && scope == Scope::Creation {

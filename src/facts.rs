@@ -10,6 +10,9 @@ use crate::fault::{Fault, Kind as FaultKind};
 use crate::host::{Look, Server};
 use crate::manifest::InstanceRef;
 use crate::pg::version::Major;
+use crate::resource::authentication::info::PghbaInfo;
+pub use crate::resource::existing as target;
+use crate::resource::instance::explain::explain;
 use crate::resource::instance::hold::Hold;
 use crate::resource::instance::lookup::{self, describe};
 use crate::resource::instance::target::Target;
@@ -48,6 +51,18 @@ pub struct DatabaseInfo {
     pub name: Option<String>,
 }
 
+/// Facts about parameters of an instance: values, where they come from, what wins over what.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PgconfInfo {
+    /// The instance, as `name` or `version/name`; may be left out when there is only one.
+    #[serde(default)]
+    pub instance: Option<InstanceRef>,
+    /// Names of parameters; all that a configuration file sets when they are left out.
+    #[serde(default)]
+    pub names: Option<Vec<String>>,
+}
+
 /// How libpq clients reach an instance.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -84,6 +99,16 @@ pub const FACTS: &[Fact] = &[
         name: "database_info",
         schema: schema::<DatabaseInfo>,
         answer: database_info,
+    },
+    Fact {
+        name: "pgconf_info",
+        schema: schema::<PgconfInfo>,
+        answer: pgconf_info,
+    },
+    Fact {
+        name: "pghba_info",
+        schema: schema::<PghbaInfo>,
+        answer: pghba_info,
     },
     Fact {
         name: "dsn_info",
@@ -154,12 +179,6 @@ pub fn server(site: &Site, look: &dyn Look, reference: Option<&InstanceRef>) -> 
     }
 }
 
-/// An existing instance.
-pub fn target(site: &Site, look: &dyn Look, reference: Option<&InstanceRef>) -> Result<Target> {
-    let (version, name) = lookup::find(look, &site.settings, reference)?;
-    Target::new(&site.settings, look, version, &name)
-}
-
 fn role_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<String, Value>> {
     let params: RoleInfo = crate::input::from_json(params, "role_info")?;
     let Some(server) = or_none(server(site, look, params.instance.as_ref()))? else {
@@ -179,6 +198,20 @@ fn database_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<Stri
     let names: Vec<String> = params.name.into_iter().collect();
     let databases = crate::resource::database::facts::list(look, &server, &names, &[])?;
     Ok(reply("databases", Value::Array(databases)))
+}
+
+fn pgconf_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<String, Value>> {
+    let params: PgconfInfo = crate::input::from_json(params, "pgconf_info")?;
+    let Some(target) = or_none(target(site, look, params.instance.as_ref()))? else {
+        return Ok(reply("settings", json!([])));
+    };
+    let names = params.names.unwrap_or_default();
+    Ok(reply("settings", json!(explain(look, &target, &names)?)))
+}
+
+fn pghba_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<String, Value>> {
+    let params: PghbaInfo = crate::input::from_json(params, "pghba_info")?;
+    params.answer(&target(site, look, params.instance.as_ref())?, look)
 }
 
 /// Where programs are, for a task that has no search path of its own.

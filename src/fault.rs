@@ -31,6 +31,8 @@ pub enum Kind {
     Command,
     /// The server refused a statement.
     Sql,
+    /// A signal asked the run to end.
+    Interrupted,
 }
 
 /// An error that is expected to happen: a message, and where there is one, the remedy.
@@ -43,6 +45,8 @@ pub struct Fault {
     pub hint: Option<String>,
     /// The server's error code, where the server refused.
     pub sqlstate: Option<String>,
+    /// The number of the signal that asked the run to end.
+    pub signal: Option<u8>,
 }
 
 impl Fault {
@@ -52,6 +56,7 @@ impl Fault {
             msg: msg.into(),
             hint: None,
             sqlstate: None,
+            signal: None,
         }
     }
 
@@ -64,6 +69,12 @@ impl Fault {
     #[must_use]
     pub fn sqlstate(mut self, code: impl Into<String>) -> Self {
         self.sqlstate = Some(code.into());
+        self
+    }
+
+    #[must_use]
+    pub fn signal(mut self, number: u8) -> Self {
+        self.signal = Some(number);
         self
     }
 

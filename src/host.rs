@@ -3,16 +3,20 @@
 //! Check mode is given a `&dyn Look` only, so there is no value in the process that could write
 //! (docs/decisions/0004-check-mode-by-type.md). The implementations live in `host/`, the only impure code.
 
+pub mod editor;
 pub mod exec;
+pub mod files;
 pub mod local;
 pub mod lock;
 pub mod process;
 pub mod root;
+pub mod signals;
 pub mod sql;
 pub mod terminal;
 pub mod users;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -145,6 +149,15 @@ impl Probe {
         Self::constant(Command::new(bindir.join("postgres")).arg("--describe-config"))
     }
 
+    /// `postgres -C NAME` with no configuration at all: the built-in value of a parameter.
+    pub fn default_value(bindir: &Utf8Path, name: &str) -> Self {
+        Self::constant(
+            Command::new(bindir.join("postgres"))
+                .args(["-D", "/", "-c", "config_file=/dev/null", "-C", name])
+                .env("LC_ALL", "C"),
+        )
+    }
+
     /// `pg_controldata`, in English.
     pub fn controldata(bindir: &Utf8Path, datadir: &Utf8Path) -> Self {
         Self::new(
@@ -152,6 +165,11 @@ impl Probe {
                 .args(["-D", datadir.as_str()])
                 .env("LC_ALL", "C"),
         )
+    }
+
+    /// `stat -c %C`: the SELinux context of a path.
+    pub fn selinux_context(path: &Utf8Path) -> Self {
+        Self::new(Command::new("stat").args(["-c", "%C", path.as_str()]))
     }
 
     /// `locale -a`
@@ -379,6 +397,8 @@ pub trait Look {
     ) -> Result<bool> {
         question()
     }
+    /// The addresses of this host with their netmasks.
+    fn networks(&self) -> Result<Vec<(IpAddr, IpAddr)>>;
     /// Main memory in bytes.
     fn memory(&self) -> Result<u64>;
     /// `postgres -C` and the like on a staged configuration: files are written only below a private temporary directory,
@@ -386,6 +406,14 @@ pub trait Look {
     fn scratch(&self, files: &[(&str, Vec<u8>)], command: &Command) -> Result<Output>;
     /// Where the program runs: for path searches and messages.
     fn caller(&self) -> &crate::settings::Caller;
+}
+
+/// A signal that asked this process to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interruption {
+    pub number: u8,
+    /// `SIGINT`
+    pub name: &'static str,
 }
 
 /// What may be done, one step at a time.
@@ -397,6 +425,9 @@ pub trait Act: Look {
     fn lock(&self, claim: &Claim) -> Result<lock::Guard>;
     /// Whether another run holds the lock of a subject now.
     fn is_locked(&self, path: &Utf8Path) -> Result<bool>;
+    /// From now on a signal that asks this process to end is noted ([`Self::interrupted`]); a second one is obeyed at once.
+    fn heed_signals(&self) -> Result<()>;
+    fn interrupted(&self) -> Option<Interruption>;
     /// Appends a line to a journal and makes sure that it is on the disk.
     fn journal(&self, path: &Utf8Path, line: &Value) -> Result<()>;
 }

@@ -27,10 +27,8 @@ pub struct Wrong {
 impl Wrong {
     pub fn into_fault(self) -> Fault {
         Fault {
-            kind: Kind::Input,
-            msg: self.msg,
             hint: self.hint,
-            sqlstate: None,
+            ..Fault::new(Kind::Input, self.msg)
         }
     }
 }

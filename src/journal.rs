@@ -1,11 +1,12 @@
 //! What a run writes down: who changed what, when, and how it ended. No secret is in it.
 //!
 //! The journal is a file of JSON lines that stays (`pgsocle history`). A line is written and fsynced
-//! before the first step of a stage; a run with a `begin` and no `end` was interrupted.
+//! before the first step of a stage; a run with a `begin` and no `end` was interrupted. What the next run cannot
+//! see by looking at the machine it learns here ([`unfinished`]).
 
 use serde_json::{Value, json};
 
-use crate::plan::Plan;
+use crate::plan::{Fact, Plan};
 
 /// When and by whom: read by the doors, since nothing below them reads the clock or the environment.
 #[derive(Debug, Clone, Default)]
@@ -42,10 +43,18 @@ impl Entry {
         let mut line = self.head.clone();
         line["event"] = json!("begin");
         line["plan"] = changes(plan);
+        if let Some(Fact::Moves(from, to)) = plan
+            .facts
+            .iter()
+            .find(|fact| matches!(fact, Fact::Moves(..)))
+        {
+            line["moves"] = json!([from, to]);
+        }
         line
     }
 
-    /// When the run is over; `failure` says how it failed.
+    /// When the run is over; `failure` says how it failed, with what stays, what was taken back, and (`undone`) which
+    /// changes were taken back before they were complete.
     pub fn end(&self, failure: Option<Value>) -> Value {
         let mut line = self.head.clone();
         line["event"] = json!(if failure.is_some() { "failed" } else { "done" });
@@ -69,6 +78,109 @@ pub fn changes(plan: &Plan) -> Value {
             })
         })
         .collect()
+}
+
+/// What runs have begun and not brought to a good end.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Unfinished {
+    pub facts: Vec<Fact>,
+    /// Runs of this very subject are among them: when the next one ends well, all is well.
+    pub own: bool,
+}
+
+/// What a run of `subject` must know of earlier ones: of its own subject, and of the instance in which that lies.
+pub fn unfinished(text: &str, subject: &str) -> Unfinished {
+    let object = subject.rsplit(" of ").next().unwrap_or(subject);
+    // The stages that runs have begun, in the journal's order. All but a run's last one were completed.
+    let mut begun: Vec<Value> = Vec::new();
+    for line in text.lines() {
+        let Ok(line) = serde_json::from_str::<Value>(line) else {
+            continue;
+        };
+        match line["event"].as_str() {
+            Some("begin") => begun.push(line),
+            Some("done") => {
+                supersede(&mut begun, &line["run"]);
+                begun.retain(|known| known["subject"] != line["subject"]);
+            }
+            Some("failed") => settle(&mut begun, &line),
+            _ => {}
+        }
+    }
+    let mut found = Unfinished::default();
+    let mut restart = false;
+    for (index, stage) in begun.iter().enumerate() {
+        if stage["subject"] != subject && stage["subject"] != object {
+            continue;
+        }
+        found.own |= stage["subject"] == subject;
+        if let (Some(from), Some(to)) = (port(&stage["moves"][0]), port(&stage["moves"][1])) {
+            found.facts.push(Fact::MoveBegun(from, to));
+        }
+        let complete = begun[index + 1..]
+            .iter()
+            .any(|later| later["run"] == stage["run"]);
+        for change in stage["plan"].as_array().into_iter().flatten() {
+            let (action, on) = (change["action"].as_str(), change["object"].as_str());
+            if on == Some(object) {
+                // What came after it has decided anew whether the server runs.
+                restart = action == Some("restart") && !complete;
+            }
+            if let Some(on) = on.filter(|_| !complete) {
+                found.facts.push(Fact::Begun(on.to_owned()));
+            }
+        }
+    }
+    found.facts.extend(restart.then_some(Fact::RestartBegun));
+    found
+}
+
+/// Who started or stopped a server, and ended well, has decided anew whether it runs.
+fn supersede(begun: &mut [Value], run: &Value) {
+    let objects: Vec<Value> = begun
+        .iter()
+        .filter(|stage| stage["run"] == *run)
+        .flat_map(|stage| stage["plan"].as_array().into_iter().flatten())
+        .map(|change| change["object"].clone())
+        .collect();
+    for stage in begun.iter_mut().filter(|stage| stage["run"] != *run) {
+        if let Some(plan) = stage["plan"].as_array_mut() {
+            plan.retain(|change| {
+                change["action"] != "restart" || !objects.contains(&change["object"])
+            });
+        }
+    }
+}
+
+/// Takes away what a run that failed has told the end of.
+fn settle(begun: &mut Vec<Value>, end: &Value) {
+    let named = |key: &str, summary: &Value| {
+        end["failure"][key]
+            .as_array()
+            .is_some_and(|list| list.contains(summary))
+    };
+    for stage in begun.iter_mut().filter(|stage| stage["run"] == end["run"]) {
+        let Some(plan) = stage["plan"].as_array_mut() else {
+            continue;
+        };
+        // What was done and stays has moved the instance; what was taken back has not.
+        let moved = plan
+            .iter()
+            .any(|change| named("applied", &change["summary"]));
+        plan.retain(|change| {
+            ["applied", "reverted", "undone"]
+                .iter()
+                .all(|key| !named(key, &change["summary"]))
+        });
+        if plan.is_empty() && !moved {
+            stage["moves"] = Value::Null;
+        }
+    }
+    begun.retain(|stage| !stage["moves"].is_null() || stage["plan"] != json!([]));
+}
+
+fn port(value: &Value) -> Option<u16> {
+    value.as_u64().and_then(|port| u16::try_from(port).ok())
 }
 
 /// The runs that a journal tells of, in its order, each with its changes and how it ended. A line that is
@@ -151,10 +263,131 @@ mod tests {
         );
     }
 
+    #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
+    fn what_was_begun_and_not_ended() {
+        let begin = |run: &str, subject: &str, action: &str, object: &str| {
+            json!({"run": run, "subject": subject, "event": "begin",
+                "plan": [{"action": action, "object": object, "summary": format!("{action} {object}")}]})
+            .to_string()
+        };
+        let end = |run: &str, subject: &str, event: &str, failure: Value| {
+            json!({"run": run, "subject": subject, "event": event, "failure": failure}).to_string()
+        };
+        let instance = "instance 15/main";
+        let role = "role a of instance 15/main";
+        let restart = || begin("1", instance, "restart", instance);
+        let moving = || {
+            let mut line: Value = serde_json::from_str(&restart()).unwrap();
+            line["moves"] = json!([5432, 5433]);
+            line.to_string()
+        };
+        let none = || json!({"applied": [], "reverted": []});
+        let stopped = || vec![Fact::Begun(instance.into()), Fact::RestartBegun];
+        for (lines, subject, facts, own) in [
+            (vec![], instance, vec![], false),
+            (vec![restart()], instance, stopped(), true),
+            (vec![restart()], role, stopped(), false),
+            (vec![restart()], "instance 15/other", vec![], false),
+            // The next stage has begun: the server runs again.
+            (
+                vec![restart(), begin("1", instance, "create", "role b")],
+                instance,
+                vec![Fact::Begun("role b".into())],
+                true,
+            ),
+            (
+                vec![restart(), end("1", instance, "done", Value::Null)],
+                instance,
+                vec![],
+                false,
+            ),
+            // Somebody else was at work there since, or has ended well.
+            (
+                vec![restart(), end("2", instance, "done", Value::Null)],
+                instance,
+                vec![],
+                false,
+            ),
+            (
+                vec![restart(), end("2", role, "done", Value::Null)],
+                instance,
+                stopped(),
+                true,
+            ),
+            (
+                vec![
+                    restart(),
+                    begin("2", role, "start", instance),
+                    end("2", role, "done", Value::Null),
+                ],
+                role,
+                vec![],
+                false,
+            ),
+            // A failure that was taken back, and one that could not be.
+            (
+                vec![
+                    restart(),
+                    end(
+                        "1",
+                        instance,
+                        "failed",
+                        json!({"undone": ["restart instance 15/main"]}),
+                    ),
+                ],
+                instance,
+                vec![],
+                false,
+            ),
+            (
+                vec![restart(), end("1", instance, "failed", none())],
+                instance,
+                stopped(),
+                true,
+            ),
+            (
+                vec![
+                    moving(),
+                    end(
+                        "1",
+                        instance,
+                        "failed",
+                        json!({"applied": ["restart instance 15/main"]}),
+                    ),
+                ],
+                instance,
+                vec![Fact::MoveBegun(5432, 5433)],
+                true,
+            ),
+            (
+                vec![
+                    moving(),
+                    end(
+                        "1",
+                        instance,
+                        "failed",
+                        json!({"reverted": ["restart instance 15/main"]}),
+                    ),
+                ],
+                instance,
+                vec![],
+                false,
+            ),
+        ] {
+            assert_eq!(
+                unfinished(&lines.join("\n"), subject),
+                Unfinished { facts, own },
+                "{lines:?}"
+            );
+        }
+    }
+
     proptest! {
         #[test]
         fn no_text_makes_it_panic(text in "(\\{\"run\":\"[12]\",\"event\":\"(begin|done|failed)\"(,\"plan\":(3|\\[\\]))?\\}\n|.*\n){0,8}") {
             runs(&text);
+            unfinished(&text, "instance 15/main");
         }
     }
 }

@@ -7,6 +7,8 @@
 //! `x-alter` (the names of the two repeatable options of `alter`), `x-short` (a bare string stands for the
 //! object with this key), `x-unsupported` (known from pglift, refused by name in this version).
 
+mod authentication;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,6 +19,7 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+pub use self::authentication::{End, HbaRecord, IdentMapping, InFile};
 use crate::bail_fault;
 use crate::secret::Secret;
 
@@ -295,6 +298,8 @@ pub enum HbaMethod {
     Peer,
     Gss,
     Cert,
+    /// As of PostgreSQL 18.
+    Oauth,
 }
 
 impl HbaMethod {
@@ -313,6 +318,7 @@ impl HbaMethod {
             Self::Peer => "peer",
             Self::Gss => "gss",
             Self::Cert => "cert",
+            Self::Oauth => "oauth",
         }
     }
 }

@@ -391,6 +391,8 @@ impl Change {
 /// What later stages of the same run may rely on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fact {
+    /// The system identifier of the cluster as it is.
+    Cluster(u64),
     /// The cluster is made by this run: its catalogs are those of a new one.
     ClusterMade,
     /// The server runs (or is started by this run) and answers here.
@@ -424,6 +426,14 @@ pub enum Fact {
     Configured(Server),
     /// From one port to another, by this run.
     Moves(u16, u16),
+    /// An earlier run has begun a change of this object, and its journal does not say that it was done or taken back.
+    Begun(String),
+    /// An earlier run has begun to restart the server, likewise: the server was to run.
+    RestartBegun,
+    /// … and this run starts it again, for good.
+    RunsAgain,
+    /// An earlier run, which did not come to a good end, was to take the instance from one port to another.
+    MoveBegun(u16, u16),
     /// A configuration file of the server that this run replaces.
     Replaces(Replaced),
     /// Parts of the object's public view that this run changes.

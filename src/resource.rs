@@ -5,11 +5,13 @@
 //! door, the schema, the Ansible module and the reference page.
 
 pub mod access;
+pub mod authentication;
 pub mod catalog;
 pub mod database;
 pub mod expect;
 pub mod instance;
 pub mod parameters;
+pub mod pgconf;
 pub mod role;
 #[cfg(test)]
 mod samples;
@@ -24,8 +26,13 @@ use serde_json::{Map, Value};
 
 use crate::engine::Subject;
 use crate::host::{LockMode, Look};
-use crate::manifest::{DatabaseSpec, Place, RoleSpec, Within};
+use crate::manifest::{
+    DatabaseSpec, HbaRecord, IdentMapping, InFile, InstanceRef, Place, RoleSpec, Within,
+};
+use crate::pg::hba::Record;
+use crate::pg::ident_map::Mapping;
 use crate::plan::Impact;
+use crate::resource::instance::condition::{Aim, Condition};
 use crate::resource::instance::desired::InstanceSpec;
 use crate::resource::instance::lookup;
 use crate::resource::instance::service::{Service, Settle};
@@ -115,6 +122,21 @@ pub const REGISTRY: &[Kind] = &[
         job: database_job,
     },
     Kind {
+        name: "pgconf",
+        schema: schema::<pgconf::PgconfSpec>,
+        job: |value, site, look| pgconf::job(crate::input::from_json(value, "pgconf")?, site, look),
+    },
+    Kind {
+        name: "pghba",
+        schema: schema_in_file::<HbaRecord>,
+        job: authentication::job::<Record>,
+    },
+    Kind {
+        name: "pgident",
+        schema: schema_in_file::<IdentMapping>,
+        job: authentication::job::<Mapping>,
+    },
+    Kind {
         name: "site",
         schema: schema::<site::SiteSpec>,
         job: |value, site, look| site::job(&crate::input::from_json(value, "site")?, site, look),
@@ -135,25 +157,36 @@ pub fn schema<T: JsonSchema>() -> Value {
 
 /// The schema of an object in an instance: the options that say where come first.
 fn schema_within<T: JsonSchema>() -> Value {
-    let mut own = schema::<T>();
-    let mut properties: Map<String, Value> = schema::<Place>()["properties"]
-        .as_object()
-        .cloned()
-        .unwrap_or_default();
-    if let Some(map) = own["properties"].as_object_mut() {
-        properties.extend(std::mem::take(map));
-        *map = properties;
-    }
-    if let Some(definitions) = schema::<Place>().get("$defs").and_then(Value::as_object) {
-        let all = own.as_object_mut().map(|own| {
-            own.entry("$defs")
-                .or_insert_with(|| Value::Object(Map::new()))
-        });
-        if let Some(Value::Object(all)) = all {
-            all.extend(definitions.clone());
-        }
+    joined(schema::<Place>(), schema::<T>())
+}
+
+/// The schema of a record in a file: of itself, or of a list of them, so that nothing is required.
+fn schema_in_file<T: JsonSchema>() -> Value {
+    let mut own = joined(schema::<InFile<T>>(), schema::<T>());
+    if let Some(map) = own.as_object_mut() {
+        map.shift_remove("required");
     }
     own
+}
+
+/// The options of both, and what is said of the second.
+fn joined(mut first: Value, mut second: Value) -> Value {
+    for key in ["properties", "$defs"] {
+        let taken = |schema: &mut Value| match schema[key].take() {
+            Value::Object(map) => map,
+            _ => Map::new(),
+        };
+        let mut all = taken(&mut first);
+        all.extend(taken(&mut second));
+        if let Some(map) = second.as_object_mut() {
+            if all.is_empty() {
+                map.shift_remove(key);
+            } else {
+                map.insert(key.to_owned(), Value::Object(all));
+            }
+        }
+    }
+    second
 }
 
 fn role_job(value: Value, site: &Site, look: &dyn Look) -> Result<Job> {
@@ -186,11 +219,48 @@ fn within(
     look: &dyn Look,
     stages: impl FnOnce(InstancePaths) -> Result<Vec<Box<dyn AnyStage>>>,
 ) -> Result<Job> {
+    let Addressed {
+        mut job,
+        target,
+        exists,
+    } = addressed(&format!("{kind} {name}"), place, site, look)?;
+    if exists {
+        job.stages.push(Box::new(Service {
+            catalogs: true,
+            start_temporarily: place.start_temporarily,
+            ..Service::leaving(target.clone())
+        }));
+    }
+    job.stages.extend(stages(target.paths.clone())?);
+    if exists {
+        job.stages.push(Box::new(Settle {
+            target,
+            state: instance::desired::State::Present,
+        }));
+    }
+    Ok(job)
+}
+
+/// A run on something of an instance that exists, or of one that an earlier task would have made.
+struct Addressed {
+    job: Job,
+    target: Target,
+    exists: bool,
+}
+
+/// An instance that is addressed, whether it is there, and what is to be said if it is not.
+struct Located {
+    target: Target,
+    exists: bool,
+    warnings: Vec<String>,
+}
+
+/// The instance that is addressed. In check mode an earlier task may be the one that makes it.
+fn locate(reference: Option<&InstanceRef>, site: &Site, look: &dyn Look) -> Result<Located> {
     let mut warnings = Vec::new();
-    let found = lookup::find(look, &site.settings, place.instance.as_ref());
-    let (version, instance, exists) = match (found, place.instance.as_ref()) {
+    let found = lookup::find(look, &site.settings, reference);
+    let (version, instance, exists) = match (found, reference) {
         (Ok((version, instance)), _) => (version, instance, true),
-        // In check mode an earlier task may be the one that makes it.
         (Err(error), Some(reference)) if site.check && is_missing(&error) => {
             let version = match &reference.version {
                 Some(version) => version.parse()?,
@@ -208,10 +278,29 @@ fn within(
         }
         (Err(error), _) => return Err(error),
     };
-    let mut target = Target::new(&site.settings, look, version, &instance)?;
+    let target = Target::new(&site.settings, look, version, &instance)?;
+    Ok(Located {
+        target,
+        exists,
+        warnings,
+    })
+}
+
+/// An instance that must be there.
+pub fn existing(site: &Site, look: &dyn Look, reference: Option<&InstanceRef>) -> Result<Target> {
+    let (version, name) = lookup::find(look, &site.settings, reference)?;
+    Target::new(&site.settings, look, version, &name)
+}
+
+fn addressed(what: &str, place: &Place, site: &Site, look: &dyn Look) -> Result<Addressed> {
+    let Located {
+        mut target,
+        exists,
+        warnings,
+    } = locate(place.instance.as_ref(), site, look)?;
     target.patience = target.manner.timeout;
     let mut subject = subject("instance", &target.paths, site);
-    subject.name = format!("{kind} {name} of instance {}", target.paths);
+    subject.name = format!("{what} of instance {}", target.paths);
     let mut job = Job::new(subject);
     job.max_impact = place.max_impact;
     job.wait_for(place.lock_timeout);
@@ -220,23 +309,19 @@ fn within(
         job.stages.push(Box::new(instance::service::Assumed {
             target: target.clone(),
         }));
-        job.stages.extend(stages(target.paths.clone())?);
-        return Ok(job);
     }
-    job.stages.push(Box::new(Service {
-        target: target.clone(),
-        state: instance::desired::State::Present,
-        restarts: false,
-        catalogs: true,
-        own_roles_only: false,
-        start_temporarily: place.start_temporarily,
-    }));
-    job.stages.extend(stages(target.paths.clone())?);
-    job.stages.push(Box::new(Settle {
+    if exists {
+        job.stages.push(Box::new(Condition {
+            target: target.clone(),
+            aim: Aim::Use,
+            identifier: None,
+        }));
+    }
+    Ok(Addressed {
+        job,
         target,
-        state: instance::desired::State::Present,
-    }));
-    Ok(job)
+        exists,
+    })
 }
 
 fn is_missing(error: &anyhow::Error) -> bool {

@@ -1,6 +1,6 @@
 //! One look, one decision: the unit of work that the engine strings together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use serde_json::{Map, Value};
@@ -101,6 +101,8 @@ pub struct World {
     pub catalogs: Catalogs,
     /// This run made (or would make) the cluster.
     pub cluster_made: bool,
+    /// Its system identifier, once it is there.
+    pub system_identifier: Option<u64>,
     /// This run started (or would start) the server.
     pub started: bool,
     /// Roles that earlier stages make (true) or drop (false).
@@ -119,6 +121,14 @@ pub struct World {
     pub configured: Option<Server>,
     /// The port that the instance leaves in this run, and the one that it gets.
     pub moved: Option<(u16, u16)>,
+    /// Objects whose change an earlier run has begun, and nobody has ended.
+    pub begun: BTreeSet<String>,
+    /// An earlier run has stopped the server, or was about to, in order to start it again.
+    pub restart_begun: bool,
+    /// … and this run has started it again (or would).
+    pub runs_again: bool,
+    /// Ports between which an earlier run was to move the instance, and may have done it by half.
+    pub move_begun: Option<(u16, u16)>,
     /// Configuration files that this run replaces, each once.
     pub replaced: Vec<Replaced>,
     /// … and has replaced: they are on the disk, and the server has not been told.
@@ -132,6 +142,7 @@ impl World {
     pub fn learn(&mut self, facts: &[Fact], performed: bool) {
         for fact in facts.iter().cloned() {
             match fact {
+                Fact::Cluster(identifier) => self.system_identifier = Some(identifier),
                 Fact::ClusterMade => {
                     self.cluster_made = true;
                     self.catalogs = Catalogs::Stopped;
@@ -169,6 +180,10 @@ impl World {
                 Fact::PendingRestart(pending) => self.pending_restart = Some(pending),
                 Fact::Configured(server) => self.configured = Some(server),
                 Fact::Moves(from, to) => self.moved = Some((from, to)),
+                Fact::Begun(object) => _ = self.begun.insert(object),
+                Fact::RunsAgain => self.runs_again = true,
+                Fact::RestartBegun => self.restart_begun = true,
+                Fact::MoveBegun(from, to) => self.move_begun = Some((from, to)),
                 Fact::Replaces(file) => {
                     self.written |= performed;
                     match self

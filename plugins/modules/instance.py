@@ -114,19 +114,19 @@ options:
           - 'Method for local sockets.'
           - 'Chosen at creation; refused when it would change.'
         type: str
-        choices: [trust, reject, md5, password, scram-sha-256, sspi, ident, pam, ldap, radius, peer, gss, cert]
+        choices: [trust, reject, md5, password, scram-sha-256, sspi, ident, pam, ldap, radius, peer, gss, cert, oauth]
       host:
         description:
           - 'Method for TCP from this host.'
           - 'Chosen at creation; refused when it would change.'
         type: str
-        choices: [trust, reject, md5, password, scram-sha-256, sspi, ident, pam, ldap, radius, peer, gss, cert]
+        choices: [trust, reject, md5, password, scram-sha-256, sspi, ident, pam, ldap, radius, peer, gss, cert, oauth]
       hostssl:
         description:
           - 'Method for TLS connections, where the site''s template has a line for them.'
           - 'Chosen at creation; refused when it would change.'
         type: str
-        choices: [trust, reject, md5, password, scram-sha-256, sspi, ident, pam, ldap, radius, peer, gss, cert]
+        choices: [trust, reject, md5, password, scram-sha-256, sspi, ident, pam, ldap, radius, peer, gss, cert, oauth]
   surole_password:
     description:
       - 'Password of the superuser role.'
@@ -292,7 +292,7 @@ options:
               - 'Authentication method.'
             type: str
             required: true
-            choices: [trust, reject, md5, password, scram-sha-256, sspi, ident, pam, ldap, radius, peer, gss, cert]
+            choices: [trust, reject, md5, password, scram-sha-256, sspi, ident, pam, ldap, radius, peer, gss, cert, oauth]
           state:
             description:
               - 'Whether the entry is to be there.'
@@ -475,6 +475,11 @@ options:
       - 'Whether a declared O(state=absent) is refused; as the site settings have it unless it was ever given.'
       - 'It cannot be lifted in the call that drops.'
     type: bool
+  system_identifier:
+    description:
+      - 'The system identifier of the cluster that is meant, as V(pg_controldata) tells it.'
+      - 'To be given once when another cluster than before has been put in its place, which is refused otherwise.'
+    type: str
   keep_data:
     description:
       - 'With O(state=absent): set the data aside instead of deleting them, beside their place, as V(data.dropped-1).'
@@ -716,6 +721,7 @@ ARGUMENT_SPEC = {
                     "peer",
                     "gss",
                     "cert",
+                    "oauth",
                 ],
             },
             "host": {
@@ -734,6 +740,7 @@ ARGUMENT_SPEC = {
                     "peer",
                     "gss",
                     "cert",
+                    "oauth",
                 ],
             },
             "hostssl": {
@@ -752,6 +759,7 @@ ARGUMENT_SPEC = {
                     "peer",
                     "gss",
                     "cert",
+                    "oauth",
                 ],
             },
         },
@@ -831,6 +839,7 @@ ARGUMENT_SPEC = {
                             "peer",
                             "gss",
                             "cert",
+                            "oauth",
                         ],
                     },
                     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -888,6 +897,7 @@ ARGUMENT_SPEC = {
     "timeout": {"type": "int"},
     "drop_on_error": {"type": "bool", "default": True},
     "deletion_protection": {"type": "bool"},
+    "system_identifier": {"type": "str"},
     "keep_data": {"type": "bool", "default": False},
     "delete_dumps": {"type": "bool", "default": False},
     "max_impact": {"type": "str", "choices": ["none", "reload", "restart", "rewrite", "destructive"]},

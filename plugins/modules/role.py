@@ -181,7 +181,7 @@ options:
           - 'Authentication method.'
         type: str
         required: true
-        choices: [trust, reject, md5, password, scram-sha-256, sspi, ident, pam, ldap, radius, peer, gss, cert]
+        choices: [trust, reject, md5, password, scram-sha-256, sspi, ident, pam, ldap, radius, peer, gss, cert, oauth]
       state:
         description:
           - 'Whether the entry is to be there.'
@@ -376,6 +376,7 @@ ARGUMENT_SPEC = {
                     "peer",
                     "gss",
                     "cert",
+                    "oauth",
                 ],
             },
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},

@@ -13,6 +13,7 @@ use crate::host::Server;
 use crate::manifest::InstanceRef;
 use crate::resource::expect::{self, Wanted, missing};
 use crate::resource::instance::lookup;
+use crate::resource::instance::target::Target;
 use crate::resource::{self, Job};
 
 /// Which instance the objects live in.
@@ -28,11 +29,25 @@ pub type Column = (&'static str, fn(&Value) -> String);
 
 impl Within {
     /// The instance that is meant, in full; one that is not there is wrong usage.
-    fn resolve(&self, session: &Session, stated: Option<&InstanceRef>) -> Result<String, Ended> {
+    pub fn resolve(
+        &self,
+        session: &Session,
+        stated: Option<&InstanceRef>,
+    ) -> Result<String, Ended> {
         let reference = self.instance.as_ref().or(stated);
         lookup::find(&session.local, &session.site.settings, reference)
             .map(|identity| lookup::shown(&identity))
             .map_err(Ended::usage)
+    }
+
+    /// The same, with what follows from the site settings.
+    pub fn target(&self, session: &Session) -> Result<Target, Ended> {
+        facts::target(&session.site, &session.local, self.instance.as_ref()).map_err(Ended::usage)
+    }
+
+    /// The instance that is meant, as a reference in full.
+    pub fn reference(&self, session: &Session) -> Result<InstanceRef, Ended> {
+        Ok(InstanceRef::parse(&self.resolve(session, None)?))
     }
 
     /// The run on one object.
@@ -117,8 +132,8 @@ impl Within {
     }
 
     fn server(&self, session: &Session) -> Result<(String, Server), Ended> {
-        let instance = self.resolve(session, None)?;
-        let reference = InstanceRef::parse(&instance);
+        let reference = self.reference(session)?;
+        let instance = reference.to_string();
         let server = facts::server(&session.site, &session.local, Some(&reference))?;
         Ok((instance, server))
     }

@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io::Write as _;
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Command as Process, Stdio};
 
 use anyhow::{Context as _, Result};
@@ -58,6 +58,10 @@ fn output_under(caller: &Caller, command: &Command, lock: Option<&File>) -> Resu
         (None, None) => Stdio::null(),
     });
     process.stdout(Stdio::piped()).stderr(Stdio::piped());
+    if lock.is_some() {
+        // A terminal's Ctrl-C is for us: what is half-done (a stop, a start) is brought to its end.
+        process.process_group(0);
+    }
     let mut child = process.spawn().map_err(|error| {
         if error.kind() == std::io::ErrorKind::NotFound {
             fault!(Command, "program `{}` is not installed", command.program)

@@ -4,27 +4,31 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
-
+use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
-use fs_err::os::unix::fs::OpenOptionsExt as _;
+use nix::ifaddrs::getifaddrs;
+use nix::sys::socket::SockaddrStorage;
 use serde_json::Value;
 
+use crate::fault::{Fault, Kind};
 use crate::host::root::{Helper, Request, remove_empty_dir};
+use crate::host::signals::Signals;
 use crate::host::sql::Sessions;
 use crate::host::{
-    Act, Claim, Command, FileKind, Look, Output, Probe, Query, Stat, Unit, Verb, exec, lock,
+    Act, Claim, Command, FileKind, Interruption, Look, Output, Probe, Query, Stat, Unit, Verb,
+    exec, files, lock,
 };
 use crate::plan::{Content, RunAs, Step};
 use crate::settings::Caller;
 use crate::{bail_fault, fault};
 
 mod services;
+mod sudo;
 
 /// The machine as seen by the user who owns the instances.
 pub struct Local {
@@ -32,26 +36,31 @@ pub struct Local {
     sessions: Sessions,
     /// The child with root's rights, where one is needed.
     root: Option<RefCell<Helper>>,
+    /// Files of root's are written through sudo.
+    sudo: bool,
     /// The lock that this run holds, for the programs that it runs.
     lock: RefCell<Option<std::fs::File>>,
     /// What constant probes have said, by their command.
     said: RefCell<HashMap<String, Output>>,
     /// What `scratch` has come to.
     judged: RefCell<Vec<(Judged, Output)>>,
+    signals: Signals,
 }
 
 /// Files with their names, and what they were given to.
 type Judged = (Vec<(String, Vec<u8>)>, Command);
 
 impl Local {
-    pub fn new(caller: Caller, root: Option<RefCell<Helper>>) -> Self {
+    pub fn new(caller: Caller, root: Option<RefCell<Helper>>, sudo: bool) -> Self {
         Self {
             caller,
             sessions: Sessions::default(),
             root,
+            sudo,
             lock: RefCell::new(None),
             said: RefCell::default(),
             judged: RefCell::default(),
+            signals: Signals::default(),
         }
     }
 }
@@ -200,6 +209,22 @@ impl Look for Local {
         }
     }
 
+    /// Asked of the kernel, as the server asks for `samehost` and `samenet` (`pg_foreach_ifaddr`).
+    fn networks(&self) -> Result<Vec<(IpAddr, IpAddr)>> {
+        let address = |storage: SockaddrStorage| match (
+            storage.as_sockaddr_in(),
+            storage.as_sockaddr_in6(),
+        ) {
+            (Some(address), _) => Some(IpAddr::from(address.ip())),
+            (_, Some(address)) => Some(IpAddr::from(address.ip())),
+            _ => None,
+        };
+        let all = getifaddrs().context("list the addresses of this host")?;
+        Ok(all
+            .filter_map(|own| Some((address(own.address?)?, address(own.netmask?)?)))
+            .collect())
+    }
+
     fn memory(&self) -> Result<u64> {
         let content = fs::read_to_string("/proc/meminfo")?;
         let kilobytes = content
@@ -263,31 +288,30 @@ impl Act for Local {
                     root.borrow_mut().ask(&Request::MakeDir { path, mode })?;
                     Ok(())
                 }
-                _ => make_dir(path, *mode),
+                _ => files::make_dir(path, *mode),
             },
             Step::MakeDir {
                 path,
                 mode,
                 run_as: RunAs::Sysuser,
-            } => make_dir(path, *mode),
+            } => files::make_dir(path, *mode),
             Step::WriteFile {
                 path,
                 content,
                 mode,
-            } => write_file(path, content, *mode),
-            Step::Symlink { path, target } => symlink(path, target),
+            } => files::write(path, content, *mode),
+            Step::Symlink { path, target } => files::symlink(path, target),
             Step::RenameIfExists { from, .. } if !from.exists() => Ok(()),
             Step::Rename { from, to } | Step::RenameIfExists { from, to } => {
-                fs::rename(from, to)?;
-                sync_parent(to)
+                files::rename(from, to)
             }
-            Step::Remove { path } => remove(path),
-            Step::MoveUp { from, to } => move_up(from, to),
+            Step::Remove { path } => files::remove(path),
+            Step::MoveUp { from, to } => files::move_up(from, to),
             Step::EmptyDir { path } => {
                 let mut names = self.list(path)?.unwrap_or_default();
                 names.sort_by_key(|name| name.starts_with("pgsocle-"));
                 for name in names {
-                    remove(&path.join(name))?;
+                    files::remove(&path.join(name))?;
                 }
                 Ok(())
             }
@@ -341,7 +365,10 @@ impl Act for Local {
             Step::Tmpfiles { file, user, sudo } => self.tmpfiles(file, *user, *sudo),
             Step::AsRoot(step) => match &self.root {
                 Some(root) => by_root(&mut root.borrow_mut(), step),
-                None => self.perform(step).map_err(for_root),
+                None => match self.perform(step) {
+                    Err(error) if self.sudo && is_denied(&error) => sudo::perform(self, step),
+                    done => done.map_err(for_root),
+                },
             },
             Step::Disconnect => {
                 self.sessions.close();
@@ -356,7 +383,7 @@ impl Act for Local {
 
     fn lock(&self, claim: &Claim) -> Result<lock::Guard> {
         if let Some(parent) = claim.path.parent() {
-            make_dir(parent, 0o750)?;
+            files::make_dir(parent, 0o750)?;
         }
         let guard = lock::take(claim)?;
         *self.lock.borrow_mut() = Some(guard.file()?);
@@ -367,18 +394,19 @@ impl Act for Local {
         lock::is_held(path)
     }
 
+    fn heed_signals(&self) -> Result<()> {
+        self.signals.heed()
+    }
+
+    fn interrupted(&self) -> Option<Interruption> {
+        self.signals.interruption()
+    }
+
     fn journal(&self, path: &Utf8Path, line: &Value) -> Result<()> {
         if let Some(parent) = path.parent() {
-            make_dir(parent, 0o750)?;
+            files::make_dir(parent, 0o750)?;
         }
-        let mut file = fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o640)
-            .open(path)?;
-        writeln!(file, "{line}")?;
-        file.sync_data()?;
-        Ok(())
+        files::append_line(path, &line.to_string())
     }
 }
 
@@ -414,13 +442,14 @@ impl Local {
     }
 }
 
+/// Whether something was refused for want of a right.
+fn is_denied(error: &anyhow::Error) -> bool {
+    Fault::told(error).is_some_and(|fault| fault.kind == Kind::Denied)
+}
+
 /// What an ordinary user is told of files that are root's.
 fn for_root(error: anyhow::Error) -> anyhow::Error {
-    let denied = error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
-        .any(|error| error.kind() == std::io::ErrorKind::PermissionDenied);
-    if denied {
+    if is_denied(&error) {
         fault!(Denied, "{error:#}"; "it is root's: call pgsocle as root (`become: true`), or choose another place in the site settings")
     } else {
         error
@@ -459,107 +488,6 @@ fn below_own(path: &Utf8Path, uid: u32) -> Result<bool> {
         }
     }
     Ok(false)
-}
-
-fn make_dir(path: &Utf8Path, mode: u32) -> Result<()> {
-    if let Some(parent) = path.parent()
-        && !parent.exists()
-    {
-        make_dir(parent, 0o755)?;
-    }
-    match std::fs::DirBuilder::new().mode(mode).create(path) {
-        Ok(()) => {
-            // The mode given at creation is cut by the umask.
-            fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
-            sync_parent(path)
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Err(fault!(
-            Denied,
-            "directory `{path}` cannot be made: {error}";
-            "make its parent writable for the user who owns the instances, or set `prefix` and `run_prefix`"
-        )),
-        Err(error) => Err(error).with_context(|| format!("make directory {path}")),
-    }
-}
-
-/// Replaces a file at once: a temporary one beside it, fsync, rename, fsync of the directory.
-/// A link is followed, an existing file keeps its mode unless the new content is secret.
-fn write_file(path: &Utf8Path, content: &Content, mode: u32) -> Result<()> {
-    let path = path.canonicalize_utf8().unwrap_or_else(|_| path.to_owned());
-    let parent = path.parent().unwrap_or(Utf8Path::new("/"));
-    let (bytes, secret) = match content {
-        Content::Bytes(bytes) => (bytes.clone(), false),
-        Content::Text(text) => (text.expose().into_bytes(), text.has_secret()),
-    };
-    let mode = match fs::metadata(&path) {
-        Ok(metadata) if !secret => metadata.mode() & 0o7777,
-        _ => mode,
-    };
-    let mut file = tempfile::Builder::new()
-        .prefix(".pgsocle-")
-        .permissions(std::fs::Permissions::from_mode(0o600))
-        .tempfile_in(parent)
-        .with_context(|| format!("write {path}"))?;
-    file.write_all(&bytes)
-        .with_context(|| format!("write {path}"))?;
-    file.as_file()
-        .set_permissions(std::fs::Permissions::from_mode(mode))?;
-    file.as_file()
-        .sync_all()
-        .with_context(|| format!("write {path}"))?;
-    file.persist(&path)
-        .with_context(|| format!("write {path}"))?;
-    sync_parent(&path)
-}
-
-fn symlink(path: &Utf8Path, target: &Utf8Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-        _ => {}
-    }
-    fs_err::os::unix::fs::symlink(target, path)?;
-    sync_parent(path)
-}
-
-fn move_up(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
-    fs::set_permissions(to, fs::metadata(from)?.permissions())?;
-    let mut names = Vec::new();
-    for entry in fs::read_dir(from)? {
-        names.push(entry?.file_name());
-    }
-    names.sort_by_key(|name| name == "PG_VERSION");
-    for name in names {
-        // What comes last must not be on the disk first.
-        if name == "PG_VERSION" {
-            fs::File::open(to)?.sync_all()?;
-        }
-        fs::rename(from.as_std_path().join(&name), to.as_std_path().join(&name))?;
-    }
-    fs::remove_dir(from)?;
-    fs::File::open(to)?.sync_all()?;
-    Ok(())
-}
-
-fn remove(path: &Utf8Path) -> Result<()> {
-    let result = match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-        Err(error) => Err(error),
-    };
-    match result {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error.into()),
-        Ok(()) => sync_parent(path),
-    }
-}
-
-/// A rename is durable only once its directory is.
-fn sync_parent(path: &Utf8Path) -> Result<()> {
-    if let Some(parent) = path.parent() {
-        fs::File::open(parent)?.sync_all()?;
-    }
-    Ok(())
 }
 
 /// The number of this process.

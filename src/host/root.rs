@@ -9,6 +9,7 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result};
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bail_fault;
 use crate::host::exec::{SEARCH_PATH, tail};
+use crate::host::files;
 use crate::host::users::find;
 use crate::host::{Privileges, UNIT_PREFIX, Unit, Verb};
 
@@ -100,6 +102,8 @@ impl Helper {
             .env("PATH", SEARCH_PATH)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            // A terminal's Ctrl-C is not for the child: it ends with us.
+            .process_group(0)
             .spawn()
             .context("start the helper that keeps root's rights")?;
         Ok(Self { child })
@@ -215,9 +219,21 @@ impl Charter {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;
         }
-        fs::create_dir(path)?;
-        std::os::unix::fs::lchown(path, Some(self.uid), Some(self.gid))?;
-        fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+        // Under another name until it is whole: where it has its own, nobody looks at its owner again.
+        let new = files::temporary_name(path);
+        match fs::create_dir(&new) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                return Err(error.into());
+            }
+            _ => {}
+        }
+        let found = fs::symlink_metadata(&new)?;
+        if !found.is_dir() || ![0, self.uid].contains(&found.uid()) {
+            bail_fault!(Denied, "`{new}` is another user's"; "look into it, and remove it");
+        }
+        fs::set_permissions(&new, std::fs::Permissions::from_mode(mode))?;
+        std::os::unix::fs::lchown(&new, Some(self.uid), Some(self.gid))?;
+        fs::rename(&new, path)?;
         Ok(())
     }
 
@@ -244,18 +260,7 @@ impl Charter {
         self.is_ours(path)?;
         let parent = path.parent().unwrap_or(Utf8Path::new("/"));
         only_roots(parent)?;
-        let mut file = tempfile::Builder::new()
-            .prefix(".pgsocle-")
-            .permissions(std::fs::Permissions::from_mode(0o600))
-            .tempfile_in(parent)
-            .with_context(|| format!("write {path}"))?;
-        file.write_all(content.as_bytes())?;
-        file.as_file()
-            .set_permissions(std::fs::Permissions::from_mode(mode))?;
-        file.as_file().sync_all()?;
-        file.persist(path)
-            .with_context(|| format!("write {path}"))?;
-        fs::File::open(parent)?.sync_all()?;
+        files::replace(path, content.as_bytes(), mode)?;
         Ok(())
     }
 

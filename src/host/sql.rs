@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use postgres::types::Type;
@@ -22,6 +23,12 @@ const SIDE_BY_SIDE: usize = 4;
 
 /// The rows of a query, with its place among the queries.
 type Answer = (usize, Vec<Value>);
+
+/// How long a server may take to read its files again.
+const RELOAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long it may refuse new sessions meanwhile.
+const SHUT_OUT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The database that exists wherever a server runs.
 const MAINTENANCE: &str = "postgres";
@@ -156,19 +163,26 @@ impl Sessions {
                 .map_err(|error| refused(&"pg_reload_conf".into(), &error))?;
             Ok(before)
         })?;
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
-        let mut fresh = connect(caller, server, MAINTENANCE, true)?;
-        while loaded(&mut fresh)? == before {
-            if std::time::Instant::now() >= deadline {
-                return Err(fault!(
-                    Unavailable,
-                    "the server on port {} has not read its configuration within 10 seconds", server.port;
-                    "look into its log for an error in the files"
-                ));
+        let start = std::time::Instant::now();
+        let fresh = loop {
+            match connect(caller, server, MAINTENANCE, true)
+                .and_then(|mut client| Ok((loaded(&mut client)?, client)))
+            {
+                Ok((after, client)) if after != before => break client,
+                Ok(_) if start.elapsed() < RELOAD_TIMEOUT => {}
+                Ok(_) => {
+                    return Err(fault!(
+                        Unavailable,
+                        "the server on port {} has not read its configuration within {} seconds", server.port, RELOAD_TIMEOUT.as_secs();
+                        "look into its log for an error in the files"
+                    ));
+                }
+                // What it read before kept us out, and it is about to read better.
+                Err(_) if start.elapsed() < SHUT_OUT_TIMEOUT => {}
+                Err(error) => return Err(error),
             }
-            std::thread::sleep(std::time::Duration::from_millis(5));
-            fresh = connect(caller, server, MAINTENANCE, true)?;
-        }
+            std::thread::sleep(Duration::from_millis(5));
+        };
         self.close();
         // Begun under the new state: what is asked next is asked here.
         self.0

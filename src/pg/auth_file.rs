@@ -219,6 +219,12 @@ pub fn parse_line<T: Entry>(text: &str) -> Result<T> {
     }
 }
 
+/// A record in one line as it may be shown, without its columns.
+pub fn shown<T: Entry>(record: &T) -> String {
+    let line = masked::<T>(&record.render_line());
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// The lines of a file, continuation lines joined (`tokenize_auth_file`).
 pub(super) fn logical(bytes: &[u8]) -> Vec<Logical> {
     let mut lines = Vec::new();
@@ -316,6 +322,18 @@ pub(super) fn single<'a>(field: Option<&'a Vec<Token>>, what: &str) -> Result<&'
         Some([token]) => Ok(token),
         Some(_) => Err(format!("more than one {what}")),
         None => Err(format!("no {what}")),
+    }
+}
+
+/// A word as somebody writes it, as records hold it: in double quotes a name is meant literally.
+pub(super) fn word(text: &str) -> String {
+    let text = text.trim();
+    match text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'))
+    {
+        Some(inner) => literal(&inner.replace("\"\"", "\"")),
+        None => text.to_owned(),
     }
 }
 

@@ -72,6 +72,18 @@ impl Conf {
         Ok(Self { lines })
     }
 
+    /// The same of a file that is to be replaced: lines that PostgreSQL would refuse are taken for comments.
+    pub fn parse_leniently(bytes: &[u8]) -> Self {
+        let line = |(text, end): (&[u8], &'static str)| Line {
+            text: text.to_vec(),
+            end,
+            entry: scan::line(text).ok().flatten(),
+        };
+        Self {
+            lines: split_lines(bytes).map(line).collect(),
+        }
+    }
+
     pub fn render(&self) -> Vec<u8> {
         self.lines
             .iter()

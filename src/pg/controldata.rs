@@ -80,6 +80,13 @@ impl ClusterState {
 /// are just being enabled or disabled.
 const CHECKSUMS_ON: u32 = 1;
 
+/// The system identifier in `global/pg_control`: its first field, in every major (`ControlFileData` in `pg_control.h`).
+pub fn identifier(control: &[u8]) -> Option<u64> {
+    control
+        .first_chunk()
+        .map(|bytes| u64::from_ne_bytes(*bytes))
+}
+
 impl ControlData {
     /// Reads the output of `pg_controldata`; what is missing or in other words is an error that names it.
     pub fn parse(output: &[u8]) -> Result<Self> {

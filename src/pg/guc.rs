@@ -13,7 +13,7 @@ use serde::Deserialize;
 use crate::{bail_fault, fault};
 
 pub use list::{is_list, merge_list, split_list};
-pub use number::{is_memory_percent, memory_percent};
+pub use number::{is_memory_percent, memory_percent, with_unit};
 
 /// What is known of a parameter, from `pg_settings` or `postgres --describe-config`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -55,6 +55,19 @@ impl VarType {
             "enum" => Self::Enum,
             _ => return None,
         })
+    }
+}
+
+impl VarType {
+    /// As in `pg_settings.vartype`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bool => "bool",
+            Self::Integer => "integer",
+            Self::Real => "real",
+            Self::String => "string",
+            Self::Enum => "enum",
+        }
     }
 }
 
@@ -175,6 +188,11 @@ fn enum_hint(values: &[String], wanted: &str) -> String {
         let values: Vec<String> = values.iter().map(|value| format!("`{value}`")).collect();
         format!("give one of {}", values.join(", "))
     }
+}
+
+/// Whether a value of a boolean parameter means yes.
+pub fn is_true(text: &str) -> bool {
+    parse_bool(text) == Some(true)
 }
 
 /// Any unambiguous beginning of the words will do (`parse_bool_with_len` in `src/backend/utils/adt/bool.c`).

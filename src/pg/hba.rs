@@ -36,16 +36,7 @@ pub fn names(list: &str) -> Vec<String> {
         in_quotes ^= c == '"';
         c == ',' && !in_quotes
     })
-    .map(|name| {
-        let name = name.trim();
-        match name
-            .strip_prefix('"')
-            .and_then(|name| name.strip_suffix('"'))
-        {
-            Some(inner) => auth_file::literal(&inner.replace("\"\"", "\"")),
-            None => name.to_owned(),
-        }
-    })
+    .map(auth_file::word)
     .collect()
 }
 

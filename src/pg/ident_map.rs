@@ -3,7 +3,9 @@
 use anyhow::Result;
 
 use crate::bail_fault;
-use crate::pg::auth_file::{AuthFile, Entry, Token, is_writable, single, written};
+use crate::pg::auth_file::expand::WITH_INCLUDES;
+use crate::pg::auth_file::{AuthFile, Entry, Token, is_writable, single, word, written};
+use crate::pg::hba::explain::Known;
 
 /// A file of user name maps.
 pub type IdentMap = AuthFile<Mapping>;
@@ -53,15 +55,54 @@ impl Entry for Mapping {
         format!("{map:<15} {system_user:<23} {role}")
     }
 
+    /// Keywords are for the role alone: `all` in the place of a map or system user is a name.
     fn same(&self, other: &Self) -> bool {
-        self == other
+        bare(&self.map) == bare(&other.map)
+            && bare(&self.system_user) == bare(&other.system_user)
+            && self.role == other.role
     }
 }
 
 impl Mapping {
+    /// Of words as they stand in the file: a role in double quotes is meant literally.
+    pub fn new(map: &str, system_user: &str, role: &str) -> Self {
+        Self {
+            map: word(map),
+            system_user: word(system_user),
+            role: word(role),
+        }
+    }
+
+    /// Whether it lets a user of the system be a role (`check_ident_usermap` in hba.c); none where only the server knows.
+    pub fn admits(&self, system_user: &str, role: &str, known: &Known) -> Option<bool> {
+        if self.system_user.trim_matches('"').starts_with('/') {
+            return None;
+        }
+        if bare(&self.system_user) != system_user {
+            return Some(false);
+        }
+        if known.major < WITH_INCLUDES {
+            return Some(bare(&self.role) == role);
+        }
+        known.is_role(&self.role, role)
+    }
+
+    /// Whether it belongs to a map.
+    pub fn is_of(&self, map: &str) -> bool {
+        bare(&self.map) == map
+    }
+
     fn fields(&self) -> [&str; 3] {
         [&self.map, &self.system_user, &self.role]
     }
+}
+
+/// A word without the quotes by which it is meant literally.
+fn bare(word: &str) -> String {
+    let quoted = word
+        .strip_prefix('"')
+        .and_then(|word| word.strip_suffix('"'));
+    quoted.map_or_else(|| word.to_owned(), |inner| inner.replace("\"\"", "\""))
 }
 
 #[cfg(test)]
@@ -127,6 +168,32 @@ mod tests {
             ]
         );
         assert_eq!(file.includes(), [(7, Include::Dir("maps".into()))]);
+    }
+
+    #[test]
+    fn who_may_be_whom() {
+        let known = |major| Known {
+            major,
+            groups: Some(["postgres", "dba"].map(ToOwned::to_owned).into()),
+            ..Known::default()
+        };
+        for (role, old, new) in [
+            ("postgres", Some(true), Some(true)),
+            ("\"postgres\"", Some(true), Some(true)),
+            ("bob", Some(false), Some(false)),
+            ("all", Some(false), Some(true)),
+            ("\"all\"", Some(false), Some(false)),
+            ("+dba", Some(false), Some(true)),
+            ("/^post", Some(false), None),
+        ] {
+            let own = mapping("m", "ada", role);
+            assert!(own.is_of("m") && !own.is_of("n"));
+            assert_eq!(own.admits("ada", "postgres", &known(15)), old, "{role}");
+            assert_eq!(own.admits("ada", "postgres", &known(16)), new, "{role}");
+            assert_eq!(own.admits("eve", "postgres", &known(16)), Some(false));
+        }
+        let expression = mapping("m", "/^a", "postgres");
+        assert_eq!(expression.admits("ada", "postgres", &known(16)), None);
     }
 
     proptest! {

@@ -4,12 +4,13 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::host::{Look, Server};
-use crate::manifest::{Presence, RoleHba, RoleSpec, UpdatePassword};
+use crate::manifest::{HbaMethod, HostConnection, Presence, RoleHba, RoleSpec, UpdatePassword};
 use crate::pg::auth_file::Entry as _;
 use crate::pg::hba::{self, ConnectionType, Hba, Position, Record};
 use crate::pg::pgpass::Pgpass;
 use crate::plan::{Action, Change, Content, Diff, Impact, Plan, Scope, Step};
 use crate::resource::catalog::{self, ServerFacts};
+use crate::resource::instance::service;
 use crate::secret::MASK;
 use crate::settings::InstancePaths;
 use crate::stage::World;
@@ -22,6 +23,8 @@ pub struct Files {
     pub port: u16,
     /// The cluster is made by this run: when that fails, its passwords go with it.
     pub new: bool,
+    /// A run that was interrupted has written `pg_hba.conf`, and the server has not read it yet.
+    pub hba_unread: bool,
 }
 
 impl Files {
@@ -52,20 +55,48 @@ impl Files {
             },
             port: world.moved.map_or(server.port, |(_, to)| to),
             new: world.cluster_made,
+            hba_unread: hba
+                && world.begun.contains(HBA)
+                // Whatever makes the server read its files in this run comes before.
+                && !(world.cluster_made
+                    || world.started
+                    || world.restarted
+                    || world.reload_needed)
+                && match look.stat(hba_path)? {
+                    Some(stat) => stat.modified > service::loaded(look, server)?,
+                    None => false,
+                },
         })
     }
 }
 
-/// Adds the changes of both files to the plan; `exists` says which roles were there before.
+impl Files {
+    /// The password file is to have an entry for the role and has none: its first run may have been interrupted. The password
+    /// goes there if it is still the role's.
+    pub fn lacks(&self, spec: &RoleSpec) -> bool {
+        spec.pgpass == Some(true)
+            && self.passfile.as_ref().is_some_and(|(_, passfile)| {
+                passfile
+                    .lookup("localhost", self.port, catalog::MAINTENANCE, &spec.name)
+                    .is_none()
+            })
+    }
+}
+
+/// What the plan calls the file.
+const HBA: &str = "file pg_hba.conf";
+
+/// Adds the changes of both files to the plan; `keeps` says which roles keep a password
+/// that is not known to be the given one.
 pub fn plan(
     specs: &[&RoleSpec],
     files: &Files,
     server: &Server,
-    exists: &dyn Fn(&str) -> bool,
+    keeps: &dyn Fn(&str) -> bool,
     plan: &mut Plan,
 ) -> Result<()> {
     if let Some((path, content)) = &files.hba {
-        let change = hba_change(specs, path, content, server)?;
+        let change = hba_change(specs, path, content, files.hba_unread, server)?;
         if change.is_some() {
             let errors = Hba::parse(content).errors();
             plan.warnings.extend(errors.iter().map(|(line, reason)| {
@@ -75,7 +106,7 @@ pub fn plan(
         plan.changes.extend(change);
     }
     if let Some((path, before)) = &files.passfile {
-        let change = passfile(specs, path, before, files.port, exists);
+        let change = passfile(specs, path, before, files.port, keeps);
         plan.changes.extend(change.map(|change| {
             if files.new {
                 change.undo(Scope::Creation, vec![kept(path, before)])
@@ -91,6 +122,7 @@ fn hba_change(
     specs: &[&RoleSpec],
     path: &Utf8Path,
     content: &[u8],
+    unread: bool,
     server: &Server,
 ) -> Result<Option<Change>> {
     let before = Hba::parse(content);
@@ -110,6 +142,18 @@ fn hba_change(
             }
         }
     }
+    if unread && before.render() == after.render() {
+        return Ok(Some(Change::new(
+            Action::Reload,
+            HBA,
+            "reload for pg_hba.conf, which an interrupted run had changed",
+            Diff::new(path.as_str(), "", ""),
+            Impact::Reload,
+            vec![Step::Reload {
+                server: server.clone(),
+            }],
+        )));
+    }
     Ok((before.render() != after.render()).then(|| {
         let steps = vec![
             Step::write(path, Content::Bytes(after.render()), 0o600),
@@ -119,7 +163,7 @@ fn hba_change(
         ];
         Change::new(
             Action::Alter,
-            "file pg_hba.conf",
+            HBA,
             "change pg_hba.conf and reload",
             Diff::new(path.as_str(), before.masked(), after.masked()),
             Impact::Reload,
@@ -128,30 +172,34 @@ fn hba_change(
     }))
 }
 
-fn entry(role: &str, record: &RoleHba) -> Result<Record> {
-    let kind = match &record.connection {
-        None => ConnectionType::Local,
-        Some(connection) => connection.kind.name().parse()?,
-    };
-    let record = Record {
-        kind,
-        databases: hba::names(&record.database),
-        users: vec![hba::name(role)],
-        address: record
-            .connection
-            .as_ref()
-            .map(|connection| connection.address.clone()),
-        netmask: record
-            .connection
-            .as_ref()
-            .and_then(|connection| connection.netmask.clone()),
-        method: record.method.name().to_owned(),
-        options: Vec::new(),
-    };
+fn entry(role: &str, spec: &RoleHba) -> Result<Record> {
+    let users = vec![hba::name(role)];
+    let record = record(spec.connection.as_ref(), &spec.database, users, spec.method)?;
     record
         .check()
         .with_context(|| format!("role `{role}`: entry of pg_hba.conf"))?;
     Ok(record)
+}
+
+/// A record without options, as it is declared.
+pub fn record(
+    connection: Option<&HostConnection>,
+    databases: &str,
+    users: Vec<String>,
+    method: HbaMethod,
+) -> Result<Record> {
+    Ok(Record {
+        kind: match connection {
+            None => ConnectionType::Local,
+            Some(connection) => connection.kind.name().parse()?,
+        },
+        databases: hba::names(databases),
+        users,
+        address: connection.map(|connection| connection.address.clone()),
+        netmask: connection.and_then(|connection| connection.netmask.clone()),
+        method: method.name().to_owned(),
+        options: Vec::new(),
+    })
 }
 
 /// The entry of a role as a diff shows it.
@@ -166,13 +214,13 @@ fn passfile(
     path: &Utf8Path,
     before: &Pgpass,
     port: u16,
-    exists: &dyn Fn(&str) -> bool,
+    keeps: &dyn Fn(&str) -> bool,
 ) -> Option<Change> {
     let mut after = before.clone();
     let mut replaced = Vec::new();
     for spec in specs {
         // A password that the server is not given would be a wrong one here.
-        let kept = spec.update_password == UpdatePassword::OnCreate && exists(&spec.name);
+        let kept = spec.update_password == UpdatePassword::OnCreate && keeps(&spec.name);
         match (spec.state, spec.pgpass, &spec.password) {
             (Presence::Present, Some(true), _) if kept => {}
             (Presence::Present, Some(true), Some(password)) => {

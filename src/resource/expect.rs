@@ -41,7 +41,7 @@ pub fn job(
             wanted,
         };
         // After the stage that finds the server, before the one that changes anything.
-        job.stages.insert(1, Box::new(stage));
+        job.stages.insert(2, Box::new(stage));
     }
     Ok(job)
 }

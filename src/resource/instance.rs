@@ -4,9 +4,11 @@
 pub mod accepted;
 pub mod adoption;
 pub mod cluster;
+pub mod condition;
 pub mod configuration;
 pub mod desired;
 pub mod discovery;
+pub mod explain;
 pub mod foreground;
 pub mod forgetting;
 pub mod hold;
@@ -31,6 +33,7 @@ use anyhow::Result;
 use self::accepted::Accepted;
 use self::adoption::Adoption;
 use self::cluster::{Cluster, Traits};
+use self::condition::{Aim, Condition};
 use self::configuration::Configuration;
 use self::desired::{InstanceSpec, State};
 use self::discovery::Wish;
@@ -38,7 +41,7 @@ use self::forgetting::Forgetting;
 use self::hold::NotHeld;
 use self::passfile::Passfile;
 use self::protection::Protection;
-use self::registration::Registration;
+use self::registration::{Reachable, Registration};
 use self::removal::{How, Removal};
 use self::report::{Report, Traits as Chosen};
 use self::service::{Service, Settle};
@@ -59,38 +62,24 @@ use crate::stage::AnyStage;
 
 /// The run that brings an instance to what is wanted.
 pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
-    check(&spec)?;
-    let (mut target, adoption) = target(&spec, site, look)?;
-    let version = target.paths.version;
-    target.manner = target.manner.within(spec.timeout);
+    let (target, adoption) = target(&spec, site, look)?;
     if spec.state == State::Absent {
-        let mut job = removal_job(
-            target,
-            site,
-            How {
-                asked: false,
-                keep_data: spec.keep_data,
-                delete_dumps: spec.delete_dumps,
-            },
-        );
+        let how = How {
+            asked: false,
+            keep_data: spec.keep_data,
+            delete_dumps: spec.delete_dumps,
+        };
+        let mut job = removal_job(target, site, how);
         spec.shape(&mut job);
         return Ok(job);
     }
-    if spec.state != State::Stopped {
-        target.patience = target.manner.timeout;
-    }
-    let mut job = Job::new(subject("instance", &target.paths, site));
-    spec.shape(&mut job);
     if spec.state == State::Forgotten {
+        let mut job = Job::new(subject("instance", &target.paths, site));
+        spec.shape(&mut job);
         job.stages.push(Box::new(Forgetting { target }));
         return Ok(job);
     }
-    if version > Major::NEWEST_KNOWN {
-        job.warnings.push(format!(
-            "PostgreSQL {version} is newer than this program knows (up to {})",
-            Major::NEWEST_KNOWN
-        ));
-    }
+    let mut job = begun(&spec, &target, site)?;
     job.stages
         .push(Box::new(crate::resource::site::ground(look, site)?));
     if let Some(adoption) = adoption {
@@ -131,6 +120,8 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         settings: spec.settings.clone().unwrap_or_default(),
         purge: spec.settings_purge,
         text: None,
+        alone: false,
+        assumed: false,
     }));
     job.stages.push(Box::new(Accepted {
         target: target.clone(),
@@ -162,7 +153,7 @@ fn running(spec: &InstanceSpec, target: &Target, site: &Site) -> Result<Vec<Box<
     stages.push(Box::new(Service {
         target: target.clone(),
         state: spec.state,
-        restarts: spec.restarts(),
+        restarts: spec.restarts()?,
         catalogs: !(roles.wanted.is_empty() && databases.is_empty()),
         own_roles_only: roles.own_only && databases.is_empty(),
         start_temporarily: spec.start_temporarily,
@@ -170,11 +161,34 @@ fn running(spec: &InstanceSpec, target: &Target, site: &Site) -> Result<Vec<Box<
     stages.push(Box::new(Passfile {
         target: target.clone(),
     }));
+    stages.extend(inner(roles, databases, target)?);
+    Ok(stages)
+}
+
+/// A run that makes or changes an instance, with the first look at it.
+fn begun(spec: &InstanceSpec, target: &Target, site: &Site) -> Result<Job> {
+    let mut job = Job::new(subject("instance", &target.paths, site));
+    spec.shape(&mut job);
+    job.warnings.extend(newer(target.paths.version));
+    job.stages.push(Box::new(Condition {
+        target: target.clone(),
+        aim: Aim::Use,
+        identifier: identifier(spec)?,
+    }));
+    Ok(job)
+}
+
+/// Its roles and databases: roles that go, go last, as they may own what goes before.
+fn inner(
+    roles: WantedRoles,
+    databases: Vec<DatabaseSpec>,
+    target: &Target,
+) -> Result<Vec<Box<dyn AnyStage>>> {
     check_owners(&roles.wanted, &databases)?;
     let [there, gone] = Roles::new(roles.wanted, target.paths.clone())?
         .on_stopped(roles.own_only)
         .split();
-    stages.push(Box::new(there));
+    let mut stages: Vec<Box<dyn AnyStage>> = vec![Box::new(there)];
     stages.extend(database::stages(databases, target.paths.clone(), false)?);
     stages.push(Box::new(gone));
     Ok(stages)
@@ -186,6 +200,11 @@ pub fn removal_job(target: Target, site: &Site, how: How) -> Job {
     job.stages.push(Box::new(NotHeld {
         target: target.clone(),
         done: "dropped",
+    }));
+    job.stages.push(Box::new(Condition {
+        target: target.clone(),
+        aim: Aim::Remove,
+        identifier: None,
     }));
     job.stages.push(Box::new(Registration {
         target: target.clone(),
@@ -200,8 +219,24 @@ pub fn removal_job(target: Target, site: &Site, how: How) -> Job {
     job
 }
 
+fn newer(version: Major) -> Option<String> {
+    let known = Major::NEWEST_KNOWN;
+    (version > known)
+        .then(|| format!("PostgreSQL {version} is newer than this program knows (up to {known})"))
+}
+
 /// The instance that is meant; with the stage that makes it one, where a cluster is to be adopted.
 fn target(spec: &InstanceSpec, site: &Site, look: &dyn Look) -> Result<(Target, Option<Adoption>)> {
+    check(spec)?;
+    let (mut target, adoption) = placed(spec, site, look)?;
+    target.manner = target.manner.within(spec.timeout);
+    if !matches!(spec.state, State::Stopped | State::Absent) {
+        target.patience = target.manner.timeout;
+    }
+    Ok((target, adoption))
+}
+
+fn placed(spec: &InstanceSpec, site: &Site, look: &dyn Look) -> Result<(Target, Option<Adoption>)> {
     if spec.adopt {
         let wish = Wish {
             version: spec.version,
@@ -224,9 +259,7 @@ fn target(spec: &InstanceSpec, site: &Site, look: &dyn Look) -> Result<(Target, 
 
 /// The same for an instance that must not exist yet.
 pub fn create_job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
-    check(&spec)?;
-    let version = version(&spec, site, look)?;
-    let target = Target::new(&site.settings, look, version, &spec.name)?;
+    let (target, _) = target(&spec, site, look)?;
     let mut job = job(spec, site, look)?;
     job.stages.insert(0, Box::new(NewInstance { target }));
     Ok(job)
@@ -254,9 +287,23 @@ pub fn service_job(mut target: Target, state: State, site: &Site, look: &dyn Loo
         ),
         _ => {}
     }
+    if (state, running) != (State::Started, true) && (state, running) != (State::Stopped, false) {
+        job.stages.push(Box::new(Reachable {
+            settings: site.settings.clone(),
+        }));
+    }
     job.stages.push(Box::new(Accepted {
         target: target.clone(),
         asked: state == State::Reloaded,
+    }));
+    job.stages.push(Box::new(Condition {
+        target: target.clone(),
+        aim: if state == State::Stopped {
+            Aim::Stop
+        } else {
+            Aim::Use
+        },
+        identifier: None,
     }));
     job.stages.push(Box::new(Service {
         target: target.clone(),
@@ -274,6 +321,22 @@ pub fn service_job(mut target: Target, state: State, site: &Site, look: &dyn Loo
     Ok(job)
 }
 
+/// The system identifier that was given: a number in a string, since it has more digits than numbers of JSON may have.
+fn identifier(spec: &InstanceSpec) -> Result<Option<u64>> {
+    match &spec.system_identifier {
+        None => Ok(None),
+        Some(text) => match text.parse() {
+            Ok(identifier) => Ok(Some(identifier)),
+            Err(_) => bail_fault!(
+                Input,
+                "instance `{}`: `system_identifier` is no number: `{text}`", spec.name;
+                "`pg_controldata` tells it"
+            ),
+        },
+    }
+}
+
+/// What initdb is told: by the instance, else by the site.
 fn traits(spec: &InstanceSpec, initdb: &Initdb) -> Traits {
     Traits {
         // The site's libc locale says nothing to another provider.
@@ -399,14 +462,7 @@ fn check(spec: &InstanceSpec) -> Result<()> {
             bail_fault!(Unsupported, "instance `{name}`: option `{option}` is not supported in this version of pgsocle"; "leave it out");
         }
     }
-    if let (Some(policy), Some(on_changes)) = (spec.restart_policy, spec.restart_on_changes)
-        && (policy == desired::RestartPolicy::WhenRequired) != on_changes
-    {
-        bail_fault!(
-            Input,
-            "instance `{name}`: `restart_policy` and `restart_on_changes` contradict each other"
-        );
-    }
+    spec.restarts()?;
     if spec.state == State::Absent && spec.deletion_protection.is_some() {
         bail_fault!(
             Input,

@@ -413,7 +413,7 @@ impl Stage for Roles {
                 Presence::Absent => _ = known.remove(&spec.name),
             }
         }
-        let matches = compare_passwords(&self.specs, &seen.rows);
+        let matches = compare_passwords(&self.specs, &seen.rows, &seen.files);
         // Roles first, then memberships in them: a role may be a member of one that comes later in the list.
         // Removals come last: a role may be told to leave one that is dropped, or inherit from it.
         let (mut grants, mut drops) = (Vec::new(), Vec::new());
@@ -457,7 +457,7 @@ impl Stage for Roles {
             &with_files,
             &seen.files,
             &seen.server,
-            &|name| seen.rows.contains_key(name),
+            &|name| seen.rows.contains_key(name) && matches.get(name) != Some(&true),
             &mut plan,
         )?;
         Ok(plan)
@@ -512,10 +512,11 @@ fn check_cycles(specs: &[RoleSpec], rows: &BTreeMap<String, Row>) -> Result<()> 
 fn compare_passwords<'a>(
     specs: &'a [RoleSpec],
     rows: &BTreeMap<String, Row>,
+    files: &Files,
 ) -> BTreeMap<&'a str, bool> {
     let pairs: Vec<(&str, &Secret, &Secret)> = specs
         .iter()
-        .filter(|spec| spec.update_password == UpdatePassword::Always)
+        .filter(|spec| spec.update_password == UpdatePassword::Always || files.lacks(spec))
         .filter_map(|spec| {
             let verifier = rows.get(&spec.name)?.password.as_ref()?;
             Some((spec.name.as_str(), spec.password.as_ref()?, verifier))

@@ -26,7 +26,8 @@ pub struct Systemd {
     #[serde(default = "yes")]
     pub user: bool,
 
-    /// Call `systemctl` and `systemd-tmpfiles` with sudo. Not with `user`.
+    /// Call `systemctl` and `systemd-tmpfiles` with sudo, and write units by it (`install`, `mv`, `rm`), when an ordinary
+    /// user calls. Not with `user`.
     #[serde(default)]
     pub sudo: bool,
 }

@@ -8,10 +8,4 @@ podman run -d --replace --name "$name" --hostname "$name" --systemd=false --cgro
   --security-opt seccomp=unconfined --tmpfs /run:rw,exec,mode=755 --tmpfs /run/lock:rw --stop-signal SIGRTMIN+3 \
   -e container=podman "$@" "$image" \
   /bin/sh -c 'umount -R /sys/fs/cgroup; mount -o remount,rw /sys 2>/dev/null; mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec /sbin/init' >/dev/null
-for _ in $(seq 300); do
-  state=$(podman exec "$name" systemctl is-system-running 2>/dev/null || true)
-  case $state in running | degraded) exit 0 ;; esac
-  sleep 0.1
-done
-echo "host \`$name\` did not come up: ${state:-no answer}" >&2
-exit 1
+exec "$(dirname "$0")/up.sh" "$name"

@@ -1,6 +1,7 @@
 //! Values of parameters: refused before they are written, refused by the server before it is told, taken back when it
 //! does not start with them.
 
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -115,5 +116,107 @@ fn errors_that_were_there() {
     site.converges(
         "instance",
         &json!({ "name": "main", "settings": { "wrk_mem": null, "timezone": "UTC" } }),
+    );
+}
+
+#[test]
+fn certificates_that_are_not_there() {
+    let site = with_main(&json!({}));
+    let number = site.major().number;
+    let params = json!({ "name": "main", "settings": { "ssl": "on", "ssl_ca_file": "ca.crt" } });
+    let data = format!("SITE/srv/srv/pgsql/{number}/main/data");
+    assert_eq!(
+        site.refusal("instance", &params),
+        [
+            format!(
+                "configuration of instance {number}/main: TLS is on, and `{data}/server.crt`, which is `ssl_cert_file`, does not \
+                 exist; `{data}/server.key`, which is `ssl_key_file`, does not exist; `{data}/ca.crt`, which is `ssl_ca_file`, \
+                 does not exist"
+            ),
+            "put the files there first: nothing was changed".to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn files_that_are_not_ours_to_write() {
+    let site = with_main(&json!({ "state": "stopped" }));
+    let params = json!({ "name": "main", "state": "present", "settings": { "work_mem": "9MB" } });
+    let before = site.conf_text();
+    // The directory is somebody else's.
+    let mode = |mode: u32| {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(site.datadir(), permissions).unwrap();
+    };
+    mode(0o500);
+    let output = site.ansible_run("instance", false, &params).code(1).go();
+    mode(0o700);
+    assert!(output.stdout.contains("Permission denied"), "{output:?}");
+    assert!(
+        output.stdout.contains("\"error_kind\":\"denied\""),
+        "{output:?}"
+    );
+    assert_eq!(site.conf_text(), before);
+    // The file is: its owner is kept, or it is not replaced.
+    if nix::unistd::geteuid().is_root() {
+        let owner = |uid: u32| std::os::unix::fs::chown(site.conf_path(), Some(uid), None).unwrap();
+        let own = std::fs::metadata(site.conf_path()).unwrap().uid();
+        std::fs::set_permissions(site.conf_path(), std::fs::Permissions::from_mode(0o644)).unwrap();
+        owner(0);
+        let [_, hint, _] = site.fails("instance", &params);
+        assert_eq!(hint, "give it to the user who owns the instances: `chown`");
+        let found = std::fs::metadata(site.conf_path()).unwrap();
+        assert_eq!((found.uid(), site.conf_text()), (0, before));
+        owner(own);
+    }
+    site.converges("instance", &params);
+    let names: Vec<_> = std::fs::read_dir(site.datadir())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .filter(|name| name.to_string_lossy().starts_with(".pgsocle"))
+        .collect();
+    assert!(names.is_empty(), "{names:?}");
+}
+
+#[test]
+fn include_loops_and_missing_files() {
+    let site = with_main(&json!({ "state": "stopped" }));
+    let number = site.major().number;
+    let data = format!("SITE/srv/srv/pgsql/{number}/main/data");
+    let params = json!({ "name": "main", "state": "present", "settings": { "work_mem": "9MB" } });
+    let (before, start) = (
+        site.conf_text(),
+        format!("configuration of instance {number}/main: "),
+    );
+    let line = before.lines().count() + 1;
+    site.write_owned(
+        &site.datadir().join("a.conf"),
+        b"# a\ninclude 'postgresql.conf'\n",
+        0o600,
+    );
+    site.append_conf("include 'a.conf'");
+    assert_eq!(
+        site.refusal("instance", &params)[0],
+        format!(
+            "{start}`{data}/a.conf` line 2 includes `{data}/postgresql.conf`, which includes it: the server refuses such a loop"
+        )
+    );
+    site.write_owned(
+        &site.datadir().join("a.conf"),
+        b"# a\nwork_mem = '4MB\n",
+        0o600,
+    );
+    assert_eq!(
+        site.refusal("instance", &params)[0],
+        format!("{start}`{data}/a.conf`: syntax error in line 2 of the configuration file")
+    );
+    // What was so before is a warning while nothing runs.
+    std::fs::remove_file(site.datadir().join("a.conf")).unwrap();
+    let reply = site.converges("instance", &params);
+    let warning = site.redact(reply["warnings"][0].as_str().unwrap());
+    assert!(
+        warning.contains("a.conf")
+            && warning.ends_with("(it was so before this run: the server would not start)"),
+        "{warning} {line}"
     );
 }

@@ -227,3 +227,180 @@ fn the_lock_outlives_no_run() {
         .map(|run| serde_json::from_str::<Value>(&run.wait().stdout).unwrap()["changed"].take());
     assert_eq!(changed, [json!(true), json!(false)]);
 }
+
+/// A site whose `initdb` waits until the test lets it go on.
+fn with_slow_initdb(site: &Site) -> (std::path::PathBuf, std::path::PathBuf) {
+    let (begun, go_on) = (site.path("home/begun"), site.path("home/go-on"));
+    let script = format!(
+        "touch '{}'; until [ -e '{}' ]; do sleep 0.05; done",
+        begun.display(),
+        go_on.display()
+    );
+    Programs::wrap(site, &json!({ "initdb": script }));
+    (begun, go_on)
+}
+
+fn wait_for(what: &str, found: impl Fn() -> bool) {
+    let patience = Instant::now() + Duration::from_secs(60);
+    while !found() {
+        assert!(Instant::now() < patience, "{what} does not come");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn control_c_ends_a_run_between_two_changes() {
+    let site = Site::new(&Major::usual());
+    let number = site.major().number;
+    let (begun, go_on) = with_slow_initdb(&site);
+    let port = site.port().to_string();
+    let create = |code| {
+        site.pgsocle(["instance", "create", "main", "--port", &port])
+            .code(code)
+    };
+    // The first one: initdb is waited for, then taken back.
+    let run = create(130).start();
+    wait_for("initdb", || begun.exists());
+    kill(Pid::from_raw(run.pid()), Signal::SIGINT).unwrap();
+    site.write_owned(&go_on, b"", 0o644);
+    let said = run.wait();
+    assert_eq!(
+        said.stderr,
+        format!(
+            "warn: interrupted: the run ends when its present change is done; another signal ends it at once\n\
+             error: the run was interrupted by SIGINT\n\
+             taken back: create instance `{number}/main`\n\
+             hint: what it had begun was finished or taken back; run it again for the rest\n"
+        )
+    );
+    assert!(!site.path(format!("srv/srv/pgsql/{number}")).exists());
+    // Another one, later: at once. What is left is the next run's to see to; it waits for initdb, which has the lock.
+    for path in [&begun, &go_on] {
+        std::fs::remove_file(path).unwrap();
+    }
+    let run = create(143).start();
+    wait_for("initdb", || begun.exists());
+    for _ in 0..2 {
+        kill(Pid::from_raw(run.pid()), Signal::SIGTERM).unwrap();
+        std::thread::sleep(Duration::from_millis(1500));
+    }
+    run.wait();
+    site.write_owned(&go_on, b"", 0o644);
+    create(0).go();
+    let history = site.pgsocle(["history", "main", "-o", "json"]).json();
+    let results: Vec<_> = history
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|run| &run["result"])
+        .collect();
+    assert_eq!(results, ["failed", "interrupted", "done"]);
+}
+
+#[test]
+fn a_reader_that_has_gone_stops_no_run() {
+    let site = crate::instance::with_main(&json!({}));
+    site.program("sh")
+        .args(["-c", "\"$0\" \"$@\" 2>&1 | true"])
+        .arg(site.path("bin/pgsocle"))
+        .args(["-L", "debug", "role", "create", "-i", "main", "ann"])
+        .go();
+    assert_eq!(
+        site.ask("SELECT count(*) FROM pg_roles WHERE rolname = 'ann'"),
+        "1"
+    );
+}
+
+#[test]
+fn without_a_journal_nothing_is_begun() {
+    let site = crate::instance::with_main(&json!({}));
+    let (params, gone) = (
+        json!({ "instance": "main", "name": "ann" }),
+        json!({ "instance": "main", "name": "ann", "state": "absent" }),
+    );
+    let request = json!({ "protocol": 1, "params": params }).to_string();
+    let args = ["ansible", "role"];
+    let points = site.recorded(&args, &request);
+    let point = points
+        .iter()
+        .find(|point| point.call == "write" && point.line.contains("/history>"))
+        .expect("the journal is written");
+    site.ansible("role", false, &gone);
+    let before = site.picture();
+    let full = crate::support::faults::Fault::Error("ENOSPC");
+    let reply = site.disturbed(&args, &request, point, full).code(1).json();
+    let msg = reply["msg"].as_str().unwrap();
+    assert!(
+        msg.contains("/history` cannot be written: the file system at ")
+            && msg.contains(" bytes are needed"),
+        "{msg}"
+    );
+    assert_eq!(
+        (&reply["applied"], &reply["changed"]),
+        (&json!([]), &json!(false))
+    );
+    assert_eq!(site.picture().catalogs, before.catalogs);
+}
+
+#[test]
+fn a_port_that_is_taken_at_the_last_moment() {
+    let site = Site::new(&Major::usual());
+    let number = site.major().number;
+    let (begun, go_on) = with_slow_initdb(&site);
+    let params = json!({ "name": "main", "port": site.port() });
+    let run = site.ansible_run("instance", false, &params).code(1).start();
+    wait_for("initdb", || begun.exists());
+    let other = std::net::TcpListener::bind(("127.0.0.1", site.port())).unwrap();
+    site.write_owned(&go_on, b"", 0o644);
+    let reply: Value = serde_json::from_str(&run.wait().stdout).unwrap();
+    let msg = reply["msg"].as_str().unwrap();
+    assert!(msg.contains("Address already in use"), "{msg}");
+    assert_eq!(reply["applied"], json!([]));
+    assert!(!site.path(format!("srv/srv/pgsql/{number}")).exists());
+    drop(other);
+    site.ansible("instance", false, &params);
+    assert!(site.is_running());
+}
+
+/// What root makes for the system user is that user's, or it is not there.
+#[test]
+fn roots_child_is_killed() {
+    use std::os::unix::fs::MetadataExt as _;
+    let site = Site::new(&Major::usual());
+    let base = site.path("base");
+    let prefix = base.join("srv");
+    let owner = std::fs::metadata(site.path("srv")).unwrap().uid();
+    for call in ["mkdir", "chmod", "lchown", "rename"] {
+        let _ = std::fs::remove_dir_all(&base);
+        std::fs::create_dir(&base).unwrap();
+        if !nix::unistd::geteuid().is_root() {
+            // An ordinary user makes it itself: the same law, and nobody to kill.
+            site.give(&base);
+        }
+        site.write_settings(&json!({ "prefix": prefix }));
+        let params = json!({ "protocol": 1, "params": {} }).to_string();
+        crate::support::bin::Run::argv(["strace", "-qqq", "-f", "-o", "/dev/null", "-P"])
+            .arg(base.join(".pgsocle-srv.new"))
+            .args(["-e", &format!("inject={call}:signal=SIGKILL:when=1"), "--"])
+            .arg(site.path("bin/pgsocle"))
+            .args(["ansible", "site"])
+            .env("PGSOCLE_CONFIG_DIR", site.path("etc"))
+            .env("HOME", site.path("home"))
+            .stdin(params.clone())
+            .any_code()
+            .go();
+        assert!(
+            !prefix.exists() || std::fs::metadata(&prefix).unwrap().uid() == owner,
+            "{call}: it has another owner"
+        );
+        site.pgsocle_undropped(["ansible", "site"])
+            .stdin(params)
+            .go();
+        assert_eq!(std::fs::metadata(&prefix).unwrap().uid(), owner, "{call}");
+        let names: Vec<_> = std::fs::read_dir(&base)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(names, ["srv"], "{call}");
+    }
+}

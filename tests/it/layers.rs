@@ -146,6 +146,7 @@ const EFFECTS: &[&str] = &[
     "fs_err",
     "nix",
     "postgres",
+    "signal_hook",
     "std::env",
     "std::fs",
     "std::net::TcpListener",

@@ -7,9 +7,12 @@
 )]
 
 mod adoption;
+mod authentication;
 mod bench;
 mod cli;
+mod condition;
 mod configuration;
+mod crash;
 mod database;
 mod hold;
 mod hostile;
@@ -19,6 +22,7 @@ mod layers;
 mod leftovers;
 mod locks;
 mod patience;
+mod pgconf;
 mod pglift;
 mod protection;
 mod protocol;

@@ -215,36 +215,57 @@ fn alter_system_is_said_to_win() {
     );
 }
 
+/// What only a start can show: the previous values come back, and the server with them if it ran.
 #[test]
 fn a_server_that_does_not_start_comes_back_as_it_was() {
     let site = with_main(&json!({}));
+    for name in ["bad.crt", "bad.key"] {
+        site.write_owned(&site.datadir().join(name), b"no certificate\n", 0o600);
+    }
     let before = site.conf();
-    let mut params = want(&json!({ "shared_preload_libraries": "nosuch", "work_mem": "8MB" }));
-    params["restart_policy"] = json!("when_required");
-    let reply = site.ansible_run("instance", false, &params).code(1).json();
-    let msg = reply["msg"].as_str().unwrap();
-    assert!(
-        msg.contains("FATAL:  could not access file \"nosuch\": No such file or directory"),
-        "{reply:#}"
-    );
-    assert_eq!(
-        reply["reverted"],
-        json!(["set `shared_preload_libraries`, `work_mem` in postgresql.conf"])
-    );
-    assert_eq!(reply["applied"], json!([]));
-    assert_eq!(reply["changed"], false);
-    assert!(site.conf() == before);
-    assert!(site.is_running());
-    assert_eq!(site.show("work_mem"), "4MB");
-    site.changes_nothing("instance", &json!({ "name": "main" }));
-
-    // The same while it is stopped: it stays stopped, with its old values.
-    site.ansible(
-        "instance",
-        false,
-        &json!({ "name": "main", "state": "stopped" }),
-    );
-    site.ansible_run("instance", false, &params).code(1).json();
-    assert!(site.conf() == before);
-    assert!(!site.is_running());
+    let cases = [
+        (
+            json!({ "shared_preload_libraries": "nosuch", "work_mem": "8MB" }),
+            "FATAL:  could not access file \"nosuch\": No such file or directory",
+        ),
+        (
+            json!({ "ssl": true, "ssl_cert_file": "bad.crt", "ssl_key_file": "bad.key", "max_connections": 50 }),
+            "FATAL:  could not load server certificate file \"bad.crt\"",
+        ),
+        // An address that is nobody's (RFC 5737).
+        (
+            json!({ "listen_addresses": "203.0.113.1" }),
+            "FATAL:  could not create any TCP/IP sockets",
+        ),
+    ];
+    for state in ["started", "stopped"] {
+        site.ansible(
+            "instance",
+            false,
+            &json!({ "name": "main", "state": state }),
+        );
+        for (settings, said) in &cases {
+            let mut params = want(settings);
+            params["restart_policy"] = json!("when_required");
+            let reply = site.ansible_run("instance", false, &params).code(1).json();
+            assert!(reply["msg"].as_str().unwrap().contains(said), "{reply:#}");
+            let names: Vec<&String> = settings.as_object().unwrap().keys().collect();
+            let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+            let summary = reply["reverted"][0].as_str().unwrap();
+            assert!(
+                names.iter().all(|name| summary.contains(*name)),
+                "{reply:#}"
+            );
+            assert_eq!(
+                (&reply["applied"], &reply["changed"]),
+                (&json!([]), &json!(false))
+            );
+            assert!(site.conf() == before, "{state}: {settings}");
+            assert_eq!(site.is_running(), state == "started");
+        }
+        if state == "started" {
+            assert_eq!(site.show("work_mem"), "4MB");
+            site.changes_nothing("instance", &json!({ "name": "main" }));
+        }
+    }
 }

@@ -7,6 +7,7 @@
 pub mod bin;
 pub mod canary;
 pub mod fakebin;
+pub mod faults;
 pub mod laws;
 pub mod pg;
 pub mod source;

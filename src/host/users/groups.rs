@@ -39,10 +39,13 @@ pub fn of(user: &User) -> Result<Vec<u32>> {
         .iter()
         .any(|name| !WITHOUT_MEMBERSHIPS.contains(&name.as_str()))
         || RECORDS.iter().any(|path| !names(path).is_empty());
-    match sources(&read("/etc/nsswitch.conf")) {
-        Sources::Files => return Ok(in_file(&read("/etc/group"), user)),
-        Sources::FilesAndSystemd if !others => return Ok(in_file(&read("/etc/group"), user)),
-        _ => {}
+    let files_say_all = match sources(&read("/etc/nsswitch.conf")) {
+        Sources::Files => true,
+        Sources::FilesAndSystemd => !others,
+        Sources::Others => false,
+    };
+    if files_say_all && let Ok(text) = fs_err::read_to_string("/etc/group") {
+        return Ok(in_file(&text, user));
     }
     let output = Command::new("id")
         .args(["-G", &user.name])

@@ -25,7 +25,7 @@ impl<T: Entry> AuthFile<T> {
             if !self.contains(anchor) {
                 bail_fault!(
                     NotFound,
-                    "`{}` has no record `{}`", T::FILE, super::masked::<T>(&squeezed(anchor));
+                    "`{}` has no record `{}`", T::FILE, super::shown(anchor);
                     "name one that is there, as it stands in the file"
                 );
             }
@@ -88,7 +88,12 @@ impl<T: Entry> AuthFile<T> {
         let mut rest: Vec<Option<Line<T>>> = Vec::new();
         let mut lines = Vec::new();
         let mut places = vec![None; list.len()];
-        let first = self.first();
+        // What goes leaves its place to what comes.
+        let goes = !own.is_empty() && stays.first().is_none_or(|(own, _)| *own > 0);
+        let first = match self.lines.iter().position(Line::is_active) {
+            Some(at) if goes && self.lines[at].record().is_some() => at,
+            _ => self.first(),
+        };
         let mut start = 0;
         let mut number = 0;
         for (at, line) in self.lines.iter().enumerate() {
@@ -196,12 +201,6 @@ fn closed<T>(mut line: Line<T>, end: &'static str) -> Line<T> {
         }
     }
     line
-}
-
-/// The record in one line, without its columns.
-fn squeezed<T: Entry>(record: &T) -> String {
-    let line = record.render_line();
-    line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The longest sequence that both lists have in common, as pairs of places.

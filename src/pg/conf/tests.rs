@@ -123,6 +123,19 @@ fn statements_with_their_lines() {
 }
 
 #[test]
+fn a_broken_file_is_read_as_far_as_it_goes() {
+    let text = "a = 1\nprimary_conninfo = 'password=x\nb\nc = 2\n";
+    assert!(Conf::parse(text.as_bytes()).is_err());
+    let conf = Conf::parse_leniently(text.as_bytes());
+    assert_eq!(conf.render(), text.as_bytes());
+    assert_eq!(conf.entries().len(), 2);
+    assert_eq!(
+        conf.masked(),
+        format!("a = 1\nprimary_conninfo = {MASK}\nb\nc = 2\n")
+    );
+}
+
+#[test]
 fn includes_in_full() {
     for (before, after) in [
         (
@@ -289,8 +302,13 @@ proptest! {
     fn any_bytes(bytes: Vec<u8>) {
         if let Ok(conf) = Conf::parse(&bytes) {
             conf.masked();
-            prop_assert_eq!(conf.render(), bytes);
+            prop_assert_eq!(conf.render(), bytes.clone());
         }
+        let conf = Conf::parse_leniently(&bytes);
+        conf.masked();
+        conf.statements().count();
+        prop_assert!(Conf::parse_leniently(&conf.anchored("/a").render()).statements().count() == conf.statements().count());
+        prop_assert_eq!(conf.render(), bytes);
     }
 
     #[test]

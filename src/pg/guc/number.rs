@@ -158,6 +158,23 @@ fn convert(number: f64, unit: &str, base: &str) -> Option<f64> {
     })
 }
 
+/// A number in the parameter's own unit as `SHOW` has it: in the largest unit in which it is whole. Everything else as it is.
+pub fn with_unit(guc: &Guc, text: &str) -> String {
+    let base = guc.unit.as_deref().and_then(table_of);
+    let (Some((table, size)), Some((number, ""))) = (base, decimal(text)) else {
+        return text.to_owned();
+    };
+    // Zero and what is below are words of the parameter: off, the default, no limit.
+    if number <= 0.0 {
+        return text.to_owned();
+    }
+    let whole = |(_, unit): &&(&str, f64)| (number * size / unit).fract() == 0.0;
+    match table.iter().find(whole) {
+        Some((unit, unit_size)) => format!("{}{unit}", number * size / unit_size),
+        None => text.to_owned(),
+    }
+}
+
 /// A share of the memory, such as `25%`, as whole megabytes (`5987MB`); `None` when the value is no
 /// percentage above 0 and up to 100. `total_bytes` is the memory of the machine.
 pub fn memory_percent(value: &str, total_bytes: u64) -> Option<String> {

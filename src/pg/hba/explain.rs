@@ -197,14 +197,7 @@ fn database(record: &Record, connection: &Connection, known: &Known) -> Verdict 
 fn user(record: &Record, connection: &Connection, known: &Known) -> Verdict {
     let named = &connection.user;
     let differs = format!("user `{named}` is not `{}`", record.users.join(","));
-    any(&record.users, differs, |name| {
-        match Name::of(name, known.major) {
-            Name::Keyword("all") => Some(true),
-            Name::Member(group) => known.is_member(named, group),
-            Name::Expression(pattern) => known.matches(pattern, named),
-            name => Some(name.is(named)),
-        }
-    })
+    any(&record.users, differs, |name| known.is_role(name, named))
 }
 
 /// Whether one of the names fits; what is not known of one does not matter where another one does.
@@ -225,6 +218,16 @@ fn any(names: &[String], differs: String, fits: impl Fn(&str) -> Option<bool>) -
 }
 
 impl Known {
+    /// Whether a word in the place of a user means this role (`check_role` in hba.c).
+    pub fn is_role(&self, word: &str, role: &str) -> Option<bool> {
+        match Name::of(word, self.major) {
+            Name::Keyword("all") => Some(true),
+            Name::Member(group) => self.is_member(role, group),
+            Name::Expression(pattern) => self.matches(pattern, role),
+            name => Some(name.is(role)),
+        }
+    }
+
     /// A superuser is not taken for a member, a role is one of itself (`is_member` in hba.c).
     fn is_member(&self, user: &str, group: &str) -> Option<bool> {
         match &self.groups {

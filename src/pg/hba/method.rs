@@ -4,7 +4,7 @@
 use super::ConnectionType;
 
 /// The newest method, and the major that has it.
-pub const NEWEST_METHOD: (&str, u32) = ("oauth", 18);
+pub const NEWEST_METHOD: (&str, u16) = ("oauth", 18);
 
 const METHODS: &[&str] = &[
     "trust",

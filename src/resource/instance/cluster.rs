@@ -12,6 +12,7 @@ use crate::manifest::LocaleProvider;
 use crate::pg::pgpass::Pgpass;
 use crate::pg::version::Major;
 use crate::plan::{Action, Change, Diff, Fact, Impact, Plan, Scope, Step, attributes};
+use crate::resource::instance::condition;
 use crate::resource::instance::kept::{self, Stranded};
 use crate::resource::instance::target::Target;
 use crate::settings::InstancePaths;
@@ -96,7 +97,10 @@ pub fn dropping(path: &Utf8Path) -> Utf8PathBuf {
 
 /// Looks into a directory that may hold a cluster.
 pub fn directory(look: &dyn Look, path: &Utf8Path) -> Result<Directory> {
-    let Some(names) = look.list(path)? else {
+    let names = look
+        .list(path)
+        .map_err(|error| condition::unreadable(look, path, error))?;
+    let Some(names) = names else {
         return Ok(if look.stat(path)?.is_some() {
             Directory::Other
         } else {

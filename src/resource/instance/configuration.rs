@@ -8,6 +8,7 @@ mod effect;
 mod first;
 mod shadow;
 mod staged;
+mod tls;
 mod wanted;
 
 use anyhow::{Context as _, Result};
@@ -31,6 +32,7 @@ use crate::resource::instance::reading::Reading;
 use crate::resource::instance::service;
 use crate::resource::instance::target::{Running, Target};
 use crate::resource::instance::templates::Templates;
+use crate::resource::pgconf;
 use crate::stage::{Sight, Stage, World};
 
 /// The configuration that is wanted of an instance.
@@ -43,15 +45,26 @@ pub struct Configuration {
     pub first_port: u16,
     pub settings: Parameters,
     pub purge: bool,
-    /// The whole postgresql.conf, in place of everything else: somebody has edited it.
-    pub text: Option<Vec<u8>>,
+    /// In place of everything else.
+    pub text: Option<Text>,
+    /// The run is about nothing else: its reply tells what changes.
+    pub alone: bool,
+    /// In check mode: the instance is not there, and an earlier task would have made it.
+    pub assumed: bool,
+}
+
+/// A whole postgresql.conf: somebody has edited it.
+pub struct Text {
+    /// As it was when the editing began.
+    pub base: Vec<u8>,
+    pub content: Vec<u8>,
 }
 
 #[derive(Default)]
 pub struct Seen {
     /// The cluster is made by this run, and this is where it lies until it is complete.
     new: Option<New>,
-    /// postgresql.conf as it is; of a file that cannot be parsed nothing, where it is to be replaced as a whole.
+    /// postgresql.conf as it is.
     conf: Conf,
     before: Vec<u8>,
     auto: Conf,
@@ -72,6 +85,8 @@ pub struct Seen {
     reading: Reading,
     /// What PostgreSQL makes of the file as it is to be.
     verdict: Verdict,
+    /// Files of TLS that the file as it is to be names, and that are not there.
+    missing: Vec<String>,
 }
 
 struct New {
@@ -110,11 +125,21 @@ impl Stage for Configuration {
         let auto_file = paths.datadir.join("postgresql.auto.conf");
         seen.auto = Self::parse(look, &auto_file)?;
         seen.conf = match (Conf::parse(&seen.before), &self.text) {
-            (Err(_), Some(_)) => Conf::default(),
+            (Err(_), Some(_)) => Conf::parse_leniently(&seen.before),
             (conf, _) => conf.with_context(|| format!("`{}`", paths.config_file))?,
         };
+        if let Some(text) = &self.text
+            && seen.before != text.base
+            && seen.before != text.content
+        {
+            bail_fault!(
+                Conflict,
+                "`{}` was changed by somebody else in the meantime", paths.config_file;
+                "edit it as it is now; nothing was changed"
+            );
+        }
         let read = match &self.text {
-            Some(text) => &Conf::parse(text)?,
+            Some(text) => &Conf::parse(&text.content)?,
             None => &seen.conf,
         };
         seen.reading = Reading::of(look, &paths.config_file, read)?;
@@ -155,6 +180,9 @@ impl Stage for Configuration {
 
     /// The cluster lies in its staging directory, or is about to.
     fn predict(&self, look: &dyn Look, _: &World) -> Result<Seen> {
+        if self.assumed {
+            return self.assume(look);
+        }
         let new = New {
             data: self.target.place(&self.target.paths.datadir),
         };
@@ -200,6 +228,17 @@ impl Stage for Configuration {
                 effect::takes_effect(seen, &conf, &changed, &mut plan);
             }
         }
+        if self.alone {
+            let value = |conf: &Conf, name: &str| conf.get(name).map(|value| shown(name, &value));
+            let wanted = self.wanted(seen).into_iter();
+            plan.view = Some((
+                "pgconf",
+                pgconf::view(wanted.map(|(name, _)| {
+                    let (before, after) = (value(&seen.conf, &name), value(&conf, &name));
+                    (name, before, after)
+                })),
+            ));
+        }
         plan.facts
             .push(Fact::Configured(self.target.configured(&conf)));
         if !plan.changes.is_empty() {
@@ -211,13 +250,31 @@ impl Stage for Configuration {
 }
 
 impl Configuration {
+    /// What an earlier task would have written.
+    fn assume(&self, look: &dyn Look) -> Result<Seen> {
+        let mut seen = Seen {
+            gucs: self.programs_describe(look)?,
+            memory: look.memory()?,
+            ..Seen::default()
+        };
+        for (name, value) in &self.templates.parameters {
+            let value = Self::resolve(name, value.clone(), &seen);
+            seen.conf.set(name, &value);
+        }
+        seen.before = seen.conf.render();
+        self.judge(look, &mut seen)?;
+        Ok(seen)
+    }
+
     fn parse(look: &dyn Look, path: &Utf8Path) -> Result<Conf> {
         Conf::parse(&look.read(path)?.unwrap_or_default()).with_context(|| format!("`{path}`"))
     }
 
     /// The file as a whole is another one.
     fn replaces(&self, seen: &Seen) -> bool {
-        self.text.as_ref().is_some_and(|text| *text != seen.before)
+        self.text
+            .as_ref()
+            .is_some_and(|text| text.content != seen.before)
     }
 
     /// What the programs know: all parameters but those of libraries and those for developers.
@@ -242,7 +299,11 @@ impl Configuration {
         if idle || !self.has_programs(look)? {
             return Ok(());
         }
-        let before = seen.new.is_none().then_some(&seen.conf);
+        let stands = seen.new.is_none() && !self.assumed;
+        let before = stands.then_some(&seen.conf);
+        if stands {
+            seen.missing = tls::missing(look, &self.target, seen, &conf, &changed)?;
+        }
         seen.verdict = staged::ask(look, &self.target, before, &conf)?;
         if !seen.verdict.refused.is_empty() {
             let all = self.programs_describe(look)?;
@@ -255,7 +316,7 @@ impl Configuration {
     /// The file with everything that is wanted, each value checked by what is known of its parameter.
     fn edited(&self, seen: &Seen) -> Result<Edited> {
         let mut conf = match &self.text {
-            Some(text) => Conf::parse(text)?,
+            Some(text) => Conf::parse(&text.content)?,
             None => seen.conf.clone(),
         };
         let mut changed = Vec::new();
@@ -309,6 +370,13 @@ impl Configuration {
                 Some(near) => bail_fault!(Input, "{what}"; "did you mean `{near}`?"),
                 None => bail_fault!(Input, "{what}"),
             }
+        }
+        if !seen.missing.is_empty() {
+            bail_fault!(
+                Input,
+                "TLS is on, and {}", seen.missing.join("; ");
+                "put the files there first: nothing was changed"
+            );
         }
         if !seen.verdict.refused.is_empty() {
             let refused = seen.verdict.refused.iter();

@@ -1,10 +1,12 @@
 //! What may be said of an instance.
 
+use anyhow::Result;
 use camino::Utf8PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::bail_fault;
 use crate::manifest::{DatabaseSpec, HbaMethod, LocaleProvider, RoleSpec, Settings};
 use crate::pg::version::Major;
 use crate::plan::Impact;
@@ -169,6 +171,11 @@ pub struct InstanceSpec {
     /// lifted in the call that drops.
     #[serde(default)]
     pub deletion_protection: Option<bool>,
+    /// The system identifier of the cluster that is meant, as `pg_controldata` tells it. To be given once when another cluster than
+    /// before has been put in its place, which is refused otherwise.
+    #[serde(default)]
+    #[schemars(extend("x-hidden" = ["cli"]))]
+    pub system_identifier: Option<String>,
     /// With `state: absent`: set the data aside instead of deleting them, beside their place, as `data.dropped-1`.
     #[serde(default)]
     #[schemars(extend("x-hidden" = ["cli"]))]
@@ -225,11 +232,27 @@ impl InstanceSpec {
         job.keep_failed = !self.drop_on_error;
     }
 
-    /// `restart_on_changes` is pglift's name for it.
-    pub fn restarts(&self) -> bool {
-        match (self.restart_policy, self.restart_on_changes) {
-            (Some(policy), _) => policy == RestartPolicy::WhenRequired,
-            (None, on_changes) => on_changes == Some(true),
-        }
+    /// Whether the server is restarted where settings need it.
+    pub fn restarts(&self) -> Result<bool> {
+        let what = format!("instance `{}`", self.name);
+        restarts(self.restart_policy, self.restart_on_changes, &what)
     }
+}
+
+/// The policy by either of its names (`restart_on_changes` is pglift's).
+pub fn restarts(
+    policy: Option<RestartPolicy>,
+    on_changes: Option<bool>,
+    what: &str,
+) -> Result<bool> {
+    let policy = policy.map(|policy| policy == RestartPolicy::WhenRequired);
+    if let (Some(policy), Some(on_changes)) = (policy, on_changes)
+        && policy != on_changes
+    {
+        bail_fault!(
+            Input,
+            "{what}: `restart_policy` and `restart_on_changes` contradict each other"
+        );
+    }
+    Ok(policy.or(on_changes).unwrap_or_default())
 }

@@ -1,7 +1,7 @@
 //! Held instances: what must not be started, since when, by whom and why.
 //!
 //! A hold is a file in the state of the instance. Whoever would start the server looks for it: our own runs, and
-//! systemd by a line of the unit (docs/decisions/0010-services.md). It says nothing about a server that runs.
+//! systemd by a line of the unit (docs/decisions/0012-services.md). It says nothing about a server that runs.
 
 use anyhow::Result;
 use schemars::JsonSchema;
@@ -12,12 +12,12 @@ use crate::host::Look;
 use crate::manager::Manager;
 use crate::manifest::InstanceRef;
 use crate::plan::{Action, Change, Content, Diff, Fact, Impact, Plan, Step, attributes};
+use crate::resource::instance::desired::State;
 use crate::resource::instance::registration::Registration;
 use crate::resource::instance::report::Report;
 use crate::resource::instance::service::{Service, Settle};
 use crate::resource::instance::target::Target;
-use crate::resource::instance::{desired::State, lookup};
-use crate::resource::{Job, Site, subject};
+use crate::resource::{Job, Located, Site, locate, subject};
 use crate::settings::InstancePaths;
 use crate::stage::{Stage, World};
 use crate::{bail_fault, fault};
@@ -133,8 +133,11 @@ pub fn promised(view: &mut Map<String, Value>, promises: &Map<String, Value>) {
 
 /// The run that holds or releases an instance.
 pub fn job(spec: &HoldSpec, site: &Site, look: &dyn Look) -> Result<Job> {
-    let (version, name) = lookup::find(look, &site.settings, spec.instance.as_ref())?;
-    let mut target = Target::new(&site.settings, look, version, &name)?;
+    let Located {
+        mut target,
+        warnings,
+        ..
+    } = locate(spec.instance.as_ref(), site, look)?;
     target.manner = target.manner.within(spec.timeout);
     let paths = &target.paths;
     let reason = spec.reason.as_deref().map(str::trim).unwrap_or_default();
@@ -157,6 +160,7 @@ pub fn job(spec: &HoldSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     };
     let mut job = Job::new(subject("instance", paths, site));
     job.max_impact = spec.max_impact;
+    job.warnings = warnings;
     // The line of the unit that heeds the hold: units that an older version wrote have none.
     if let Some(file) = target.manager.instance_file()
         && look.stat(&file)?.is_some()

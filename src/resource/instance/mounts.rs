@@ -17,6 +17,15 @@ pub fn unmounted(fstab: &str, mounts: &str, path: &Utf8Path) -> Option<Utf8PathB
         .max_by_key(|point| point.as_str().len())
 }
 
+/// The mount point that a path lies on, when it is mounted for reading only. Of two at one place, the later lies above.
+pub fn read_only(mounts: &str, path: &Utf8Path) -> Option<Utf8PathBuf> {
+    points(mounts)
+        .filter(|(point, _)| path.starts_with(point))
+        .max_by_key(|(point, _)| point.as_str().len())
+        .filter(|(_, options)| options.split(',').any(|option| option == "ro"))
+        .map(|(point, _)| point)
+}
+
 /// Mount points with their options: the second and the fourth field of both tables.
 fn points(table: &str) -> impl Iterator<Item = (Utf8PathBuf, &str)> {
     table
@@ -34,6 +43,25 @@ fn points(table: &str) -> impl Iterator<Item = (Utf8PathBuf, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_mounted_for_reading_only() {
+        let mounts = "/dev/sda / ext4 rw,relatime 0 0\n/dev/sdb /srv xfs ro,relatime 0 0\n/dev/sdc /srv/pg\\040data xfs rw 0 0\n\
+            /dev/sdd /mnt ext4 rw,errors=remount-ro 0 0\n/dev/sde /twice ext4 rw 0 0\n/dev/sde /twice ext4 ro 0 0\n";
+        for (path, expected) in [
+            ("/srv/pgsql/15/main/data", Some("/srv")),
+            ("/srv/pg data/15/main/data", None),
+            ("/mnt/15", None),
+            ("/var/lib", None),
+            ("/twice/15", Some("/twice")),
+        ] {
+            assert_eq!(
+                read_only(mounts, path.into()).as_deref(),
+                expected.map(Utf8Path::new),
+                "{path}"
+            );
+        }
+    }
 
     #[test]
     fn what_should_be_mounted() {

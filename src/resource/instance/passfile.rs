@@ -48,7 +48,7 @@ impl Stage for Passfile {
     }
 
     fn sight(&self, world: &World) -> Sight {
-        if world.moved.is_some() {
+        if world.moved.or(world.move_begun).is_some() {
             Sight::Look
         } else {
             Sight::Skip
@@ -56,9 +56,17 @@ impl Stage for Passfile {
     }
 
     fn observe(&self, look: &dyn Look, world: &World) -> Result<Option<Seen>> {
-        let (Some(path), Some((from, to))) = (&self.target.paths.passfile, world.moved) else {
+        let (Some(path), Some((from, to))) = (
+            &self.target.paths.passfile,
+            world.moved.or(world.move_begun),
+        ) else {
             return Ok(None);
         };
+        // An earlier run may have been interrupted before the instance moved, or it has moved again since.
+        let now = world.server().or(world.configured.as_ref());
+        if world.moved.is_none() && now.is_none_or(|server| server.port != to) {
+            return Ok(None);
+        }
         let Some(content) = look.read(path)? else {
             return Ok(None);
         };

@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::{Map, json};
 
 use crate::host::Look;
-use crate::plan::{Action, Change, Content, Diff, Fact, Impact, Plan, Scope, Step, attributes};
+use crate::plan::{Action, Change, Diff, Fact, Impact, Plan, Scope, Step, attributes};
 use crate::resource::instance::record::Record;
 use crate::resource::instance::target::Target;
 use crate::stage::{Sight, Stage, World};
@@ -59,12 +59,6 @@ impl Stage for Protection {
             attributes(&[("deletion_protection", Some(value))])
         };
         let object = format!("instance {paths}");
-        let write = |record: &Record| match record.render() {
-            Some(text) => Step::write(&paths.record, Content::Bytes(text), 0o640),
-            None => Step::Remove {
-                path: paths.record.clone(),
-            },
-        };
         let change = Change::new(
             Action::Alter,
             &object,
@@ -77,11 +71,11 @@ impl Stage for Protection {
             Impact::None,
             vec![
                 Step::make_dir(&paths.state_directory, 0o750),
-                write(&record),
+                record.step(&paths.record),
             ],
         );
         plan.changes.push(if seen.new {
-            change.undo(Scope::Creation, vec![write(&seen.record)])
+            change.undo(Scope::Creation, vec![seen.record.step(&paths.record)])
         } else {
             change
         });

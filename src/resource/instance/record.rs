@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::bail_fault;
 use crate::host::Look;
 use crate::pg::version::Major;
+use crate::plan::{Content, Step};
 use crate::resource::instance::cluster::{Directory, directory};
 use crate::settings::{InstancePaths, Settings};
 
@@ -22,6 +23,9 @@ pub struct Record {
     /// As said for this very instance; none: as the site settings have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_protection: Option<bool>,
+    /// The cluster that is meant, where it is another one than the journal tells of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system_identifier: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopted: Option<Adopted>,
 }
@@ -131,6 +135,7 @@ impl Default for Record {
         Self {
             format: FORMAT,
             deletion_protection: None,
+            system_identifier: None,
             adopted: None,
         }
     }
@@ -157,6 +162,14 @@ impl Record {
     /// Whether the instance is protected against deletion.
     pub fn is_protected(&self, by_default: bool) -> bool {
         self.deletion_protection.unwrap_or(by_default)
+    }
+
+    /// The step that keeps it.
+    pub fn step(&self, path: &Utf8Path) -> Step {
+        match self.render() {
+            Some(text) => Step::write(path, Content::Bytes(text), 0o640),
+            None => Step::Remove { path: path.into() },
+        }
     }
 
     /// The content of its file; none when there is nothing to keep.

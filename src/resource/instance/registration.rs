@@ -25,6 +25,8 @@ pub struct Seen {
     file: Option<Vec<u8>>,
     /// The creation of the cluster writes it.
     new: bool,
+    /// An earlier run had begun to tell the manager, and was interrupted.
+    begun: bool,
     /// The server runs, but not as a process of its unit.
     outside: bool,
 }
@@ -42,6 +44,7 @@ impl Stage for Registration {
             systemd,
             file: None,
             new: world.cluster_made,
+            begun: false,
             outside: false,
         };
         let (Manager::Systemd { unit, .. }, Some(file)) =
@@ -50,6 +53,11 @@ impl Stage for Registration {
             return Ok(seen);
         };
         seen.file = look.read(&file)?;
+        let objects = [
+            format!("service {unit}"),
+            format!("configuration {}", self.target.paths),
+        ];
+        seen.begun = objects.iter().any(|object| world.begun.contains(object));
         if !seen.new
             && let Some(running) = self.target.running(look)?
         {
@@ -84,10 +92,12 @@ impl Stage for Registration {
             ));
         }
         let content = manager.instance_file_content(bindir, paths);
-        if seen.new || seen.file.as_deref() == Some(content.as_bytes()) {
+        let known = seen.file.as_deref() == Some(content.as_bytes());
+        if seen.new || (known && !seen.begun) {
             return Ok(plan);
         }
         let (action, verb, steps) = match &seen.file {
+            _ if seen.begun => (Action::Alter, "finish", manager.register(bindir, paths)),
             // Whether it starts at boot was decided once, perhaps otherwise by the operator.
             Some(_) => (
                 Action::Alter,
@@ -106,6 +116,34 @@ impl Stage for Registration {
             steps,
         ));
         Ok(plan)
+    }
+}
+
+/// The service manager must be there for what a run tells it.
+pub struct Reachable {
+    pub settings: Settings,
+}
+
+impl Stage for Reachable {
+    type Seen = Option<Systemd>;
+
+    fn name(&self) -> String {
+        "service manager".to_owned()
+    }
+
+    fn observe(&self, look: &dyn Look, _: &World) -> Result<Option<Systemd>> {
+        Systemd::observe(look, &self.settings)
+    }
+
+    fn plan(&self, seen: &Option<Systemd>) -> Result<Plan> {
+        let Some(systemd) = seen else {
+            return Ok(Plan::default());
+        };
+        Ok(Plan {
+            missing: systemd.missing().into_iter().collect(),
+            warnings: systemd.warning().into_iter().collect(),
+            ..Plan::default()
+        })
     }
 }
 

@@ -305,3 +305,86 @@ impl Removal {
         Ok(taken_away(path, &before, &after))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::samples;
+
+    fn seen() -> Seen {
+        Seen {
+            record: Record::default(),
+            recorded: false,
+            free: 2,
+            stranded: None,
+            dumps: false,
+            datadir: Directory::Cluster("17".into()),
+            running: None,
+            port: 5432,
+            leftovers: Vec::new(),
+            passfile: None,
+            registered: false,
+        }
+    }
+
+    fn removal(how: How) -> Removal {
+        Removal {
+            target: samples::target(17),
+            how,
+            dumps_are_shared: false,
+        }
+    }
+
+    #[test]
+    fn a_mount_point_cannot_be_set_aside() {
+        let how = How {
+            asked: true,
+            keep_data: true,
+            delete_dumps: false,
+        };
+        let mut removal = removal(how);
+        assert!(samples::shown(removal.plan(&seen())).starts_with(
+            "drop instance `17/main`, with its data kept as `/srv/main/data.dropped-2` [none]\n  \
+             rename /srv/main/data to /srv/main/data.dropped-2\n  rename /srv/main/wal to /srv/main/wal.dropped-2\n"
+        ));
+        removal.target.mountpoints.push("/srv/main/data".into());
+        assert_eq!(
+            samples::shown(removal.plan(&seen())),
+            "Conflict: `/srv/main/data` is a mount point: it cannot be set aside by another name\n\
+             hint: stop the instance and unmount the file system, or leave out `keep_data` to have it emptied; nothing was changed\n"
+        );
+    }
+
+    /// Whose word counts: the instance's own, else the site's; an answer to the command's question only against the latter.
+    #[test]
+    fn whose_protection_counts() {
+        for (own, site, asked, refused) in [
+            (None, true, false, true),
+            (None, true, true, false),
+            (None, false, false, false),
+            (Some(true), false, false, true),
+            (Some(true), false, true, true),
+            (Some(false), true, false, false),
+        ] {
+            let mut removal = removal(How {
+                asked,
+                ..How::default()
+            });
+            removal.target.protected_by_default = site;
+            let mut seen = seen();
+            seen.record.deletion_protection = own;
+            assert_eq!(
+                removal.plan(&seen).is_err(),
+                refused,
+                "{own:?} {site} {asked}"
+            );
+        }
+        // What a killed run has left of an instance is nobody's to protect.
+        let rest = Seen {
+            datadir: Directory::Missing,
+            leftovers: vec!["/srv/main/data.pgsocle-drop".into()],
+            ..seen()
+        };
+        assert!(removal(How::default()).plan(&rest).is_ok());
+    }
+}

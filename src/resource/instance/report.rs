@@ -10,6 +10,7 @@ use crate::pg::auth_file::Entry as _;
 use crate::pg::hba::{Hba, Record};
 use crate::plan::{Fact, Pending, Plan};
 use crate::resource::instance::cluster::{Directory, directory, folded, folded_encoding};
+use crate::resource::instance::condition::identifier;
 use crate::resource::instance::hold;
 use crate::resource::instance::lookup::{ClusterFacts, checksums, cluster_facts, describe};
 use crate::resource::instance::target::Target;
@@ -210,6 +211,7 @@ pub struct Report {
 pub struct AtEnd {
     view: Map<String, Value>,
     pending: Vec<Pending>,
+    identifier: Option<u64>,
 }
 
 impl Stage for Report {
@@ -242,7 +244,11 @@ impl Stage for Report {
             .and_then(|seen| serde_json::from_value(seen).ok())
             .unwrap_or_default();
         let pending = world.pending(said);
-        Ok(AtEnd { view, pending })
+        Ok(AtEnd {
+            view,
+            pending,
+            identifier: identifier(look, &paths.datadir)?,
+        })
     }
 
     fn plan(&self, seen: &AtEnd) -> Result<Plan> {
@@ -255,8 +261,12 @@ impl Stage for Report {
         };
         view.insert("pending_restart".to_owned(), json!(!pending.is_empty()));
         view.insert("pending_restart_settings".to_owned(), json!(pending));
+        let known = seen.identifier.map(Fact::Cluster);
         Ok(Plan {
-            facts: vec![Fact::PendingRestart(pending)],
+            facts: known
+                .into_iter()
+                .chain([Fact::PendingRestart(pending)])
+                .collect(),
             view: Some(("instance", Value::Object(view))),
             ..Plan::default()
         })

@@ -10,7 +10,7 @@ use crate::plan::{Action, Change, Content, Diff, Fact, Impact, Pending, Plan, Sc
 use crate::resource::catalog;
 use crate::resource::instance::desired::State;
 use crate::resource::instance::hold::Hold;
-use crate::resource::instance::target::{Running, Target};
+use crate::resource::instance::target::{Mistaken, Running, Target};
 use crate::resource::site::systemd::UnitState;
 use crate::stage::{Catalogs, Stage, World};
 
@@ -32,9 +32,12 @@ pub struct Seen {
     new: bool,
     /// An earlier run that was to make the instance did not come to its end.
     unfinished: bool,
+    /// An earlier run had stopped the server in order to start it again, and did not come to that.
+    restart_begun: bool,
     running: Option<Running>,
     hold: Option<Hold>,
     unit: UnitState,
+    mistaken: Option<Mistaken>,
     configured: Server,
     pending: Vec<Pending>,
     reload_needed: bool,
@@ -64,7 +67,7 @@ impl Stage for Service {
             Some(running) if running.ready => world.pending(pending(look, &running.server)?),
             _ => Vec::new(),
         };
-        let unit = if self.acts(running.as_ref(), &pending) {
+        let unit = if world.restart_begun || self.acts(running.as_ref(), &pending) {
             UnitState::observe(look, &self.target.manager, world.cluster_made)?
         } else {
             UnitState::default()
@@ -72,6 +75,12 @@ impl Stage for Service {
         Ok(Seen {
             new: world.cluster_made,
             unfinished: !world.cluster_made && self.target.unfinished(look)?,
+            mistaken: if running.is_some() || world.cluster_made {
+                None
+            } else {
+                self.target.mistaken(look)?
+            },
+            restart_begun: world.restart_begun,
             running,
             hold: Hold::read(look, &self.target.paths)?,
             unit,
@@ -141,6 +150,18 @@ pub fn loaded(look: &dyn Look, server: &Server) -> Result<i64> {
 }
 
 impl Service {
+    /// Leaves a server as it is, running or not; reloads one that runs where earlier stages ask for it.
+    pub fn leaving(target: Target) -> Self {
+        Self {
+            target,
+            state: State::Present,
+            restarts: false,
+            catalogs: false,
+            own_roles_only: false,
+            start_temporarily: false,
+        }
+    }
+
     fn start<'a>(&'a self, server: &'a Server) -> Start<'a> {
         Start {
             bindir: &self.target.bindir,
@@ -211,6 +232,28 @@ impl Service {
         target.manager.stop(&target.bindir, &target.paths, manner)
     }
 
+    /// Takes a stale `postmaster.pid` away whose number another program has by now. While there is work in the data directory
+    /// the file stays: it is what keeps a second server out.
+    fn clear_the_way(&self, seen: &Seen, plan: &mut Plan) -> Result<Vec<Step>> {
+        let Some(Mistaken { pid, workers }) = &seen.mistaken else {
+            return Ok(Vec::new());
+        };
+        let paths = &self.target.paths;
+        if !workers.is_empty() {
+            let workers: Vec<String> = workers.iter().map(ToString::to_string).collect();
+            bail_fault!(
+                Conflict,
+                "the server of instance `{paths}` is gone, but processes of it still work in `{}`: {}", paths.datadir, workers.join(", ");
+                "see what they do, end them with `kill`, and try again; nothing was changed"
+            );
+        }
+        let path = paths.datadir.join("postmaster.pid");
+        plan.warnings.push(format!(
+            "`{path}` is stale: process {pid} is another program by now; the file is removed"
+        ));
+        Ok(vec![Step::Remove { path }])
+    }
+
     fn not_running(&self, seen: &Seen, plan: &mut Plan) -> Result<()> {
         let paths = &self.target.paths;
         let scope = if seen.new {
@@ -218,7 +261,9 @@ impl Service {
         } else {
             Scope::Configuration
         };
-        let starts = self.starts() || (self.catalogs && self.start_temporarily);
+        // What ran runs again.
+        let again = self.state == State::Present && seen.restart_begun && seen.hold.is_none();
+        let starts = again || self.starts() || (self.catalogs && self.start_temporarily);
         if starts && seen.disabled {
             let file = paths.config_file.with_file_name("start.conf");
             bail_fault!(
@@ -227,15 +272,22 @@ impl Service {
                 "write `manual` or `auto` there first; nothing was changed"
             );
         }
-        if self.starts() {
+        if again || self.starts() {
+            let verb = if again {
+                plan.facts.push(Fact::RunsAgain);
+                "start again, which an interrupted run had stopped to restart it,"
+            } else {
+                "start"
+            };
             self.not_held(seen, "started")?;
-            let mut steps = seen.unit.clear(&self.target.manager)?;
+            let mut steps = self.clear_the_way(seen, plan)?;
+            steps.extend(seen.unit.clear(&self.target.manager)?);
             steps.extend(self.target.manager.start(&self.start(&seen.configured)));
             plan.warnings.extend(seen.unit.warnings.iter().cloned());
             let change = self
                 .change(
                     Action::Start,
-                    "start",
+                    verb,
                     ("stopped", "started"),
                     Impact::None,
                     steps,
@@ -254,7 +306,8 @@ impl Service {
             plan.facts.push(Fact::Stopped);
         } else if seen.new || seen.unfinished || self.start_temporarily {
             self.not_held(seen, "started, not even for the time of a run")?;
-            let steps = Manager::start_temporarily(&self.start(&seen.configured));
+            let mut steps = self.clear_the_way(seen, plan)?;
+            steps.extend(Manager::start_temporarily(&self.start(&seen.configured)));
             let verb = "start, for the time of this run and without TCP listener,";
             plan.changes.push(
                 self.change(
@@ -320,6 +373,10 @@ impl Service {
             let steps = vec![Step::Reload {
                 server: running.server.clone(),
             }];
+            let mut back = seen.previous.clone();
+            if !back.is_empty() {
+                back.extend(steps.clone());
+            }
             plan.changes.push(
                 self.change(
                     Action::Reload,
@@ -328,6 +385,8 @@ impl Service {
                     Impact::Reload,
                     steps,
                 )
+                // A server that has read the new files may be out of reach through them.
+                .undo(Scope::Configuration, back)
                 .settles(Scope::Configuration),
             );
         }
@@ -392,7 +451,7 @@ impl Stage for Settle {
                 world.catalogs,
                 Catalogs::Readable(_) | Catalogs::New(_) | Catalogs::Hidden(_)
             ),
-            temporarily: world.started,
+            temporarily: world.started && !world.runs_again,
         })
     }
 

@@ -15,8 +15,8 @@ use crate::pg::postmaster_pid::PostmasterPid;
 use crate::pg::version::Major;
 use crate::plan::Step;
 use crate::resource::instance::cluster::{NEW_INSIDE, is_mountpoint, staging};
-use crate::resource::instance::mounts;
 use crate::resource::instance::record::{self, Adopted};
+use crate::resource::instance::{condition, mounts};
 use crate::settings::InstancePaths;
 use crate::settings::Settings;
 
@@ -84,6 +84,15 @@ pub struct Running {
     pub temporary: bool,
     /// It accepts connections: it is neither starting (which is recovery, perhaps long) nor stopping.
     pub ready: bool,
+}
+
+/// Another program that has the number in a stale `postmaster.pid` by now. A server takes it for one that runs already, and
+/// does not start (`CreateLockFile` in miscinit.c).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistaken {
+    pub pid: i32,
+    /// Processes of a server that was killed, still at work in the data directory.
+    pub workers: Vec<i32>,
 }
 
 impl Target {
@@ -201,7 +210,11 @@ impl Target {
     }
 
     fn running_now(&self, look: &dyn Look) -> Result<Option<Running>> {
-        let Some(content) = look.read(&self.paths.datadir.join("postmaster.pid"))? else {
+        let datadir = &self.paths.datadir;
+        let content = look
+            .read(&datadir.join("postmaster.pid"))
+            .map_err(|error| condition::unreadable(look, datadir, error))?;
+        let Some(content) = content else {
             return Ok(None);
         };
         let file = PostmasterPid::parse(&content);
@@ -225,10 +238,40 @@ impl Target {
         }))
     }
 
+    /// What a stale `postmaster.pid` does to a start; none when there is no such file, or its process is gone, which the
+    /// server sees by itself.
+    pub fn mistaken(&self, look: &dyn Look) -> Result<Option<Mistaken>> {
+        let Some(content) = look.read(&self.paths.datadir.join("postmaster.pid"))? else {
+            return Ok(None);
+        };
+        let Some(pid) = PostmasterPid::parse(&content).pid else {
+            return Ok(None);
+        };
+        if !look.alive(pid) || self.is_own(look, pid) {
+            return Ok(None);
+        }
+        let mut workers = Vec::new();
+        for name in look.list("/proc".into())?.unwrap_or_default() {
+            if let Ok(worker) = name.parse()
+                && let Ok(Some(directory)) =
+                    look.link(&Utf8PathBuf::from(format!("/proc/{name}/cwd")))
+                && self.is_datadir(look, &directory)
+            {
+                workers.push(worker);
+            }
+        }
+        Ok(Some(Mistaken { pid, workers }))
+    }
+
     /// A stale file may name a process that is another one by now: a server works in its data directory. Where that may
     /// not be seen (a server in a user namespace of its own, a hardened host), the name of the process must do.
     fn is_own(&self, look: &dyn Look, pid: i32) -> bool {
         let process = Utf8PathBuf::from(format!("/proc/{pid}"));
+        // Another user's; of one that may not be looked at, the directory is root's (proc(5)).
+        let uid = look.caller().uid;
+        if matches!(look.stat(&process), Ok(Some(stat)) if ![0, uid].contains(&stat.uid)) {
+            return false;
+        }
         match look.link(&process.join("cwd")) {
             Ok(directory) => directory.is_some_and(|found| self.is_datadir(look, &found)),
             Err(_) => look

@@ -70,6 +70,7 @@ impl Server {
             rows,
             parameters: Parameters::default(),
             files: Files {
+                hba_unread: false,
                 hba: self
                     .hba
                     .map(|content| ("/srv/main/data/pg_hba.conf".into(), content.into())),

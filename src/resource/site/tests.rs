@@ -83,6 +83,10 @@ impl Machine {
 }
 
 impl Look for Machine {
+    fn networks(&self) -> Result<Vec<(std::net::IpAddr, std::net::IpAddr)>> {
+        Ok(Vec::new())
+    }
+
     fn read(&self, path: &Utf8Path) -> Result<Option<Vec<u8>>> {
         Ok(self
             .files

@@ -211,6 +211,13 @@ impl Site {
         }
     }
 
+    /// Gives a file or directory to the servers' user.
+    pub fn give(&self, path: &Path) {
+        if self.account.drop {
+            chown(path, Some(self.account.uid), Some(self.account.gid)).unwrap();
+        }
+    }
+
     /// A port of this site's own, free when the site was made.
     pub fn port(&self) -> u16 {
         self.port
@@ -231,7 +238,12 @@ impl Site {
         &self,
         args: impl IntoIterator<Item = S>,
     ) -> Run {
-        self.run(&[], self.path("bin/pgsocle")).args(args)
+        self.undropped(self.path("bin/pgsocle")).args(args)
+    }
+
+    /// Any program, run by whoever runs the tests.
+    pub fn undropped(&self, program: impl Into<OsString>) -> Run {
+        self.run(&[], program)
     }
 
     /// The JSON door: the reply to `params` of `kind`.

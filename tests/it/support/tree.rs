@@ -11,18 +11,26 @@ pub type Tree = BTreeMap<String, String>;
 
 /// Everything below `dir`, links not followed.
 pub fn snapshot_tree(dir: &Path) -> Tree {
-    snapshot(dir, false)
+    snapshot(dir, false, &|_| true)
+}
+
+/// The same of what is kept only: nothing else is read or entered.
+pub fn snapshot_of(dir: &Path, kept: &dyn Fn(&Path) -> bool) -> Tree {
+    snapshot(dir, false, kept)
 }
 
 /// The same with the time of the last change: a file written again with the same content differs.
 pub fn snapshot_with_times(dir: &Path) -> Tree {
-    snapshot(dir, true)
+    snapshot(dir, true, &|_| true)
 }
 
-fn snapshot(dir: &Path, times: bool) -> Tree {
+fn snapshot(dir: &Path, times: bool, kept: &dyn Fn(&Path) -> bool) -> Tree {
     let mut tree = Tree::new();
     let mut paths = vec![dir.to_owned()];
     while let Some(path) = paths.pop() {
+        if !kept(&path) {
+            continue;
+        }
         let meta = match path.symlink_metadata() {
             Ok(meta) => meta,
             // Gone since its directory was listed: a server's temporary file.

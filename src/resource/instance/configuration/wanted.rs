@@ -40,7 +40,7 @@ impl Configuration {
     /// In the order in which they are written.
     pub(super) fn wanted(&self, seen: &Seen) -> Wanted {
         if let Some(text) = &self.text {
-            return differing(&seen.conf, &Conf::parse(text).unwrap_or_default());
+            return differing(&seen.conf, &Conf::parse(&text.content).unwrap_or_default());
         }
         let mut wanted = Wanted::new();
         let mut put = |name: &str, value: Option<String>| {
@@ -93,7 +93,7 @@ impl Configuration {
     }
 
     /// `N%` of the memory.
-    fn resolve(name: &str, value: String, seen: &Seen) -> String {
+    pub(super) fn resolve(name: &str, value: String, seen: &Seen) -> String {
         match name {
             "shared_buffers" | "effective_cache_size" => seen
                 .conf

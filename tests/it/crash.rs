@@ -1,0 +1,521 @@
+//! The law of crashes: whatever call a run dies at, the next one ends where an undisturbed one ends.
+//!
+//! Every scenario is run once and recorded; then it is run again and again, each time with a fault at another of its
+//! points ([`support::faults`](crate::support::faults)), on a real server. After each:
+//!
+//! 1. no file is half-written: each that was or will be there has its old or its new content;
+//! 2. check mode says what the next run then does;
+//! 3. the next run ends as an undisturbed one: the same files, roles, databases, settings, servers;
+//! 4. the run after it changes nothing;
+//! 5. nothing is left over.
+//!
+//! All points take long: a part of them is chosen, evenly over the run, unless `PGSOCLE_TEST_ALL_POINTS` is set.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use crate::support::bin::Output;
+use crate::support::faults::{Fault, Point};
+use crate::support::laws::Socket;
+use crate::support::pg::Site;
+use crate::support::tree::{self, Tree};
+
+mod scenarios;
+
+/// How many points of a scenario are tried when not all are.
+const SOME: usize = 5;
+
+/// What can be compared between runs: no times, numbers or salts are in it.
+#[derive(Debug, PartialEq, Eq, Clone)]
+struct State {
+    files: Tree,
+    /// What each server says of its roles, databases and settings.
+    servers: BTreeMap<PathBuf, String>,
+}
+
+/// A run, and the one that brings back what was before it.
+struct Scenario {
+    name: &'static str,
+    site: Site,
+    kind: &'static str,
+    params: Value,
+    back: Vec<(&'static str, Value)>,
+}
+
+impl Scenario {
+    fn new(
+        name: &'static str,
+        site: Site,
+        (kind, params): (&'static str, Value),
+        back: Vec<(&'static str, Value)>,
+    ) -> Self {
+        let scenario = Self {
+            name,
+            site,
+            kind,
+            params,
+            back,
+        };
+        scenario.go_back();
+        scenario
+    }
+
+    fn args(&self) -> [&str; 2] {
+        ["ansible", self.kind]
+    }
+
+    fn request(&self) -> String {
+        json!({ "protocol": 1, "check_mode": false, "params": self.params }).to_string()
+    }
+
+    fn go_back(&self) {
+        for (kind, params) in &self.back {
+            self.site.ansible(kind, false, params);
+        }
+    }
+
+    /// Records an undisturbed run: its points, the state before it, and the one after.
+    fn record(&self) -> (Vec<Point>, State, State) {
+        // Once before: what only the very first run leaves (the lock, the journal) is there from now on.
+        self.site.ansible(self.kind, false, &self.params);
+        self.go_back();
+        let before = state(&self.site);
+        let points = self.site.recorded(&self.args(), &self.request());
+        let after = state(&self.site);
+        self.go_back();
+        (points, before, after)
+    }
+
+    /// The law, for a kind of fault, at the points that are of interest for it.
+    fn holds(&self, faults: &[Fault], of_interest: fn(&Point) -> bool) {
+        let start = Instant::now();
+        let (points, before, after) = self.record();
+        let points: Vec<Point> = points.into_iter().filter(of_interest).collect();
+        assert!(!points.is_empty(), "{}: no points", self.name);
+        let chosen = chosen(&points);
+        let mut failures = Vec::new();
+        for fault in faults {
+            for point in &chosen {
+                if let Err(why) = self.holds_at(point, *fault, &before, &after) {
+                    failures.push(format!("=== {fault:?} at {point}\n{why}"));
+                    // Whatever is left of it: the next point begins anew.
+                    self.start_over();
+                }
+                self.go_back();
+            }
+        }
+        let told = format!(
+            "{}: {} of {} points, {faults:?}: {} failed, {:.1} s\n",
+            self.name,
+            chosen.len(),
+            points.len(),
+            failures.len(),
+            start.elapsed().as_secs_f64()
+        );
+        // Not by `eprint!`, which the harness keeps to itself unless a test fails.
+        let _ = std::io::stderr().write_all(told.as_bytes());
+        assert!(
+            failures.is_empty(),
+            "{}: {} of {} points:\n{}",
+            self.name,
+            failures.len(),
+            chosen.len() * faults.len(),
+            failures.join("\n")
+        );
+    }
+
+    fn start_over(&self) {
+        for name in left_over(&self.site) {
+            let path = self.site.path(name);
+            let _ = std::fs::remove_file(&path).or_else(|_| std::fs::remove_dir_all(&path));
+        }
+    }
+
+    fn holds_at(
+        &self,
+        point: &Point,
+        fault: Fault,
+        before: &State,
+        after: &State,
+    ) -> Result<(), String> {
+        let site = &self.site;
+        let output = site
+            .disturbed(&self.args(), &self.request(), point, fault)
+            .go();
+        let ended = format!("exit code {}, said {}", output.code, output.stdout.trim());
+        self.ended_well(fault, &output, before, after)
+            .map_err(|why| format!("{why} ({ended})"))?;
+        if let Some(file) = torn(site, before, after) {
+            return Err(format!("{file} is neither old nor new ({ended})"));
+        }
+        let checked = reply(site, self.kind, true, &self.params)
+            .map_err(|why| format!("check mode after it ({ended}): {why}"))?;
+        let done = reply(site, self.kind, false, &self.params)
+            .map_err(|why| format!("the next run ({ended}): {why}"))?;
+        if checked["undetermined"] == json!([]) && checked["plan"] != done["plan"] {
+            return Err(format!(
+                "check mode said {}\nthe run did {}",
+                checked["plan"], done["plan"]
+            ));
+        }
+        let found = state(site);
+        let differences = differences(after, &found);
+        if !differences.is_empty() {
+            return Err(format!(
+                "after the next run, which did {} ({ended}):\n{differences}",
+                done["changes"]
+            ));
+        }
+        if !asks_by_name(&self.params) {
+            let again = reply(site, self.kind, false, &self.params)
+                .map_err(|why| format!("the run after it: {why}"))?;
+            if again["changed"] != false {
+                return Err(format!("the run after it did {}", again["changes"]));
+            }
+        }
+        let left = left_over(site);
+        if !left.is_empty() {
+            return Err(format!("left over: {left:?} ({ended})"));
+        }
+        Ok(())
+    }
+}
+
+impl Scenario {
+    /// A run that was not killed has ended by itself: it says how, in its reply and in the journal, and servers that ran run.
+    fn ended_well(
+        &self,
+        fault: Fault,
+        output: &Output,
+        before: &State,
+        after: &State,
+    ) -> Result<(), String> {
+        let number = match fault {
+            Fault::Signal("SIGKILL") => return Ok(()),
+            Fault::Signal("SIGTERM") => 15,
+            Fault::Signal("SIGHUP") => 1,
+            Fault::Signal(_) => 2,
+            Fault::Error(_) => 0,
+        };
+        let reply = || serde_json::from_str::<Value>(&output.stdout).unwrap_or_default();
+        match output.code {
+            0 => {}
+            code if number > 0 && code == 128 + number => {
+                let reply = reply();
+                if reply["error_kind"] != "interrupted" || reply["failed"] != true {
+                    return Err("it does not say that it was interrupted".to_owned());
+                }
+            }
+            // Before the run has touched anything.
+            code if number > 0 && code == -number => {}
+            1 if number == 0 => {
+                let kind = &reply()["error_kind"];
+                if kind == "internal" || !kind.is_string() {
+                    return Err("it does not say what failed".to_owned());
+                }
+            }
+            code => return Err(format!("it ended with {code}")),
+        }
+        let missing: Vec<_> = self
+            .site
+            .servers()
+            .into_iter()
+            .map(|(_, datadir)| datadir)
+            .collect();
+        let missing = before
+            .servers
+            .keys()
+            .find(|datadir| after.servers.contains_key(*datadir) && !missing.contains(datadir));
+        if let Some(datadir) = missing {
+            return Err(format!(
+                "the server of {} was left stopped",
+                datadir.display()
+            ));
+        }
+        // An error may be of the journal itself.
+        let open = open_runs(&self.site);
+        if number > 0 && !open.is_empty() {
+            return Err(format!("the journal tells no end of {open:?}"));
+        }
+        Ok(())
+    }
+}
+
+/// The runs that a journal below the site has no end of.
+fn open_runs(site: &Site) -> Vec<String> {
+    let mut open = Vec::new();
+    let state = site.path("srv/var/pgsocle");
+    for entry in std::fs::read_dir(state).into_iter().flatten().flatten() {
+        let text = std::fs::read_to_string(entry.path().join("history")).unwrap_or_default();
+        for line in text.lines() {
+            let line: Value = serde_json::from_str(line).expect("a line of the journal");
+            let run = line["run"].as_str().unwrap().to_owned();
+            open.retain(|other| *other != run);
+            if line["event"] == "begin" {
+                open.push(run);
+            }
+        }
+    }
+    open
+}
+
+/// Acts asked for by name always change.
+fn asks_by_name(params: &Value) -> bool {
+    params["state"] == "restarted"
+}
+
+/// All points, or some: the first, the last, and evenly between them those that follow what changes something.
+fn chosen(points: &[Point]) -> Vec<Point> {
+    if std::env::var_os("PGSOCLE_TEST_ALL_POINTS").is_some() {
+        return points.to_vec();
+    }
+    let boundary = |call: &str| {
+        [
+            "rename", "unlink", "symlink", "mkdir", "clone", "wait", "vfork", "fork",
+        ]
+        .iter()
+        .any(|name| call.starts_with(name))
+    };
+    let mut at: Vec<usize> = (1..points.len())
+        .filter(|index| boundary(&points[*index].call) || boundary(&points[index - 1].call))
+        .collect();
+    let rest = (0..points.len()).step_by(points.len().div_ceil(SOME).max(1));
+    if at.len() < SOME {
+        at.extend(rest);
+    }
+    at.sort_unstable();
+    at.dedup();
+    let some = SOME.min(at.len());
+    (0..some)
+        .map(|number| points[at[number * (at.len() - 1) / (some - 1).max(1)]].clone())
+        .collect()
+}
+
+fn reply(site: &Site, kind: &str, check_mode: bool, params: &Value) -> Result<Value, String> {
+    let output = site.ansible_run(kind, check_mode, params).any_code().go();
+    if output.code == 0 {
+        return serde_json::from_str(&output.stdout).map_err(|error| error.to_string());
+    }
+    Err(format!("{}{}", output.stdout, output.stderr))
+}
+
+/// What no run may leave, by its name.
+fn left_over(site: &Site) -> Vec<String> {
+    let mut left = Vec::new();
+    let mut open = vec![site.dir().to_owned()];
+    while let Some(directory) = open.pop() {
+        for entry in std::fs::read_dir(&directory)
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let name = entry.file_name().into_string().unwrap_or_default();
+            if name.starts_with(".pgsocle") || name.starts_with(".tmp") || name.contains("pgsocle-")
+            {
+                left.push(
+                    entry
+                        .path()
+                        .strip_prefix(site.dir())
+                        .unwrap()
+                        .display()
+                        .to_string(),
+                );
+            } else if entry.file_type().is_ok_and(|kind| kind.is_dir())
+                && name != "base"
+                && name != "template"
+            {
+                open.push(entry.path());
+            }
+        }
+    }
+    left.sort();
+    left
+}
+
+/// Files that are ours to write: not what servers keep, nor what only grows.
+fn files(site: &Site) -> Tree {
+    let kept = |path: &Path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let above = path.parent().unwrap();
+        let in_cluster = above.join("PG_VERSION").exists();
+        let in_wal = above.join("archive_status").exists();
+        let own = ["run", "bin", "etc", "programs", "template"]
+            .iter()
+            .any(|own| path == site.path(own));
+        !in_wal
+            && !own
+            && !(in_cluster
+                && (path.is_dir()
+                    || ["postmaster.pid", "postmaster.opts", "current_logfiles"].contains(&&*name)))
+            && !["history", "lock", "trace"].contains(&&*name)
+            && !name.ends_with(".log")
+    };
+    tree::snapshot_of(site.dir(), &kept)
+}
+
+const SETTINGS: &str = "SELECT name, setting, pending_restart FROM pg_settings WHERE source NOT IN ('client', 'session', 'default') \
+    AND name NOT IN ('log_timezone', 'TimeZone') ORDER BY 1";
+
+fn state(site: &Site) -> State {
+    let servers = site.servers().into_iter().map(|(_, datadir)| {
+        let socket = Socket::of(&datadir);
+        let dump = site
+            .postgresql("pg_dumpall")
+            .args(["-s", "--no-role-passwords", "-U", "postgres", "-h"])
+            .arg(&socket.directory)
+            .args(["-p", &socket.port])
+            .go()
+            .stdout;
+        let dump: String = dump
+            .lines()
+            .filter(|line| {
+                !line.is_empty()
+                    && !line.starts_with("--")
+                    // A token that is drawn anew for each dump.
+                    && !line.starts_with("\\restrict")
+                    && !line.starts_with("\\unrestrict")
+            })
+            .fold(String::new(), |text, line| text + line + "\n");
+        let settings = site.sql_through(&socket, "postgres", SETTINGS);
+        (datadir, format!("{dump}{settings}"))
+    });
+    State {
+        servers: servers.collect(),
+        files: files(site),
+    }
+}
+
+fn differences(wanted: &State, found: &State) -> String {
+    let mut lines = tree::differences(&wanted.files, &found.files);
+    let wanted_servers: Vec<_> = wanted.servers.keys().collect();
+    let found_servers: Vec<_> = found.servers.keys().collect();
+    if wanted_servers != found_servers {
+        lines.push(format!(
+            "servers: {wanted_servers:?}, found {found_servers:?}"
+        ));
+    }
+    for (datadir, was) in &wanted.servers {
+        let is = found.servers.get(datadir).cloned().unwrap_or_default();
+        lines.extend(
+            was.lines()
+                .filter(|line| !is.lines().any(|other| other == *line))
+                .map(|line| format!("- {line}")),
+        );
+        lines.extend(
+            is.lines()
+                .filter(|line| !was.lines().any(|other| other == *line))
+                .map(|line| format!("+ {line}")),
+        );
+    }
+    lines.join("\n")
+}
+
+/// A file that has neither the content of before nor that of after.
+fn torn(site: &Site, before: &State, after: &State) -> Option<String> {
+    files(site).into_iter().find_map(|(path, what)| {
+        let known: Vec<&String> = [before, after]
+            .iter()
+            .filter_map(|state| state.files.get(&path))
+            .collect();
+        let whole = known.is_empty() || known.iter().any(|known| **known == what);
+        (!whole).then(|| format!("{path} ({what}, not {known:?})"))
+    })
+}
+
+const KILL: &[Fault] = &[Fault::Signal("SIGKILL")];
+
+fn any(_: &Point) -> bool {
+    true
+}
+
+#[test]
+fn a_creation() {
+    scenarios::creation("started").holds(KILL, any);
+}
+
+#[test]
+fn a_creation_that_stays_stopped() {
+    scenarios::creation("stopped").holds(KILL, any);
+}
+
+#[test]
+fn a_removal() {
+    scenarios::removal().holds(KILL, any);
+}
+
+#[test]
+fn a_reconfiguration() {
+    scenarios::reconfiguration("present").holds(KILL, any);
+}
+
+#[test]
+fn a_reconfiguration_of_a_stopped_one() {
+    scenarios::reconfiguration_of_a_stopped_one().holds(KILL, any);
+}
+
+#[test]
+fn a_reload() {
+    scenarios::reloaded().holds(KILL, any);
+}
+
+#[test]
+fn a_start_a_stop_and_a_restart() {
+    scenarios::run_state("stopped", "started").holds(KILL, any);
+    scenarios::run_state("started", "stopped").holds(KILL, any);
+    scenarios::run_state("started", "restarted").holds(KILL, any);
+}
+
+#[test]
+fn a_role_and_its_removal() {
+    scenarios::role().holds(KILL, any);
+    scenarios::removal_of_a_role().holds(KILL, any);
+}
+
+#[test]
+fn a_role_of_a_stopped_one() {
+    scenarios::role_of_a_stopped_one().holds(KILL, any);
+}
+
+#[test]
+fn a_database() {
+    scenarios::database().holds(KILL, any);
+}
+
+#[test]
+fn the_files_of_a_site() {
+    scenarios::site_files().holds(KILL, any);
+}
+
+/// Ctrl-C, a stop, and a lost connection.
+#[test]
+fn a_signal() {
+    let signals: &[Fault] = &["SIGTERM"].map(Fault::Signal);
+    scenarios::creation("started").holds(signals, any);
+    scenarios::reconfiguration("present").holds(signals, any);
+    scenarios::role().holds(&["SIGINT", "SIGHUP"].map(Fault::Signal), any);
+    scenarios::database().holds(signals, any);
+}
+
+/// Every call that takes room on a disk.
+fn takes_room(point: &Point) -> bool {
+    let to_a_file = point.line.contains("</") && !point.line.contains("</dev/");
+    match point.call.as_str() {
+        "write" | "fsync" | "fdatasync" => to_a_file,
+        call => ["openat", "mkdir", "rename", "symlink"]
+            .iter()
+            .any(|name| call.starts_with(name)),
+    }
+}
+
+#[test]
+fn a_full_disk() {
+    let full = &[Fault::Error("ENOSPC")];
+    scenarios::creation("started").holds(full, takes_room);
+    scenarios::reconfiguration("present").holds(full, takes_room);
+    scenarios::role().holds(full, takes_room);
+    scenarios::removal().holds(full, takes_room);
+}
