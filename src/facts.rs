@@ -149,10 +149,21 @@ fn instance_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<Stri
     };
     let mut views = Vec::new();
     for (version, name) in found {
-        views.push(Value::Object(describe(
-            look,
-            &Target::new(&site.settings, look, version, &name)?,
-        )?));
+        let target = Target::recorded(&site.settings, look, version, &name)?;
+        views.push(match &target.adopted {
+            // Beside others one that is not mounted is told of, and hides none of them.
+            Some(adopted) if params.instance.is_none() && adopted.verify(look).is_err() => json!({
+                "name": name,
+                "version": version,
+                "state": "missing",
+                "data_directory": target.paths.datadir,
+            }),
+            Some(adopted) => {
+                adopted.verify(look)?;
+                Value::Object(describe(look, &target)?)
+            }
+            None => Value::Object(describe(look, &target)?),
+        });
     }
     Ok(reply("instances", Value::Array(views)))
 }
@@ -260,9 +271,17 @@ pub fn instances(site: &Site, look: &dyn Look, version: Option<Major>) -> Result
         if version.is_some_and(|version| version != major) {
             continue;
         }
-        let target = Target::new(&site.settings, look, major, &name)?;
+        let target = Target::recorded(&site.settings, look, major, &name)?;
+        let there = match &target.adopted {
+            Some(adopted) => adopted.verify(look),
+            None => Ok(()),
+        };
         let running = target.running(look)?;
-        let status = status(running.is_some());
+        let status = match there {
+            Ok(()) => status(running.is_some()),
+            // Not mounted, or another cluster by now: `get` says it in full.
+            Err(_) => "missing",
+        };
         let server = match running {
             Some(running) => running.server,
             None => target.configured_on_disk(look)?,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::fault;
 use crate::host::{Command, START_TIMEOUT, Server, Unit, Verb};
 use crate::plan::{Content, Step};
 use crate::settings::InstancePaths;
@@ -20,6 +21,12 @@ pub enum Manager {
     Systemd {
         unit: Unit,
         unit_path: Utf8PathBuf,
+    },
+    /// A system unit that others made (postgresql-common, Red Hat's packages): told to start and to stop, and nothing else.
+    Foreign {
+        unit: Unit,
+        /// The caller may tell it so.
+        allowed: bool,
     },
 }
 
@@ -103,10 +110,25 @@ impl Manager {
         }
     }
 
+    /// What must be mended before a unit of others can be told anything.
+    pub fn missing(&self) -> Option<anyhow::Error> {
+        match self {
+            Self::Foreign {
+                unit,
+                allowed: false,
+            } => Some(fault!(
+                Denied,
+                "the server is run by the system unit `{unit}`, which only root starts and stops";
+                "call pgsocle as root (`become: true`), or set `systemd.sudo` in the site settings"
+            )),
+            Self::None | Self::Systemd { .. } | Self::Foreign { .. } => None,
+        }
+    }
+
     /// The file that binds the unit to its instance.
     pub fn instance_file(&self) -> Option<Utf8PathBuf> {
         match self {
-            Self::None => None,
+            Self::None | Self::Foreign { .. } => None,
             Self::Systemd { unit, unit_path } => {
                 Some(unit_path.join(format!("{}.d/instance.conf", unit.name)))
             }
@@ -121,10 +143,13 @@ impl Manager {
         let (datadir, waldir) = (quoted(&paths.datadir), quoted(&paths.waldir));
         let mut content = format!(
             "# Written by pgsocle for instance {paths}.\n[Unit]\nRequiresMountsFor={datadir} {waldir}\n{}\n\
-             [Service]\nExecStart=\nExecStart={} -D {}\n",
+             [Service]\nExecStart=\nExecStart={} -D {}{}\n",
             Self::hold_condition(paths),
             word(&bindir.join("postgres")),
-            word(&paths.datadir)
+            word(&paths.datadir),
+            config_elsewhere(paths).map_or_else(String::new, |file| {
+                format!(" -c config_file={}", word(file))
+            }),
         );
         // What `ProtectSystem=full` of the unit takes away, where the instance lies there.
         let own = [
@@ -140,7 +165,7 @@ impl Manager {
         // What a server says before its own log is open. The journal of a system user's manager is readable for
         // root only; the system's manager would make the file root's.
         if unit.user && paths.logdir.is_some() {
-            let log = start_log(paths).as_str().replace('%', "%%");
+            let log = paths.start_log.as_str().replace('%', "%%");
             content.push_str("StandardOutput=append:");
             content.push_str(&log);
             content.push_str("\nStandardError=inherit\n");
@@ -212,15 +237,21 @@ impl Manager {
     }
 
     pub fn start(&self, start: &Start) -> Vec<Step> {
-        let mut steps = directories(start.paths);
+        // Whoever made the unit takes care of its directories.
+        let mut steps = match self {
+            Self::Foreign { .. } => Vec::new(),
+            Self::None | Self::Systemd { .. } => directories(start.paths),
+        };
         match self {
             Self::None => steps.push(pg_ctl_start(start, "")),
-            Self::Systemd { unit, .. } => steps.push(Step::StartUnit {
-                unit: unit.clone(),
-                datadir: start.paths.datadir.clone(),
-                timeout: start.timeout,
-                logs: logs(start.paths),
-            }),
+            Self::Systemd { unit, .. } | Self::Foreign { unit, .. } => {
+                steps.push(Step::StartUnit {
+                    unit: unit.clone(),
+                    datadir: start.paths.datadir.clone(),
+                    timeout: start.timeout,
+                    logs: logs(start.paths),
+                });
+            }
         }
         steps
     }
@@ -233,7 +264,7 @@ impl Manager {
     }
 
     pub fn stop(&self, bindir: &Utf8Path, paths: &InstancePaths, manner: Manner) -> Vec<Step> {
-        let Self::Systemd { unit, .. } = self else {
+        let (Self::Systemd { unit, .. } | Self::Foreign { unit, .. }) = self else {
             return Self::pg_ctl_stop(bindir, paths, manner);
         };
         let stop_unit = Step::StopUnit {
@@ -310,21 +341,15 @@ pub fn log_place(paths: &InstancePaths) -> String {
     paths
         .logdir
         .clone()
-        .unwrap_or_else(|| start_log(paths))
+        .unwrap_or_else(|| paths.start_log.clone())
         .into_string()
 }
 
 /// Where a server says why it does not start.
 pub fn logs(paths: &InstancePaths) -> Vec<Utf8PathBuf> {
-    let mut logs = vec![start_log(paths)];
+    let mut logs = vec![paths.start_log.clone()];
     logs.extend(paths.logdir.clone());
     logs
-}
-
-/// What a server says before its own log is open.
-pub fn start_log(paths: &InstancePaths) -> Utf8PathBuf {
-    let directory = paths.logdir.as_deref().unwrap_or(&paths.state_directory);
-    directory.join(format!("{}-start.log", paths.qualified_name))
 }
 
 /// What a server is told that is started for the time of a run only.
@@ -336,11 +361,18 @@ pub fn is_temporary(opts: &str) -> bool {
     words.contains(TEMPORARY)
 }
 
+/// postgresql.conf where it does not lie in the data directory: the server must be told.
+fn config_elsewhere(paths: &InstancePaths) -> Option<&Utf8Path> {
+    let usual = paths.datadir.join("postgresql.conf");
+    (paths.config_file != usual).then_some(&paths.config_file)
+}
+
 /// Directories below `run_prefix` do not outlive a reboot.
 fn directories(paths: &InstancePaths) -> Vec<Step> {
     let mut steps = vec![Step::make_dir(&paths.socket_directory, 0o755)];
     steps.extend(
-        start_log(paths)
+        paths
+            .start_log
             .parent()
             .map(|parent| Step::make_dir(parent, 0o750)),
     );
@@ -360,9 +392,19 @@ fn pg_ctl_start(start: &Start, options: &str) -> Step {
             "-D",
             start.paths.datadir.as_str(),
         ])
-        .args(["-l", start_log(start.paths).as_str()]);
+        .args(["-l", start.paths.start_log.as_str()]);
+    let file = config_elsewhere(start.paths).map(|file| {
+        let quoted = file.as_str().replace('\'', r"'\''");
+        format!("-c config_file='{quoted}'")
+    });
+    let options: Vec<&str> = file
+        .as_deref()
+        .into_iter()
+        .chain(Some(options).filter(|options| !options.is_empty()))
+        .collect();
+    // For a shell (`start_postmaster` in pg_ctl.c).
     if !options.is_empty() {
-        command = command.args(["-o", options]);
+        command = command.args(["-o", &options.join(" ")]);
     }
     command.logs = logs(start.paths);
     Step::StartServer {

@@ -9,6 +9,7 @@ pub mod hba;
 pub mod ident;
 pub mod ident_map;
 pub mod pgpass;
+pub mod postmaster_opts;
 pub mod postmaster_pid;
 pub mod scram;
 mod text;

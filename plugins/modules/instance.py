@@ -35,7 +35,7 @@ options:
     description:
       - 'Wanted run state.'
     type: str
-    choices: [started, stopped, absent, present, restarted, reloaded]
+    choices: [started, stopped, absent, present, restarted, reloaded, forgotten]
     default: started
   create:
     description:
@@ -47,6 +47,22 @@ options:
       - 'Make the instance anew although traces say that it existed (its data directory may just not be mounted).'
     type: bool
     default: false
+  adopt:
+    description:
+      - 'Make an existing cluster that others made (C(pg_createcluster), Red Hat''s packages, C(initdb)) the instance, as it lies and runs:
+        no file is moved, nothing is restarted.'
+      - 'What is an instance already stays one; nothing is ever created.'
+    type: bool
+    default: false
+  datadir:
+    description:
+      - 'Data directory of the cluster to adopt; unless given, that of C(/etc/postgresql/VERSION/NAME), else
+        C(/var/lib/pgsql/VERSION/data).'
+    type: str
+  config_file:
+    description:
+      - 'postgresql.conf of the cluster to adopt, where it is neither beside the data nor known to the server or to postgresql-common.'
+    type: str
   port:
     description:
       - 'TCP port; at creation the one of the site''s template, else 5432.'
@@ -552,6 +568,28 @@ EXAMPLES = r"""
     name: main
     version: "15"
     state: absent
+
+- name: A cluster that postgresql-common made becomes an instance, as it lies and runs
+  socle.postgresql.instance:
+    name: main
+    version: "15"
+    adopt: true
+    state: present
+    settings:
+      work_mem: 16MB
+
+- name: The same of a cluster whose name has a hyphen
+  socle.postgresql.instance:
+    name: my_app
+    adopt: true
+    datadir: /var/lib/postgresql/15/my-app
+    state: present
+
+- name: The adopted instance is let go of; its server runs on
+  socle.postgresql.instance:
+    name: my_app
+    version: "15"
+    state: forgotten
 """
 
 RETURN = r"""
@@ -649,11 +687,14 @@ ARGUMENT_SPEC = {
     "version": {"type": "str"},
     "state": {
         "type": "str",
-        "choices": ["started", "stopped", "absent", "present", "restarted", "reloaded"],
+        "choices": ["started", "stopped", "absent", "present", "restarted", "reloaded", "forgotten"],
         "default": "started",
     },
     "create": {"type": "bool", "default": True},
     "recreate": {"type": "bool", "default": False},
+    "adopt": {"type": "bool", "default": False},
+    "datadir": {"type": "str"},
+    "config_file": {"type": "str"},
     "port": {"type": "int"},
     "settings": {"type": "dict"},
     "settings_purge": {"type": "bool", "default": False},

@@ -17,6 +17,7 @@ use crate::fault;
 use crate::host::process;
 use crate::manifest::InstanceRef;
 use crate::pg::version::Major;
+use crate::resource::Job;
 use crate::resource::instance;
 use crate::resource::instance::desired::InstanceSpec;
 use crate::resource::instance::hold;
@@ -54,6 +55,27 @@ enum Verb {
     Apply {
         #[command(flatten)]
         manifest: Manifest,
+        #[command(flatten)]
+        run: Run,
+    },
+    /// Make an existing cluster that others made an instance: no file is moved, nothing is restarted.
+    Adopt {
+        /// What the instance is to be called.
+        #[arg(value_name = "[VERSION/]NAME", value_parser = reference)]
+        instance: InstanceRef,
+        /// Its data directory; unless given, that of /etc/postgresql/VERSION/NAME, else /var/lib/pgsql/VERSION/data.
+        #[arg(long, value_name = "DIRECTORY")]
+        datadir: Option<String>,
+        /// Its postgresql.conf, where it cannot be told by itself.
+        #[arg(long, value_name = "FILE")]
+        config_file: Option<String>,
+        #[command(flatten)]
+        run: Run,
+    },
+    /// Let go of adopted instances: servers and files stay as they are.
+    Forget {
+        #[arg(required = true, value_name = "[VERSION/]NAME", value_parser = reference)]
+        instances: Vec<InstanceRef>,
         #[command(flatten)]
         run: Run,
     },
@@ -208,6 +230,19 @@ impl Command {
             Some(Verb::Create(stated)) => create(call, &stated.called.object, &stated.called.run),
             Some(Verb::Alter(stated)) => alter(call, &stated.called.object, &stated.called.run),
             Some(Verb::Apply { manifest, run }) => apply(call, manifest, run),
+            Some(Verb::Adopt {
+                instance,
+                datadir,
+                config_file,
+                run,
+            }) => {
+                let object = json!({
+                    "name": instance.name, "version": instance.version, "state": "present",
+                    "adopt": true, "datadir": datadir, "config_file": config_file,
+                });
+                adopt(call, object, run)
+            }
+            Some(Verb::Forget { instances, run }) => forget(call, instances, run),
             Some(Verb::Get { one, format }) => get(call, one, *format),
             Some(Verb::List { version, format }) => list(call, *version, *format),
             Some(Verb::Status { one, format }) => status(call, one, *format),
@@ -260,6 +295,36 @@ fn apply(call: &Call, manifest: &Manifest, run: &Run) -> Result<u8, Ended> {
         .and_then(|spec| instance::job(spec, &session.site, &session.local));
     let job = job.map_err(|error| Ended::from(error).context(manifest.name()))?;
     run.carry_out(&session, job)
+}
+
+fn adopt(call: &Call, mut object: Value, run: &Run) -> Result<u8, Ended> {
+    let session = run.open(call)?;
+    if object["name"].is_null() {
+        object["name"] = session.site.settings.instance_default_name.as_str().into();
+    }
+    let spec = crate::input::from_json(object, KIND)?;
+    let job = instance::job(spec, &session.site, &session.local)?;
+    run.carry_out(&session, job)
+}
+
+fn forget(call: &Call, references: &[InstanceRef], run: &Run) -> Result<u8, Ended> {
+    let session = run.open(call)?;
+    let meant = identities(&session, references)?;
+    run.carry_out_all(
+        &session,
+        leaving(&session, &meant, "forgotten"),
+        references.len() > 1,
+    )
+}
+
+/// The runs after which these are no instances any more.
+fn leaving(session: &Session, meant: &[Identity], state: &str) -> Vec<Result<Job>> {
+    let job = |(version, name): &Identity| {
+        let object = json!({ "name": name, "version": version, "state": state });
+        let spec = crate::input::from_json(object, KIND)?;
+        instance::job(spec, &session.site, &session.local)
+    };
+    meant.iter().map(job).collect()
 }
 
 fn get(call: &Call, one: &One, format: Format) -> Result<u8, Ended> {

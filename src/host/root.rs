@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::bail_fault;
 use crate::host::exec::{SEARCH_PATH, tail};
 use crate::host::files;
+use crate::host::users::find;
 use crate::host::{Privileges, UNIT_PREFIX, Unit, Verb};
 
 /// The hidden argument that makes the program be the child.
@@ -180,7 +181,11 @@ impl Charter {
                 remove_empty_dir(path)?;
             }
             Request::Service { name, verb } => {
-                self.is_unit(name)?;
+                if !(matches!(verb, Verb::Start | Verb::Stop | Verb::ResetFailed)
+                    && self.is_sysusers(name)?)
+                {
+                    self.is_unit(name)?;
+                }
                 let unit = Unit {
                     name: name.clone(),
                     user: false,
@@ -191,7 +196,9 @@ impl Charter {
                 return run(command.program.as_str(), &arguments);
             }
             Request::Journal { name, since } => {
-                self.is_unit(name)?;
+                if !self.is_sysusers(name)? {
+                    self.is_unit(name)?;
+                }
                 let command = journal(name, *since);
                 let arguments: Vec<&str> = command.iter().map(String::as_str).collect();
                 return run("journalctl", &arguments);
@@ -306,12 +313,51 @@ impl Charter {
         )
     }
 
+    /// A unit of others whose server is the system user's: postgresql-common's of a cluster of that user, or one that says
+    /// `User=` so. The system user could end these processes anyway; what it says of itself is not believed.
+    fn is_sysusers(&self, name: &str) -> Result<bool> {
+        if !is_service(name) || name.starts_with(UNIT_PREFIX) {
+            return Ok(false);
+        }
+        if let Some(conf) = packaged_conf(name) {
+            return Ok(fs::metadata(&conf).is_ok_and(|metadata| metadata.uid() == self.uid));
+        }
+        let user = run(
+            "systemctl",
+            &["--system", "show", "--value", "-p", "User", name],
+        )?;
+        Ok(!user.is_empty() && find(&user)?.is_some_and(|user| user.uid == self.uid))
+    }
+
     fn is_unit(&self, name: &str) -> Result<()> {
         if self.privileges.unit_path.is_some() && name.starts_with(UNIT_PREFIX) {
             return Ok(());
         }
         bail_fault!(Denied, "`{name}` is not one of our units")
     }
+}
+
+/// A name of a service, and neither an option nor a pattern (systemctl(1) takes both).
+fn is_service(name: &str) -> bool {
+    name.strip_suffix(".service").is_some_and(|stem| {
+        stem.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && stem
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || ":-_.@".contains(c))
+    })
+}
+
+/// The postgresql.conf of the cluster that `postgresql@VERSION-NAME.service` runs as its owner (`pg_ctlcluster(1)`).
+fn packaged_conf(name: &str) -> Option<Utf8PathBuf> {
+    let cluster = name.strip_prefix("postgresql@")?.strip_suffix(".service")?;
+    let (version, name) = cluster.split_once('-')?;
+    let plain = |part: &str| !part.is_empty() && !part.starts_with('.');
+    (plain(version) && plain(name)).then(|| {
+        Utf8Path::new("/etc/postgresql")
+            .join(version)
+            .join(name)
+            .join("postgresql.conf")
+    })
 }
 
 /// Arguments of journalctl: what a unit has said since then, its last lines.
@@ -422,6 +468,52 @@ mod tests {
                 .to_string(),
             "`/etc/p` is not one of the directories of the site settings"
         );
+    }
+
+    #[test]
+    fn units_of_others() {
+        for (name, conf) in [
+            (
+                "postgresql@15-main.service",
+                Some("/etc/postgresql/15/main/postgresql.conf"),
+            ),
+            (
+                "postgresql@15-my-app.service",
+                Some("/etc/postgresql/15/my-app/postgresql.conf"),
+            ),
+            ("postgresql@15-.service", None),
+            ("postgresql@..-...service", None),
+            ("postgresql-15.service", None),
+        ] {
+            let found = packaged_conf(name);
+            assert_eq!(found.as_deref(), conf.map(Utf8Path::new), "{name}");
+        }
+        for (name, service) in [
+            ("postgresql@15-main.service", true),
+            ("postgresql-15.service", true),
+            ("postgresql*.service", false),
+            ("--all.service", false),
+            ("../x.service", false),
+            ("ssh.socket", false),
+            ("multi-user.target", false),
+        ] {
+            assert_eq!(is_service(name), service, "{name}");
+        }
+        // Not of a cluster of the system user's, and not to be enabled or disabled whosever it is.
+        let ask = |name: &str, verb| {
+            let name = name.to_owned();
+            charter().fulfil(&Request::Service { name, verb })
+        };
+        for (name, verb) in [
+            ("postgresql@99-nothing.service", Verb::Stop),
+            ("postgresql@15-main.service", Verb::Disable),
+            ("ssh.target", Verb::Stop),
+        ] {
+            assert_eq!(
+                ask(name, verb).unwrap_err().to_string(),
+                format!("`{name}` is not one of our units")
+            );
+        }
     }
 
     #[test]

@@ -160,6 +160,22 @@ impl Pgpass {
         })
     }
 
+    /// The users of entries in pglift's form and ours, `*:port:*:user`, with this very port.
+    pub fn users_at(&self, port: u16) -> Vec<String> {
+        let users = self.entries().filter_map(|entry| {
+            let [host, own, database, user] = entry.decoded();
+            match (host, own, database, user) {
+                (Field::Any, Field::Only(own), Field::Any, Field::Only(user))
+                    if own == port.to_string() =>
+                {
+                    Some(user)
+                }
+                _ => None,
+            }
+        });
+        users.collect()
+    }
+
     /// Removes the entries of one of these hosts and this very port; tells whether there were any.
     pub fn remove_port(&mut self, hosts: &[&str], port: u16) -> bool {
         self.remove_entries(|entry| entry.is_at(hosts, port))

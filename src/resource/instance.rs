@@ -2,15 +2,19 @@
 //! Each is a stage of its own; this file strings them together.
 
 pub mod accepted;
+pub mod adoption;
 pub mod busy;
 pub mod checksums;
 pub mod cluster;
 pub mod condition;
 pub mod configuration;
 pub mod desired;
+pub mod discovery;
 pub mod explain;
 pub mod foreground;
+pub mod forgetting;
 pub mod hold;
+pub mod keeper;
 pub mod kept;
 pub mod lookup;
 mod mounts;
@@ -23,6 +27,7 @@ pub mod registration;
 pub mod removal;
 pub mod replication;
 pub mod report;
+pub mod runner;
 pub mod service;
 pub mod target;
 pub mod templates;
@@ -31,10 +36,13 @@ use anyhow::Result;
 use serde_json::{Map, Value, json};
 
 use self::accepted::Accepted;
+use self::adoption::Adoption;
 use self::cluster::{Cluster, Traits};
 use self::condition::{Aim, Condition};
 use self::configuration::Configuration;
 use self::desired::{InstanceSpec, State};
+use self::discovery::Wish;
+use self::forgetting::Forgetting;
 use self::hold::NotHeld;
 use self::lookup::Identity;
 use self::passfile::Passfile;
@@ -60,13 +68,22 @@ use crate::stage::AnyStage;
 
 /// The run that brings an instance to what is wanted.
 pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
-    let target = target(&spec, site, look)?;
+    let (target, adoption) = target(&spec, site, look)?;
     if spec.state == State::Absent {
         return Ok(declared_absent(&spec, target, site));
+    }
+    if spec.state == State::Forgotten {
+        let mut job = Job::new(subject("instance", &target.paths, site));
+        spec.shape(&mut job);
+        job.stages.push(Box::new(Forgetting { target }));
+        return Ok(job);
     }
     let mut job = begun(&spec, &target, site)?;
     job.stages
         .push(Box::new(crate::resource::site::ground(look, site)?));
+    if let Some(adoption) = adoption {
+        job.stages.push(Box::new(adoption));
+    }
     let templates = Templates::observe(
         look,
         &site.settings,
@@ -116,9 +133,22 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         target: target.clone(),
         wanted: spec.deletion_protection,
     }));
-    let roles = roles(&spec, site);
+    job.stages.extend(running(&spec, &target, site)?);
+    job.stages.push(Box::new(Settle {
+        target: target.clone(),
+        state: spec.state,
+        checksums: spec.data_checksums,
+    }));
+    job.stages.push(Box::new(Report { target }));
+    Ok(job)
+}
+
+/// The server, started where that is wanted or needed, and the roles and databases in it.
+fn running(spec: &InstanceSpec, target: &Target, site: &Site) -> Result<Vec<Box<dyn AnyStage>>> {
+    let roles = roles(spec, site);
     let databases = spec.databases.clone().unwrap_or_default();
-    job.stages.push(Box::new(Service {
+    let mut stages: Vec<Box<dyn AnyStage>> = Vec::new();
+    stages.push(Box::new(Service {
         target: target.clone(),
         state: spec.state,
         restarts: spec.restarts()?,
@@ -127,17 +157,11 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         own_roles_only: roles.own_only && databases.is_empty(),
         start_temporarily: spec.start_temporarily,
     }));
-    job.stages.push(Box::new(Passfile {
+    stages.push(Box::new(Passfile {
         target: target.clone(),
     }));
-    job.stages.extend(inner(roles, databases, &target)?);
-    job.stages.push(Box::new(Settle {
-        target: target.clone(),
-        state: spec.state,
-        checksums: spec.data_checksums,
-    }));
-    job.stages.push(Box::new(Report { target }));
-    Ok(job)
+    stages.extend(inner(roles, databases, target)?);
+    Ok(stages)
 }
 
 /// A run that makes or changes an instance, with the first look at it.
@@ -211,21 +235,41 @@ fn newer(version: Major) -> Option<String> {
         .then(|| format!("PostgreSQL {version} is newer than this program knows (up to {known})"))
 }
 
-/// The instance that is meant, and how this run goes about its server.
-fn target(spec: &InstanceSpec, site: &Site, look: &dyn Look) -> Result<Target> {
+/// The instance that is meant; with the stage that makes it one, where a cluster is to be adopted.
+fn target(spec: &InstanceSpec, site: &Site, look: &dyn Look) -> Result<(Target, Option<Adoption>)> {
     check(spec)?;
-    let version = version(spec, site, look)?;
-    let mut target = Target::new(&site.settings, look, version, &spec.name)?;
+    let (mut target, adoption) = placed(spec, site, look)?;
     target.manner = target.manner.within(spec.timeout);
     if !matches!(spec.state, State::Stopped | State::Absent) {
         target.patience = target.manner.timeout;
     }
-    Ok(target)
+    Ok((target, adoption))
+}
+
+fn placed(spec: &InstanceSpec, site: &Site, look: &dyn Look) -> Result<(Target, Option<Adoption>)> {
+    if spec.adopt {
+        let wish = Wish {
+            version: spec.version,
+            name: spec.name.clone(),
+            datadir: spec.datadir.clone(),
+            config_file: spec.config_file.clone(),
+        };
+        let (target, adoption) = adoption::begin(look, &site.settings, wish)?;
+        return Ok((target, Some(adoption)));
+    }
+    let version = version(spec, site, look)?;
+    // Whatever has become of it: what is let go of, or refused, need not be there.
+    let target = if matches!(spec.state, State::Absent | State::Forgotten) {
+        Target::recorded(&site.settings, look, version, &spec.name)?
+    } else {
+        Target::new(&site.settings, look, version, &spec.name)?
+    };
+    Ok((target, None))
 }
 
 /// The same for an instance that must not exist yet.
 pub fn create_job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
-    let target = target(&spec, site, look)?;
+    let (target, _) = target(&spec, site, look)?;
     let mut job = job(spec, site, look)?;
     job.stages.insert(0, Box::new(NewInstance { target }));
     Ok(job)
@@ -385,15 +429,35 @@ fn check_owners(roles: &[RoleSpec], databases: &[DatabaseSpec]) -> Result<()> {
 }
 
 /// Checks what can be checked without looking.
+fn check_adoption(spec: &InstanceSpec) -> Result<()> {
+    let name = &spec.name;
+    if !spec.adopt && (spec.datadir.is_some() || spec.config_file.is_some()) {
+        bail_fault!(
+            Input,
+            "instance `{name}`: `datadir` and `config_file` say where a cluster lies that is adopted";
+            "set `adopt: true`; where instances are made, the site settings say"
+        );
+    }
+    if spec.adopt && matches!(spec.state, State::Absent | State::Forgotten) {
+        bail_fault!(
+            Input,
+            "instance `{name}`: `adopt: true` and that it is not to be there contradict each other"
+        );
+    }
+    Ok(())
+}
+
 fn check(spec: &InstanceSpec) -> Result<()> {
     let name = &spec.name;
     if !lookup::valid_name(name) {
         bail_fault!(
             Input,
             "instance name `{name}` is not valid";
-            "use letters, digits and underscores (it becomes part of paths, units and log file names)"
+            "use letters, digits and underscores (it becomes part of paths, units and log file names); \
+             a cluster with another name is adopted under one like this, with its `datadir`"
         );
     }
+    check_adoption(spec)?;
     if let Some(port) = spec.port
         && !(1..=65535).contains(&port)
     {
@@ -455,13 +519,15 @@ fn check(spec: &InstanceSpec) -> Result<()> {
             bail_fault!(Input, "instance `{name}`: `{option}` needs `state: absent`");
         }
     }
-    if spec.state == State::Absent && (spec.roles.is_some() || spec.databases.is_some()) {
+    if matches!(spec.state, State::Absent | State::Forgotten)
+        && (spec.roles.is_some() || spec.databases.is_some())
+    {
         let given = |list: Option<usize>| list.is_some_and(|length| length > 0);
         if given(spec.roles.as_ref().map(Vec::len)) || given(spec.databases.as_ref().map(Vec::len))
         {
             bail_fault!(
                 Input,
-                "instance `{name}`: `state: absent` with roles or databases makes no sense"
+                "instance `{name}`: roles or databases of one that is not to be there make no sense"
             );
         }
     }

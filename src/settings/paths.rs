@@ -17,6 +17,8 @@ pub struct InstancePaths {
     pub waldir: Utf8PathBuf,
     /// Directory of its logs, shared with other instances; none where logging is left to the instance.
     pub logdir: Option<Utf8PathBuf>,
+    /// What a server says before its own log is open, and that of one started for the time of a run.
+    pub start_log: Utf8PathBuf,
     /// Directory of its socket, shared with other instances.
     pub socket_directory: Utf8PathBuf,
     pub dumps_directory: Utf8PathBuf,
@@ -99,6 +101,11 @@ impl Settings {
             version,
             name: name.to_owned(),
             waldir: fill(&postgresql.waldir, &values),
+            start_log: postgresql
+                .logpath
+                .as_ref()
+                .unwrap_or(&state_directory)
+                .join(format!("{qualified_name}-start.log")),
             logdir: postgresql.logpath.clone(),
             socket_directory: postgresql.socket_directory.clone(),
             dumps_directory: fill(&postgresql.dumps_directory, &values),
@@ -307,6 +314,7 @@ mod tests {
                 datadir: "/p/srv/pgsql/17/main/data".into(),
                 waldir: "/p/srv/pgsql/17/main/wal".into(),
                 logdir: Some("/p/log/postgresql".into()),
+                start_log: "/p/log/postgresql/17-main-start.log".into(),
                 socket_directory: "/r/postgresql".into(),
                 dumps_directory: "/p/srv/dumps/17-main".into(),
                 passfile: Some("/var/lib/pgsql/.pgpass".into()),

@@ -6,6 +6,7 @@
     reason = "tests play the part of the operator: they write files, start programs, and panic when these fail"
 )]
 
+mod adoption;
 mod alter;
 mod authentication;
 mod bench;

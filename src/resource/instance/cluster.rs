@@ -233,6 +233,13 @@ impl Stage for Cluster {
             ),
             Directory::Missing | Directory::Empty | Directory::Remains => {}
         }
+        if self.target.adopted.is_some() {
+            bail_fault!(
+                NotFound,
+                "the adopted instance `{paths}` has no cluster at `{}`: it is never made anew there", paths.datadir;
+                "mount it; or let go of the instance with `pgsocle instance forget {paths}`"
+            );
+        }
         if !self.create {
             let near = self
                 .near

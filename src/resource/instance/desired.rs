@@ -1,6 +1,7 @@
 //! What may be said of an instance.
 
 use anyhow::Result;
+use camino::Utf8PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,6 +28,8 @@ pub enum State {
     /// Running, and told to read its configuration again by this very run.
     Reloaded,
     Absent,
+    /// No instance any more, of one that was adopted: its server and its files stay as they are.
+    Forgotten,
 }
 
 /// What is done about settings that only a restart brings into effect.
@@ -82,6 +85,19 @@ pub struct InstanceSpec {
     #[serde(default)]
     #[schemars(extend("x-hidden" = ["alter"]))]
     pub recreate: bool,
+    /// Make an existing cluster that others made (`pg_createcluster`, Red Hat's packages, `initdb`) the instance, as it lies and runs:
+    /// no file is moved, nothing is restarted. What is an instance already stays one; nothing is ever created.
+    #[serde(default)]
+    #[schemars(extend("x-hidden" = ["cli"]))]
+    pub adopt: bool,
+    /// Data directory of the cluster to adopt; unless given, that of `/etc/postgresql/VERSION/NAME`, else `/var/lib/pgsql/VERSION/data`.
+    #[serde(default)]
+    #[schemars(with = "Option<String>", extend("x-hidden" = ["cli"]))]
+    pub datadir: Option<Utf8PathBuf>,
+    /// postgresql.conf of the cluster to adopt, where it is neither beside the data nor known to the server or to postgresql-common.
+    #[serde(default)]
+    #[schemars(with = "Option<String>", extend("x-hidden" = ["cli"]))]
+    pub config_file: Option<Utf8PathBuf>,
     /// TCP port; at creation the one of the site's template, else 5432.
     #[serde(default)]
     #[schemars(range(min = 1, max = 65535))]

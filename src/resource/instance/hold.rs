@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::host::Look;
+use crate::manager::Manager;
 use crate::manifest::InstanceRef;
 use crate::plan::{Action, Change, Content, Diff, Fact, Impact, Plan, Step, attributes};
 use crate::resource::instance::desired::State;
@@ -241,6 +242,12 @@ impl Stage for Holding {
                     plan.warnings.push(format!(
                         "instance `{paths}` runs on: held, it will not be started again once it has ended; \
                          `stop` (`--stop`) stops it with the hold"
+                    ));
+                }
+                if let Manager::Foreign { unit, .. } = &self.target.manager {
+                    plan.warnings.push(format!(
+                        "the unit `{unit}` of instance `{paths}` is not pgsocle's and knows nothing of the hold: systemd may \
+                         still start it (as root: `systemctl mask {unit}` keeps it from that)"
                     ));
                 }
                 (

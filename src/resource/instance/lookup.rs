@@ -60,7 +60,8 @@ pub fn list(look: &dyn Look, site: &Settings) -> Result<Vec<Identity>> {
             found.push((own, name));
         }
     }
-    found.extend(record::adopted(look, site)?);
+    let adopted = record::adopted(look, site)?.into_iter();
+    found.extend(adopted.map(|adopted| (adopted.version, adopted.name)));
     found.sort();
     found.dedup();
     Ok(found)
@@ -98,7 +99,7 @@ pub fn find(look: &dyn Look, site: &Settings, reference: Option<&InstanceRef>) -
     if let (Some(version), Some(name)) = (version, name)
         && valid_name(name)
         && matches!(
-            directory(look, &record::paths(look, site, version, name)?.datadir)?,
+            directory(look, &record::paths(look, site, version, name)?.0.datadir)?,
             Directory::Cluster(_)
         )
     {
@@ -143,7 +144,7 @@ pub fn remains(
         None => majors(),
     };
     for major in majors {
-        if !leftovers(look, &record::paths(look, site, major, name)?)?.is_empty() {
+        if !leftovers(look, &record::paths(look, site, major, name)?.0)?.is_empty() {
             return Ok(Some((major, name.to_owned())));
         }
     }

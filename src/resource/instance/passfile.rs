@@ -1,13 +1,33 @@
 //! The site's password file follows an instance that moves to another port.
 
 use anyhow::Result;
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::host::Look;
 use crate::pg::pgpass::Pgpass;
 use crate::plan::{Action, Change, Content, Diff, Impact, Plan, Step};
 use crate::resource::instance::target::Target;
 use crate::stage::{Sight, Stage, World};
+
+/// The change that takes entries away; a file without any goes.
+pub fn taken_away(path: &Utf8Path, before: &Pgpass, after: &Pgpass) -> Option<Change> {
+    if before == after {
+        return None;
+    }
+    let step = if after.is_empty() {
+        Step::Remove { path: path.into() }
+    } else {
+        Step::write(path, Content::Text(after.render()), 0o600)
+    };
+    Some(Change::new(
+        Action::Alter,
+        "file pgpass",
+        format!("change the password file {path}"),
+        Diff::new(path.as_str(), before.masked(), after.masked()),
+        Impact::None,
+        vec![step],
+    ))
+}
 
 /// Entries of this host with the old port get the new one.
 pub struct Passfile {

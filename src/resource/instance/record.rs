@@ -11,7 +11,7 @@ use crate::bail_fault;
 use crate::host::Look;
 use crate::pg::version::Major;
 use crate::plan::{Content, Step};
-use crate::resource::instance::lookup::Identity;
+use crate::resource::instance::cluster::{Directory, directory};
 use crate::settings::{InstancePaths, Settings};
 
 /// The layout of the file that this program writes; a greater one is a newer program's.
@@ -42,9 +42,92 @@ pub struct Adopted {
     pub ident_file: Utf8PathBuf,
     /// Where its socket is while it runs.
     pub socket_directory: Utf8PathBuf,
+    /// Of the cluster that was adopted: another one at its place is not the instance.
+    pub system_identifier: u64,
+    /// The file that postgresql-common has its server write to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_file: Option<Utf8PathBuf>,
     /// The system unit that runs it; none: nobody, or a unit of ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
+    /// Users whose entry of our form the password file had at its port before: they are not ours to take away.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passwords: Vec<String>,
+}
+
+impl Adopted {
+    /// postgresql-common made it.
+    pub fn is_packaged(&self) -> bool {
+        self.log_file.is_some()
+    }
+
+    /// The paths of the instance that the settings would give it, with what lies elsewhere.
+    pub fn place(&self, mut paths: InstancePaths) -> InstancePaths {
+        paths.psqlrc = self.data_directory.join(".psqlrc");
+        paths.psql_history = self.data_directory.join(".psql_history");
+        paths.datadir.clone_from(&self.data_directory);
+        paths.waldir.clone_from(&self.wal_directory);
+        paths.config_file.clone_from(&self.config_file);
+        paths.hba_file.clone_from(&self.hba_file);
+        paths.ident_file.clone_from(&self.ident_file);
+        paths.socket_directory.clone_from(&self.socket_directory);
+        // It logs as it did; what we start of it does so where postgresql-common would, or into our own state.
+        paths.logdir = None;
+        paths.start_log = match &self.log_file {
+            Some(file) => file.clone(),
+            None => paths
+                .state_directory
+                .join(format!("{}-start.log", paths.qualified_name)),
+        };
+        paths
+    }
+
+    /// Refuses when its cluster is not there any more, or another one is in its place.
+    pub fn verify(&self, look: &dyn Look) -> Result<()> {
+        let instance = format!("{}/{}", self.version, self.name);
+        let path = &self.data_directory;
+        let found = match directory(look, path)? {
+            Directory::Cluster(major) if major == self.version.to_string() => {
+                system_identifier(look, path)?
+            }
+            Directory::Cluster(major) => bail_fault!(
+                Conflict,
+                "data directory `{path}` of the adopted instance `{instance}` belongs to PostgreSQL {major} by now";
+                "`pgsocle instance forget {instance}` lets go of it; then adopt it as what it is"
+            ),
+            Directory::Missing | Directory::Empty | Directory::Remains | Directory::Other => {
+                bail_fault!(
+                    NotFound,
+                    "the adopted instance `{instance}` has no cluster at `{path}`: not mounted, moved, or removed?";
+                    "mount it; or let go of the instance with `pgsocle instance forget {instance}`"
+                )
+            }
+        };
+        if found != self.system_identifier {
+            bail_fault!(
+                Conflict,
+                "data directory `{path}` holds another cluster than the one that was adopted as instance `{instance}` (system identifier {found}, not {})",
+                self.system_identifier;
+                "put the right one there; or, if it was replaced on purpose, `pgsocle instance forget {instance}` and adopt it anew"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// What initdb has given the cluster: the first eight bytes of `pg_control` (`ControlFileData` in `pg_control.h`), in the order
+/// of the machine.
+pub fn system_identifier(look: &dyn Look, datadir: &Utf8Path) -> Result<u64> {
+    let path = datadir.join("global/pg_control");
+    let content = look.read(&path)?.unwrap_or_default();
+    match content.first_chunk() {
+        Some(bytes) => Ok(u64::from_ne_bytes(*bytes)),
+        None => bail_fault!(
+            Conflict,
+            "`{path}` is too short: the cluster is damaged";
+            "restore it from a backup"
+        ),
+    }
 }
 
 impl Default for Record {
@@ -106,23 +189,17 @@ pub fn paths(
     site: &Settings,
     version: Major,
     name: &str,
-) -> Result<InstancePaths> {
-    let mut paths = site.paths(version, name);
-    if let Some(adopted) = Record::read(look, &paths)?.adopted {
-        paths.psqlrc = adopted.data_directory.join(".psqlrc");
-        paths.psql_history = adopted.data_directory.join(".psql_history");
-        paths.datadir = adopted.data_directory;
-        paths.waldir = adopted.wal_directory;
-        paths.config_file = adopted.config_file;
-        paths.hba_file = adopted.hba_file;
-        paths.ident_file = adopted.ident_file;
-        paths.socket_directory = adopted.socket_directory;
-    }
-    Ok(paths)
+) -> Result<(InstancePaths, Option<Adopted>)> {
+    let paths = site.paths(version, name);
+    let adopted = Record::read(look, &paths)?.adopted;
+    Ok(match &adopted {
+        Some(own) => (own.place(paths), adopted),
+        None => (paths, None),
+    })
 }
 
 /// Instances that lie elsewhere than the settings say.
-pub fn adopted(look: &dyn Look, site: &Settings) -> Result<Vec<Identity>> {
+pub fn adopted(look: &dyn Look, site: &Settings) -> Result<Vec<Adopted>> {
     let directory = site.state_directory();
     let mut found = Vec::new();
     for name in look.list(&directory)?.unwrap_or_default() {
@@ -135,7 +212,7 @@ pub fn adopted(look: &dyn Look, site: &Settings) -> Result<Vec<Identity>> {
             ..
         }) = serde_json::from_slice(&content)
         {
-            found.push((adopted.version, adopted.name));
+            found.push(adopted);
         }
     }
     Ok(found)
@@ -156,7 +233,10 @@ mod tests {
             hba_file: "/etc/postgresql/15/main/pg_hba.conf".into(),
             ident_file: "/etc/postgresql/15/main/pg_ident.conf".into(),
             socket_directory: "/var/run/postgresql".into(),
+            system_identifier: u64::MAX,
+            log_file: None,
             unit: Some("postgresql@15-main.service".into()),
+            passwords: vec!["bob".into()],
         };
         for record in [
             Record {

@@ -7,9 +7,10 @@ use crate::bail_fault;
 use crate::host::Look;
 use crate::manager::{Manager, StopMode};
 use crate::pg::pgpass::Pgpass;
-use crate::plan::{Action, Change, Content, Diff, Fact, Impact, Plan, Step, attributes};
+use crate::plan::{Action, Change, Diff, Fact, Impact, Plan, Step, attributes};
 use crate::resource::instance::cluster::{DROP_INSIDE, Directory, directory, dropping, leftovers};
 use crate::resource::instance::kept::{self, Stranded};
+use crate::resource::instance::passfile::taken_away;
 use crate::resource::instance::record::Record;
 use crate::resource::instance::target::{Running, Target};
 use crate::stage::{Stage, World};
@@ -86,6 +87,18 @@ impl Stage for Removal {
 
     fn plan(&self, seen: &Seen) -> Result<Plan> {
         let paths = &self.target.paths;
+        if let Some(adopted) = &self.target.adopted {
+            let how = if adopted.is_packaged() {
+                "pg_dropcluster drops it"
+            } else {
+                "its data directory can be removed by hand"
+            };
+            bail_fault!(
+                Conflict,
+                "instance `{paths}` was adopted: its files are not pgsocle's to remove";
+                "let go of it with `pgsocle instance forget {paths}` (`state: forgotten`); then {how}"
+            );
+        }
         let exists = match &seen.datadir {
             Directory::Cluster(major) if *major != paths.version.to_string() => bail_fault!(
                 Conflict,
@@ -295,22 +308,7 @@ impl Removal {
         let before = Pgpass::parse(content)?;
         let mut after = before.clone();
         after.remove_port(&self.target.paths.own_hosts(), seen.port);
-        if before == after {
-            return Ok(None);
-        }
-        let step = if after.is_empty() {
-            Step::Remove { path: path.clone() }
-        } else {
-            Step::write(path, Content::Text(after.render()), 0o600)
-        };
-        Ok(Some(Change::new(
-            Action::Alter,
-            "file pgpass",
-            format!("change the password file {path}"),
-            Diff::new(path.as_str(), before.masked(), after.masked()),
-            Impact::None,
-            vec![step],
-        )))
+        Ok(taken_away(path, &before, &after))
     }
 }
 

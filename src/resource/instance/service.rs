@@ -51,6 +51,8 @@ pub struct Seen {
     works: Vec<Work>,
     reload_needed: bool,
     previous: Vec<Step>,
+    /// postgresql-common is told not to start it.
+    disabled: bool,
 }
 
 impl Stage for Service {
@@ -95,6 +97,7 @@ impl Stage for Service {
             },
             works: Vec::new(),
             reload_needed: world.reload_needed,
+            disabled: self.target.start_conf(look)?.as_deref() == Some("disabled"),
             previous: world
                 .replaced
                 .iter()
@@ -290,6 +293,15 @@ impl Service {
         };
         // What ran runs again.
         let again = self.state == State::Present && seen.restart_begun && seen.hold.is_none();
+        let starts = again || self.starts() || (self.catalogs && self.start_temporarily);
+        if starts && seen.disabled {
+            let file = paths.config_file.with_file_name("start.conf");
+            bail_fault!(
+                Conflict,
+                "instance `{paths}` is not to be started: `{file}` says `disabled`";
+                "write `manual` or `auto` there first; nothing was changed"
+            );
+        }
         if again || self.starts() {
             let verb = if again {
                 plan.facts.push(Fact::RunsAgain);
@@ -311,6 +323,7 @@ impl Service {
                     steps,
                 )
                 .undo(scope, self.give_up());
+            plan.missing.extend(self.target.manager.missing());
             // What the files say by now has been taken over; only a creation can still be undone.
             plan.changes.push(if seen.new {
                 change
@@ -362,6 +375,7 @@ impl Service {
         if self.renews(seen.waits()) {
             self.not_held(seen, "restarted")?;
             busy::check(&self.target, "restarted", &seen.works)?;
+            plan.missing.extend(self.target.manager.missing());
             let restart = self.restart(seen, running)?;
             plan.warnings.extend(seen.unit.warnings.iter().cloned());
             plan.changes.push(restart);
@@ -523,7 +537,7 @@ impl Stage for Settle {
         let stays = match self.state {
             State::Started | State::Restarted | State::Reloaded => true,
             State::Present => !seen.temporarily,
-            State::Stopped | State::Absent => false,
+            State::Stopped | State::Absent | State::Forgotten => false,
         };
         let mut plan = Plan::default();
         if !seen.running || stays {
@@ -551,6 +565,7 @@ impl Stage for Settle {
             .transient()
         } else {
             busy::check(target, "stopped", &seen.works)?;
+            plan.missing.extend(target.manager.missing());
             let steps = target.manager.stop(&target.bindir, paths, target.manner);
             let diff = Diff::new(&object, "state: started\n", "state: stopped\n");
             Change::new(

@@ -7,15 +7,16 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
 use crate::bail_fault;
-use crate::host::{FileKind, Look, Server};
-use crate::manager::{Manager, Manner, is_temporary, log_place, start_log};
+use crate::host::{FileKind, Look, Server, Unit};
+use crate::manager::{Manager, Manner, is_temporary, log_place};
 use crate::pg::conf::Conf;
 use crate::pg::guc;
 use crate::pg::postmaster_pid::PostmasterPid;
 use crate::pg::version::Major;
 use crate::plan::Step;
 use crate::resource::instance::cluster::{NEW_INSIDE, is_mountpoint, staging};
-use crate::resource::instance::{condition, mounts, record};
+use crate::resource::instance::record::{self, Adopted};
+use crate::resource::instance::{condition, mounts};
 use crate::settings::InstancePaths;
 use crate::settings::Settings;
 
@@ -29,6 +30,8 @@ pub struct Target {
     pub manager: Manager,
     /// The superuser role.
     pub surole: String,
+    /// Where it lies, when others made it.
+    pub adopted: Option<Adopted>,
     /// The data or WAL directory where it is a mount point: it can be emptied, but neither renamed nor removed.
     pub mountpoints: Vec<Utf8PathBuf>,
     /// The site's command that prints a password, filled in for this instance.
@@ -39,6 +42,37 @@ pub struct Target {
     pub manner: Manner,
     /// How long a server is waited for that is just starting or stopping; none: it is taken as it is.
     pub patience: Duration,
+}
+
+/// Who starts and stops it: whoever did before it was adopted.
+fn manager(
+    site: &Settings,
+    look: &dyn Look,
+    paths: &InstancePaths,
+    adopted: Option<&Adopted>,
+) -> Manager {
+    let Some(adopted) = adopted else {
+        return Manager::new(site, paths);
+    };
+    let Some(name) = adopted.unit.clone() else {
+        // Whether postgresql-common's start at boot is said in their start.conf: they get no unit of ours.
+        return if adopted.is_packaged() {
+            Manager::None
+        } else {
+            Manager::new(site, paths)
+        };
+    };
+    let caller = look.caller();
+    let sudo = site.systemd.as_ref().is_some_and(|systemd| systemd.sudo);
+    let allowed = caller.root || caller.uid == 0 || sudo;
+    Manager::Foreign {
+        unit: Unit {
+            name,
+            user: false,
+            sudo,
+        },
+        allowed,
+    }
 }
 
 /// A server that runs, as its postmaster.pid says.
@@ -62,8 +96,29 @@ pub struct Mistaken {
 }
 
 impl Target {
+    /// An instance that there is, or may be. An adopted one whose cluster is gone, or is another one by now, is refused.
     pub fn new(site: &Settings, look: &dyn Look, version: Major, name: &str) -> Result<Self> {
-        let paths = record::paths(look, site, version, name)?;
+        let target = Self::recorded(site, look, version, name)?;
+        if let Some(adopted) = &target.adopted {
+            adopted.verify(look)?;
+        }
+        Ok(target)
+    }
+
+    /// The same, whatever lies at its place: for lists, and for letting go of it.
+    pub fn recorded(site: &Settings, look: &dyn Look, version: Major, name: &str) -> Result<Self> {
+        let (paths, adopted) = record::paths(look, site, version, name)?;
+        Self::at(site, look, paths, adopted)
+    }
+
+    /// An instance that lies here.
+    pub fn at(
+        site: &Settings,
+        look: &dyn Look,
+        paths: InstancePaths,
+        adopted: Option<Adopted>,
+    ) -> Result<Self> {
+        let version = paths.version;
         let mut bindir = None;
         let candidates = site.bindirs(version);
         for candidate in &candidates {
@@ -94,7 +149,8 @@ impl Target {
                 .iter()
                 .map(fill)
                 .collect(),
-            manager: Manager::new(site, &paths),
+            manager: manager(site, look, &paths, adopted.as_ref()),
+            adopted,
             manner: Manner::default(),
             patience: Duration::ZERO,
             bindir,
@@ -103,6 +159,22 @@ impl Target {
             surole: surole.clone(),
             paths,
         })
+    }
+
+    /// What postgresql-common's start.conf says of it: `auto`, `manual` or `disabled`.
+    pub fn start_conf(&self, look: &dyn Look) -> Result<Option<String>> {
+        let Some(adopted) = &self.adopted else {
+            return Ok(None);
+        };
+        let content = look.read(&adopted.config_file.with_file_name("start.conf"))?;
+        Ok(content.and_then(|content| {
+            let text = String::from_utf8_lossy(&content).into_owned();
+            let mut lines = text.lines().filter_map(|line| {
+                let word = line.split('#').next().unwrap_or_default().trim();
+                (!word.is_empty()).then(|| word.to_owned())
+            });
+            lines.next()
+        }))
     }
 
     /// How to talk to the server when it listens here.
@@ -246,7 +318,7 @@ impl Target {
 
     /// What a server says before its own log is open.
     pub fn start_log(&self) -> Utf8PathBuf {
-        start_log(&self.paths)
+        self.paths.start_log.clone()
     }
 
     /// Where a new directory is made: beside its place, or in it when it is a mount point.

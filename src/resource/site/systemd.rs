@@ -144,7 +144,7 @@ impl UnitState {
                 .unwrap_or_default(),
             ..Self::default()
         };
-        if let Manager::Systemd { unit, .. } = manager
+        if let Manager::Systemd { unit, .. } | Manager::Foreign { unit, .. } = manager
             && !new
         {
             let properties = "LoadState,ActiveState,Result";
@@ -161,7 +161,7 @@ impl UnitState {
 
     /// What must be done before the start; an error where that is the operator's.
     pub fn clear(&self, manager: &Manager) -> Result<Vec<Step>> {
-        let Manager::Systemd { unit, .. } = manager else {
+        let (Manager::Systemd { unit, .. } | Manager::Foreign { unit, .. }) = manager else {
             return Ok(Vec::new());
         };
         if self.masked {

@@ -78,6 +78,8 @@ impl Configuration {
                         .iter()
                         .chain(PLACES)
                         .chain(&["port"])
+                        // By this file a unit of others knows its server (`PIDFile=` of postgresql@.service).
+                        .chain(self.target.adopted.as_ref().map(|_| &"external_pid_file"))
                         .map(|name| (*name).to_owned()),
                 )
                 .collect();
