@@ -136,7 +136,7 @@ fn base_backups_of_every_major() {
                 "-c",
                 &format!("SELECT {begin}"),
                 "-c",
-                "\\! while kill -0 $PPID; do sleep 0.1; done >/dev/null 2>&1",
+                "\\! exec >/dev/null 2>&1; while kill -0 $PPID; do sleep 0.1; done",
             ]),
             "SELECT count(*) > 0 FROM pg_stat_activity WHERE state = 'idle' AND query ~ '^SELECT pg_(start_backup|backup_start)'",
         );
