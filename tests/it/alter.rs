@@ -309,7 +309,6 @@ fn another_port_and_another_socket_directory() {
     let (old, new) = (site.port(), free_port());
     let sockets = site.path("run/elsewhere");
     std::fs::create_dir(&sockets).unwrap();
-    site.write_owned(&sockets.join("x"), b"", 0o600);
     std::os::unix::fs::chown(
         &sockets,
         Some(std::os::unix::fs::MetadataExt::uid(
@@ -338,14 +337,9 @@ fn another_port_and_another_socket_directory() {
     let entries = |port: u16, roles: &[&str]| -> Vec<String> {
         roles
             .iter()
-            .map(|role| format!("*:{port}:*:{role}"))
-            .map(|start| {
-                let password = if start.ends_with("postgres") {
-                    "own"
-                } else {
-                    "p"
-                };
-                format!("{start}:{password}")
+            .map(|role| {
+                let password = if *role == "postgres" { "own" } else { "p" };
+                format!("*:{port}:*:{role}:{password}")
             })
             .collect()
     };

@@ -1,7 +1,7 @@
 //! Held instances: what must not be started, since when, by whom and why.
 //!
 //! A hold is a file in the state of the instance. Whoever would start the server looks for it: our own runs, and
-//! systemd by a line of the unit (docs/decisions/0012-services.md). It says nothing about a server that runs.
+//! systemd by a line of the unit (docs/decisions/0015-services.md). It says nothing about a server that runs.
 
 use anyhow::Result;
 use schemars::JsonSchema;
