@@ -167,7 +167,10 @@ impl World {
                     self.restart_needed.clear();
                 }
                 Fact::Stopped => self.catalogs = Catalogs::Stopped,
-                Fact::Absent => self.catalogs = Catalogs::Absent,
+                Fact::Absent => {
+                    self.catalogs = Catalogs::Absent;
+                    self.system_identifier = None;
+                }
                 Fact::Role(name) => _ = self.roles.insert(name, true),
                 Fact::NoRole(name) => _ = self.roles.insert(name, false),
                 Fact::Database(name) => _ = self.databases.insert(name, true),

@@ -324,7 +324,7 @@ fn typed(argument: Arg, kind: &Kind, name: &str) -> Arg {
             .allow_negative_numbers(true)
             .value_parser(number),
         Kind::Choice(choices) => {
-            let elsewhere = ["absent", "restarted", "reloaded"];
+            let elsewhere = ["absent", "forgotten", "restarted", "reloaded"];
             let shown = choices
                 .iter()
                 .filter(|choice| name != "state" || !elsewhere.contains(&choice.as_str()));

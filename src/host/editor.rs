@@ -42,6 +42,7 @@ pub fn edit(
 ) -> Result<Copy> {
     let directory = tempfile::Builder::new()
         .prefix("pgsocle-edit-")
+        .permissions(std::fs::Permissions::from_mode(0o700))
         .tempdir()
         .context("make a private temporary directory")?;
     let path = Utf8PathBuf::from_path_buf(directory.path().join(name))

@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -251,7 +251,12 @@ impl Look for Local {
         if let Some((_, verdict)) = self.judged.borrow().iter().find(judged) {
             return Ok(verdict.clone());
         }
-        let directory = tempfile::tempdir().context("make a private temporary directory")?;
+        // What is staged may hold secrets (`primary_conninfo`).
+        let directory = tempfile::Builder::new()
+            .prefix(".pgsocle-")
+            .permissions(std::fs::Permissions::from_mode(0o700))
+            .tempdir()
+            .context("make a private temporary directory")?;
         for (name, content) in files {
             fs::write(directory.path().join(name), content)?;
         }

@@ -79,11 +79,12 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         return Ok(job);
     }
     let mut job = begun(&spec, &target, site)?;
+    if let Some(adoption) = adoption {
+        // It knows best why a cluster cannot be taken.
+        job.stages.insert(0, Box::new(adoption));
+    }
     job.stages
         .push(Box::new(crate::resource::site::ground(look, site)?));
-    if let Some(adoption) = adoption {
-        job.stages.push(Box::new(adoption));
-    }
     let templates = Templates::observe(
         look,
         &site.settings,

@@ -13,6 +13,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -147,6 +148,9 @@ impl Scenario {
             .disturbed(&self.args(), &self.request(), point, fault)
             .go();
         let ended = format!("exit code {}, said {}", output.code, output.stdout.trim());
+        if output.code < 0 {
+            forget_staged(site);
+        }
         self.ended_well(fault, &output, before, after)
             .map_err(|why| format!("{why} ({ended})"))?;
         if let Some(file) = torn(site, before, after) {
@@ -301,6 +305,15 @@ fn reply(site: &Site, kind: &str, check_mode: bool, params: &Value) -> Result<Va
         return serde_json::from_str(&output.stdout).map_err(|error| error.to_string());
     }
     Err(format!("{}{}", output.stdout, output.stderr))
+}
+
+/// What a run that was killed at once had staged for `postgres -C` stays where temporary files are, and nobody else can read it.
+fn forget_staged(site: &Site) {
+    for entry in std::fs::read_dir(site.path("home/tmp")).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(path.metadata().unwrap().mode() & 0o7777, 0o700);
+        std::fs::remove_dir_all(path).unwrap();
+    }
 }
 
 /// What no run may leave, by its name.

@@ -21,7 +21,7 @@ fn names_and_ports() {
             &site,
             &json!({ "name": name, "port": site.port() }),
             &format!("instance name `{name}` is not valid"),
-            "use letters, digits and underscores (it becomes part of paths, units and log file names)",
+            "use letters, digits and underscores (it becomes part of paths, units and log file names); a cluster with another name is adopted under one like this, with its `datadir`",
         );
     }
     for port in [-1_i64, 0, 65_536, 70_000] {

@@ -157,6 +157,12 @@ impl Condition {
 
     fn wrong_owner(&self, seen: &Seen) -> Option<Finding> {
         let data = seen.data.as_ref()?;
+        // The place where a file system is to be mounted, or a directory that a creation replaces.
+        if seen.datadir == Directory::Empty
+            && !self.target.mountpoints.contains(&self.target.paths.datadir)
+        {
+            return None;
+        }
         (data.kind == FileKind::Directory && data.uid != seen.owner.uid).then(|| {
             Finding::Refuses(belongs_to_another(
                 &self.target.paths.datadir,

@@ -171,7 +171,7 @@ impl Site {
         site
     }
 
-    /// Writes the settings anew.
+    /// Writes the settings anew; null takes away what tests have by default.
     pub fn write_settings(&self, more: &Value) {
         let mut settings = json!({
             "prefix": self.path("srv"),
@@ -182,6 +182,9 @@ impl Site {
             "deletion_protection": false,
         });
         merge(&mut settings, more);
+        if let Some(settings) = settings.as_object_mut() {
+            settings.retain(|_, value| !value.is_null());
+        }
         // JSON is YAML.
         std::fs::write(
             self.path("etc/settings.yaml"),
