@@ -39,7 +39,10 @@ release_executable
 if [ ! -d "$made" ]; then
   mkdir -p "$made.new"
   home=$(getent passwd postgres | cut -d: -f6)
-  for path in /usr/local/bin/pgsocle /etc/pgsocle /var/lib/pgsocle "$home/.local/share/pgsocle" /tmp/pgsocle; do
+  shared=/usr/local/share
+  for path in /usr/local/bin/pgsocle /etc/pgsocle /var/lib/pgsocle "$home/.local/share/pgsocle" /tmp/pgsocle \
+    $shared/man/man1/pgsocle.1 $shared/bash-completion/completions/pgsocle $shared/zsh/site-functions/_pgsocle \
+    $shared/fish/vendor_completions.d/pgsocle.fish; do
     as_root test -e "$path" || echo "$path"
   done >"$made.new/paths"
   mv "$made.new" "$made"

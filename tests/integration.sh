@@ -35,7 +35,7 @@ print(next(port for port in range(start, start + 2000, 3) if all(map(free, range
 PYTHON
 )
 targets=("$@")
-[ $# -gt 0 ] || targets=(site instance role database pghba pgident info pglift)
+[ $# -gt 0 ] || targets=(site instance role database pghba pgident info pgconf pglift)
 {
   cat <<YAML
 - hosts: localhost

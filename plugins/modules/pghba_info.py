@@ -85,7 +85,7 @@ file:
 records:
   description:
     - Its records and those of included files, in the order in which the server tries them, with lists of names from files filled in.
-    - Of a line that PostgreSQL refuses only RV(records[].error), its place and its text.
+    - Of a line that PostgreSQL refuses only C(error), its place and its text.
   returned: always
   type: list
   elements: dict
@@ -108,12 +108,12 @@ loaded:
   sample: true
 explanation:
   description:
-    - "RV(explanation.decides): the record that decides on the connection, as in RV(records); null when there is none."
-    - "RV(explanation.method): its method; V(implicit reject) when there is none."
+    - "C(decides): the record that decides on the connection, as in RV(records); null when there is none."
+    - "C(method): its method; V(implicit reject) when there is none."
     - >-
-      RV(explanation.certain): false when it cannot be known of a record above whether it is for the connection (host names, and groups and
+      C(certain): false when it cannot be known of a record above whether it is for the connection (host names, and groups and
       regular expressions while the server is stopped).
-    - "RV(explanation.tried): the records up to that one, each with RV(explanation.tried[].matches) and RV(explanation.tried[].why) not."
+    - "C(tried): the records up to that one, each with C(matches) and C(why) not."
   returned: when O(user) is given
   type: dict
   sample:

@@ -67,3 +67,21 @@ fn refused_lines() {
         assert_eq!(refusal(line).map(|(kind, _)| kind), Some(kind), "{line}");
     }
 }
+
+/// What options say of themselves does not come in place of it.
+#[test]
+fn commands_say_what_they_do() {
+    let root = built();
+    let mut said = std::collections::BTreeMap::new();
+    let is_own = |command: &&clap::Command| command.get_name() != "help";
+    for noun in root.get_subcommands().filter(is_own) {
+        for command in noun.get_subcommands().filter(is_own) {
+            let name = format!("{} {}", noun.get_name(), command.get_name());
+            let about = command.get_about().map(ToString::to_string);
+            let about = about.unwrap_or_else(|| panic!("`{name}` says nothing"));
+            if let Some(other) = said.insert((noun.get_name(), about.clone()), name.clone()) {
+                panic!("`{name}` and `{other}` both say: {about}");
+            }
+        }
+    }
+}

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::support::laws::Socket;
-use crate::support::pg::{Major, Site};
+use crate::support::pg::{Major, Site, free_port};
 
 /// A cluster with its configuration beside it, as `pg_createcluster` makes one: `deb/lib/15/main`, `deb/etc/15/main`.
 struct Cluster<'a> {
@@ -297,7 +297,7 @@ fn what_is_not_adopted() {
     site.ansible(
         "instance",
         false,
-        &json!({ "name": "own", "state": "stopped", "port": site.port() + 1 }),
+        &json!({ "name": "own", "state": "stopped", "port": free_port() }),
     );
     insta::assert_snapshot!(refusal(&cluster.adopt("own")), @r"
     adoption of instance 15/own: instance `15/own` is there already, at `SITE/srv/srv/pgsql/15/own/data`: it cannot be adopted from another data directory

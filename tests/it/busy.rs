@@ -127,6 +127,13 @@ fn base_backups_of_every_major() {
         } else {
             "pg_backup_start('x', true)"
         };
+        // The client waits as long as there is this file: it may outlive the sandbox that is killed.
+        let waits = site.path("home/waits");
+        site.write_owned(&waits, b"", 0o600);
+        let wait = format!(
+            "\\! exec >/dev/null 2>&1; while [ -e {} ]; do sleep 0.1; done",
+            waits.display()
+        );
         let backup = Session::start(
             &site,
             client("psql").args([
@@ -136,7 +143,7 @@ fn base_backups_of_every_major() {
                 "-c",
                 &format!("SELECT {begin}"),
                 "-c",
-                "\\! exec >/dev/null 2>&1; while kill -0 $PPID; do sleep 0.1; done",
+                &wait,
             ]),
             "SELECT count(*) > 0 FROM pg_stat_activity WHERE state = 'idle' AND query ~ '^SELECT pg_(start_backup|backup_start)'",
         );
@@ -146,6 +153,7 @@ fn base_backups_of_every_major() {
             "wait until it has ended, or end it with `SELECT pg_terminate_backend()`",
         );
         site.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'psql' AND pid <> pg_backend_pid()");
+        std::fs::remove_file(&waits).unwrap();
         drop(backup);
         if major.number < 15 {
             site.ask("SELECT pg_start_backup('x', true)");

@@ -21,8 +21,13 @@ fn get(site: &Site) -> Value {
         .json()
 }
 
-const LIFT: &str = "if it is to go, lift that in a call of its own: `deletion_protection: false` for the instance \
-    (with `pgsocle instance apply`, or in a task); nothing was changed";
+fn lift(site: &Site) -> String {
+    format!(
+        "if it is to go, lift that in a call of its own: `deletion_protection: false` for the instance, \
+         or `pgsocle instance alter {}/main --no-deletion-protection`; nothing was changed",
+        site.major().number
+    )
+}
 
 #[test]
 fn an_instance_is_protected_until_that_is_lifted() {
@@ -41,7 +46,7 @@ fn an_instance_is_protected_until_that_is_lifted() {
         params["keep_data"] = json!(keep_data);
         assert_eq!(
             site.refusal("instance", &params),
-            [protected.clone(), LIFT.into()]
+            [protected.clone(), lift(&site)]
         );
     }
     for value in [false, true] {
@@ -88,7 +93,8 @@ fn the_command_asks_and_refuses_what_was_protected_by_name() {
     assert_eq!(
         output.stderr,
         format!(
-            "error: instance {number}/main: instance `{number}/main` is protected against deletion\nhint: {LIFT}\n"
+            "error: instance {number}/main: instance `{number}/main` is protected against deletion\nhint: {}\n",
+            lift(&site)
         )
     );
     before.assert_same(&site.picture(), "a refused drop");

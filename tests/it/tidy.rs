@@ -6,6 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use super::support::bin::executable;
 use super::support::source::{checkout, files_below, is_within, sources, tokens};
 
 /// The longest file of `src/`, in lines.
@@ -232,11 +233,29 @@ fn no_machine_is_named() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
-/// Files that are printed by the executable, each with the text that it should have.
+/// Files that are made from the types or printed by the executable, each with the text that it should have.
 fn generated() -> BTreeMap<String, String> {
+    let printed = [
+        ("man/man1/pgsocle.1", ["dev", "manual"]),
+        (
+            "bash-completion/completions/pgsocle",
+            ["completion", "bash"],
+        ),
+        ("zsh/site-functions/_pgsocle", ["completion", "zsh"]),
+        (
+            "fish/vendor_completions.d/pgsocle.fish",
+            ["completion", "fish"],
+        ),
+    ];
+    let printed = printed.map(|(name, args)| {
+        let output = std::process::Command::new(executable()).args(args).output();
+        let text = String::from_utf8(output.unwrap().stdout).unwrap();
+        (format!("roles/install/files/share/{name}"), text)
+    });
     pgsocle::generate::all_generated()
         .expect("generated files")
         .into_iter()
+        .chain(printed)
         .collect()
 }
 

@@ -232,7 +232,7 @@ impl Removal {
             bail_fault!(
                 Conflict,
                 "instance `{paths}` is protected against deletion";
-                "if it is to go, lift that in a call of its own: `deletion_protection: false` for the instance (with `pgsocle instance apply`, or in a task); nothing was changed"
+                "if it is to go, lift that in a call of its own: `deletion_protection: false` for the instance, or `pgsocle instance alter {paths} --no-deletion-protection`; nothing was changed"
             );
         }
         Ok(())
