@@ -54,7 +54,7 @@ def job(title, floor, **limits):
 @job("`pgsocle --version`", "`/bin/true`", more=0.002)
 def version(site):
     def often(*argv):
-        costs = [run(argv, env=site.environment) for _ in range(20)]
+        costs = [run(argv, env=site.environment) for turn in range(20)]
         cost = total(costs)
         return Cost(cost.wall / len(costs), cost.processor / len(costs))
 
@@ -232,7 +232,7 @@ def reading(instance, site):
 
 @job("1,000 roles without plain passwords, nothing to change, one call", "one psql reading pg_authid", ratio=3)
 def roles_unchanged(site):
-    instance, _, path = roles(site, "roles")
+    instance, dummy, path = roles(site, "roles")
     site.ours("instance", "apply", "-f", path)
     return Sides(
         lambda: reading(instance, site),
@@ -285,7 +285,7 @@ def databases(site, name, inner):
 
 @job("100 databases, nothing to change", "one psql reading pg_database", ratio=3)
 def databases_unchanged(site):
-    _, _, path, query = databases(site, "bases", {})
+    dummy, dummy, path, query = databases(site, "bases", {})
     return Sides(
         lambda: site.floor(query),
         lambda: site.ours("instance", "apply", "-f", path),

@@ -44,7 +44,7 @@ def run(argv, *, user=None, stdin=None, env=None, codes=(0,), resident=False):
             env=env,
             **({"user": user, "group": user, "extra_groups": []} if user and os.geteuid() == 0 else {}),
         )
-        _, status, usage = os.wait4(process.pid, 0)
+        dummy, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - start
         process.returncode = code = os.waitstatus_to_exitcode(status)
         said.seek(0)
