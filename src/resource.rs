@@ -293,6 +293,7 @@ pub fn existing(site: &Site, look: &dyn Look, reference: Option<&InstanceRef>) -
     Target::new(&site.settings, look, version, &name)
 }
 
+/// The beginning of every run on one: its limits, its lock, and the first look at it.
 fn addressed(what: &str, place: &Place, site: &Site, look: &dyn Look) -> Result<Addressed> {
     let Located {
         mut target,
@@ -306,18 +307,17 @@ fn addressed(what: &str, place: &Place, site: &Site, look: &dyn Look) -> Result<
     job.max_impact = place.max_impact;
     job.wait_for(place.lock_timeout);
     job.warnings = warnings;
-    if !exists {
-        job.stages.push(Box::new(instance::service::Assumed {
-            target: target.clone(),
-        }));
-    }
-    if exists {
-        job.stages.push(Box::new(Condition {
+    job.stages.push(if exists {
+        Box::new(Condition {
             target: target.clone(),
             aim: Aim::Use,
             identifier: None,
-        }));
-    }
+        })
+    } else {
+        Box::new(instance::service::Assumed {
+            target: target.clone(),
+        })
+    });
     Ok(Addressed {
         job,
         target,

@@ -8,17 +8,16 @@ use serde_json::{Value, json};
 
 use crate::bail_fault;
 use crate::host::Look;
-use crate::manifest::{InstanceRef, Setting, Settings};
+use crate::manifest::{InstanceRef, Place, Setting, Settings};
 use crate::pg::conf::Conf;
 use crate::plan::Impact;
 use crate::resource::instance::accepted::Accepted;
-use crate::resource::instance::condition::{Aim, Condition};
 use crate::resource::instance::configuration::{Configuration, PLACES, Text};
 use crate::resource::instance::desired::{RestartPolicy, State, restarts};
-use crate::resource::instance::service::{Assumed, Service};
+use crate::resource::instance::service::Service;
 use crate::resource::instance::target::{DEFAULT_PORT, Target};
 use crate::resource::instance::templates::Templates;
-use crate::resource::{Job, Located, Site, locate, subject};
+use crate::resource::{Addressed, Job, Site, addressed};
 
 /// Parameters of the postgresql.conf of an instance: those not listed are left as they are.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -113,25 +112,17 @@ pub fn text(target: &Target, look: &dyn Look) -> Result<Vec<u8>> {
 
 fn run(spec: PgconfSpec, text: Option<Text>, site: &Site, look: &dyn Look) -> Result<Job> {
     let restarts = restarts(spec.restart_policy, spec.restart_on_changes, "pgconf")?;
-    let Located {
-        mut target,
+    let place = Place {
+        instance: spec.instance,
+        max_impact: spec.max_impact,
+        lock_timeout: spec.lock_timeout,
+        ..Place::default()
+    };
+    let Addressed {
+        mut job,
+        target,
         exists,
-        warnings,
-    } = locate(spec.instance.as_ref(), site, look)?;
-    target.patience = target.manner.timeout;
-    let mut subject = subject("instance", &target.paths, site);
-    subject.name = format!("configuration of instance {}", target.paths);
-    let mut job = Job::new(subject);
-    job.max_impact = spec.max_impact;
-    job.wait_for(spec.lock_timeout);
-    job.warnings = warnings;
-    if exists {
-        job.stages.push(Box::new(Condition {
-            target: target.clone(),
-            aim: Aim::Use,
-            identifier: None,
-        }));
-    }
+    } = addressed("configuration", &place, site, look)?;
     let templates = Templates::observe(
         look,
         &site.settings,
@@ -140,11 +131,6 @@ fn run(spec: PgconfSpec, text: Option<Text>, site: &Site, look: &dyn Look) -> Re
         None,
     )?;
     let first_port = templates.port().unwrap_or(DEFAULT_PORT);
-    if !exists {
-        job.stages.push(Box::new(Assumed {
-            target: target.clone(),
-        }));
-    }
     job.stages.push(Box::new(Configuration {
         target: target.clone(),
         templates,

@@ -12,6 +12,7 @@ use crate::host::Look;
 use crate::pg::version::Major;
 use crate::plan::{Content, Step};
 use crate::resource::instance::cluster::{Directory, directory};
+use crate::resource::instance::condition::identifier;
 use crate::settings::{InstancePaths, Settings};
 
 /// The layout of the file that this program writes; a greater one is a newer program's.
@@ -115,13 +116,11 @@ impl Adopted {
     }
 }
 
-/// What initdb has given the cluster: the first eight bytes of `pg_control` (`ControlFileData` in `pg_control.h`), in the order
-/// of the machine.
+/// What initdb has given the cluster, which must be there.
 pub fn system_identifier(look: &dyn Look, datadir: &Utf8Path) -> Result<u64> {
     let path = datadir.join("global/pg_control");
-    let content = look.read(&path)?.unwrap_or_default();
-    match content.first_chunk() {
-        Some(bytes) => Ok(u64::from_ne_bytes(*bytes)),
+    match identifier(look, datadir)? {
+        Some(identifier) => Ok(identifier),
         None => bail_fault!(
             Conflict,
             "`{path}` is too short: the cluster is damaged";
