@@ -7,7 +7,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use crate::secrets::Programs;
-use crate::support::pg::{Major, Site};
+use crate::support::pg::{Major, Site, listener};
 
 fn wanted(site: &Site, state: &str) -> Value {
     json!({
@@ -350,7 +350,7 @@ fn a_port_that_is_taken_at_the_last_moment() {
     let params = json!({ "name": "main", "port": site.port() });
     let run = site.ansible_run("instance", false, &params).code(1).start();
     wait_for("initdb", || begun.exists());
-    let other = std::net::TcpListener::bind(("127.0.0.1", site.port())).unwrap();
+    let other = listener("127.0.0.1", site.port()).unwrap();
     site.write_owned(&go_on, b"", 0o644);
     let reply: Value = serde_json::from_str(&run.wait().stdout).unwrap();
     let msg = reply["msg"].as_str().unwrap();

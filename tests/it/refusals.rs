@@ -1,12 +1,11 @@
 //! Bad input: a clear error, the same in check mode and in a run; nothing changed, nothing lost.
 
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::{Value, json};
 
 use crate::instance::with_main;
-use crate::support::pg::{Major, Site};
+use crate::support::pg::{Major, Site, listener};
 
 fn refused(site: &Site, params: &Value, msg: &str, hint: &str) {
     let [said, remedy] = site.refusal("instance", params);
@@ -39,7 +38,7 @@ fn a_port_that_is_taken_on_one_address_family() {
     let site = Site::new(&Major::usual());
     let number = site.major().number;
     for address in ["127.0.0.1", "0.0.0.0", "::1", "::"] {
-        let listener = match TcpListener::bind((address, site.port())) {
+        let listener = match listener(address, site.port()) {
             Ok(listener) => listener,
             // A host without IPv6 has nothing to refuse there.
             Err(error)

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -400,12 +401,28 @@ pub fn free_port() -> u16 {
             !given.contains(port)
                 && ["0.0.0.0", "::"]
                     .iter()
-                    .any(|address| std::net::TcpListener::bind((*address, *port)).is_ok())
-                && std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()
+                    .any(|address| TcpListener::bind((*address, *port)).is_ok())
+                && TcpListener::bind(("127.0.0.1", *port)).is_ok()
         })
         .expect("a free port");
     given.insert(port);
     port
+}
+
+/// Listens at an address that nobody uses. A program that another test is just starting holds, until its `exec`, a copy of
+/// every descriptor of this process: a listener that was closed a moment ago may still be there.
+pub fn listener(address: &str, port: u16) -> std::io::Result<TcpListener> {
+    let mut bound = TcpListener::bind((address, port));
+    for _ in 0..100 {
+        match &bound {
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+                std::thread::sleep(Duration::from_millis(50));
+                bound = TcpListener::bind((address, port));
+            }
+            _ => break,
+        }
+    }
+    bound
 }
 
 #[test]
