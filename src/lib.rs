@@ -10,6 +10,7 @@
 
 pub mod ansible;
 pub mod cli;
+pub mod component;
 pub mod door;
 pub mod engine;
 pub mod facts;

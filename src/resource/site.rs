@@ -18,8 +18,9 @@ use serde::{Deserialize, Serialize};
 
 use self::files::{Files, Removal};
 use self::items::Templates;
-pub use self::items::{Item, Purpose, What, privileges};
+pub use self::items::privileges;
 use self::systemd::{Logind, Systemd};
+use crate::component::item::{Item, Purpose};
 use crate::engine::Subject;
 use crate::host::{LockMode, Look};
 use crate::manifest::Presence;
@@ -172,7 +173,16 @@ pub fn job(spec: &SiteSpec, site: &Site, look: &dyn Look) -> Result<Job> {
 pub fn ground(look: &dyn Look, site: &Site) -> Result<Files> {
     let items = items(look, site)?
         .into_iter()
-        .filter(|item| matches!(item.purpose, Purpose::Base | Purpose::Unit | Purpose::Rules))
+        .filter(|item| {
+            matches!(
+                item.purpose,
+                Purpose::Base
+                    | Purpose::Unit
+                    | Purpose::Rules
+                    | Purpose::Component
+                    | Purpose::Backups
+            )
+        })
         .collect();
     Ok(Files::bases(items, site))
 }

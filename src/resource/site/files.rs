@@ -5,9 +5,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
 
 use super::Problem;
-use super::items::{Item, Purpose, UNIT, What};
+use super::items::UNIT;
 use super::systemd::Systemd;
 use crate::bail_fault;
+use crate::component::item::{Item, Purpose, What};
 use crate::host::{FileKind, Look, Unit, Verb};
 use crate::plan::{Action, Change, Content, Diff, Impact, Plan, RunAs, Step};
 use crate::resource::Site;
@@ -317,7 +318,7 @@ impl Stage for Removal {
                     }
                 }
                 // The journal of this very run stays in `prefix`; a home is nobody's to remove.
-                (_, Purpose::Passwords) => {}
+                (_, Purpose::Passwords | Purpose::Backups) => {}
                 (_, Purpose::Base) if item.path == self.settings.prefix => {}
                 // What lies directly below the other base is all that an ordinary user has made there.
                 (_, Purpose::Base) if !look.caller().root => {}

@@ -1,45 +1,14 @@
 //! What is managed on the host, as a function of the site settings and the templates.
 
 use anyhow::{Context as _, Result};
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 
+use crate::component;
+use crate::component::item::{Item, Purpose, What, is_own};
 use crate::fault;
 use crate::host::{Look, Privileges};
 use crate::manager::word;
 use crate::settings::{Settings, expand};
-
-/// A directory or file of the site.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Item {
-    pub path: Utf8PathBuf,
-    pub what: What,
-    pub purpose: Purpose,
-    /// It lies where only root can write: done by root when the program was called as root.
-    pub root: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum What {
-    Directory { mode: u32 },
-    File { content: String, mode: u32 },
-}
-
-/// What an item is there for; decides what else is done when it changes, and whether it may be removed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// The base directories.
-    Base,
-    /// Rules by which systemd makes the directories that do not outlive a boot.
-    Rules,
-    /// The unit of all instances.
-    Unit,
-    /// Configuration of rsyslog or logrotate.
-    Logging,
-    /// Where password files lie: not ours to remove.
-    Passwords,
-    /// Where servers log.
-    Logs,
-}
 
 /// The unit of all instances.
 pub const UNIT: &str = "pgsocle-postgresql@.service";
@@ -177,14 +146,10 @@ pub fn items(site: &Settings, templates: &Templates) -> Result<Vec<Item>> {
             root,
         );
     }
+    for component in component::REGISTRY {
+        items.extend(component.site(site));
+    }
     Ok(items)
-}
-
-/// Below a base directory the system user does everything.
-fn is_own(site: &Settings, path: &Utf8Path) -> bool {
-    [&site.prefix, &site.run_prefix]
-        .into_iter()
-        .any(|base| base.as_str() != "/" && path.starts_with(base))
 }
 
 /// The directories that a boot takes away; only those below `run_prefix` are ours to make.
