@@ -48,8 +48,13 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "backup",
+        &["fault", "host::types", "host::Look", "pg", "plan", "secret"],
+    ),
+    (
         "resource",
         &[
+            "backup",
             "component",
             "engine::Subject",
             "fault",
@@ -71,6 +76,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "component",
         &[
+            "backup",
             "fault",
             "host::types",
             "host::Look",
@@ -267,7 +273,7 @@ fn within_itself(module: &str, own: &str, target: &str) -> bool {
         && let Some(other) = own.split("::").nth(1)
         && other.starts_with(|c: char| c.is_lowercase())
     {
-        return component == other;
+        return component == other || other == "item";
     }
     target == top || target.split("::").next() == Some(top)
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::items::{Templates, items, privileges};
 use super::*;
 use crate::bail_fault;
+use crate::component::item::What;
 use crate::host::{Command, FileKind, Look, Output, Privileges, Probe, Query, Stat};
 use crate::plan::Plan;
 use crate::settings::{Caller, Settings};
