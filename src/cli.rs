@@ -1,6 +1,7 @@
 //! The human door: arguments, confirmations, tables. It decides nothing.
 
 mod authentication;
+mod backup;
 mod change;
 mod completion;
 mod database;

@@ -9,9 +9,11 @@ pub mod item;
 pub mod pgbackrest;
 
 use anyhow::Result;
-use camino::Utf8Path;
 
 use self::item::Item;
+use crate::backup::BackupTool;
+use crate::bail_fault;
+use crate::host::Look;
 use crate::manifest::{HbaRecord, IdentMapping, RoleSpec};
 use crate::settings::{InstancePaths, Settings};
 use crate::stage::AnyStage;
@@ -31,9 +33,14 @@ pub trait Component: Sync {
         Ok(Contribution::default())
     }
 
-    /// What is done after an instance is gone, whatever was said of it.
-    fn retract(&self, _: &View, _: &Removed) -> Vec<Box<dyn AnyStage>> {
-        Vec::new()
+    /// What is done before an instance goes, whatever was said of it.
+    fn retract(&self, _: &View, _: Removed) -> Result<Vec<Box<dyn AnyStage>>> {
+        Ok(Vec::new())
+    }
+
+    /// What takes the backups of an instance, where this component does.
+    fn backup_tool(&self, _: &View) -> Result<Option<Box<dyn BackupTool>>> {
+        Ok(None)
     }
 }
 
@@ -45,9 +52,19 @@ pub struct Wishes<'a> {
 
 /// The instance that is meant.
 pub struct View<'a> {
+    pub look: &'a dyn Look,
     pub site: &'a Settings,
     pub paths: &'a InstancePaths,
-    pub bindir: &'a Utf8Path,
+}
+
+/// What takes the backups of an instance.
+pub fn backup_tool(view: &View) -> Result<Option<Box<dyn BackupTool>>> {
+    for component in REGISTRY {
+        if let Some(tool) = component.backup_tool(view)? {
+            return Ok(Some(tool));
+        }
+    }
+    Ok(None)
 }
 
 /// How an instance goes.
@@ -62,6 +79,8 @@ pub struct Removed {
 pub struct Contribution {
     /// Parameters of postgresql.conf; without a value: taken away. What the user sets wins.
     pub parameters: Vec<(&'static str, Option<String>)>,
+    /// Parameters that stay although nothing is said of them.
+    pub keeps: Vec<&'static str>,
     pub roles: Vec<RoleSpec>,
     /// Records at the head of the two files of authentication.
     pub hba: Vec<HbaRecord>,
@@ -70,4 +89,44 @@ pub struct Contribution {
     pub before_start: Vec<Box<dyn AnyStage>>,
     /// What needs a server that runs, and the roles.
     pub after_roles: Vec<Box<dyn AnyStage>>,
+}
+
+impl Contribution {
+    /// Takes in what another component adds. Two that want different values of one parameter do not go together.
+    fn merge(&mut self, other: Self) -> Result<()> {
+        for (name, value) in other.parameters {
+            match self.parameters.iter().find(|(known, _)| *known == name) {
+                None => self.parameters.push((name, value)),
+                Some((_, known)) if *known == value => {}
+                Some(_) => {
+                    bail_fault!(Conflict, "two components want different values of `{name}`")
+                }
+            }
+        }
+        self.keeps.extend(other.keeps);
+        self.roles.extend(other.roles);
+        self.hba.extend(other.hba);
+        self.ident.extend(other.ident);
+        self.before_start.extend(other.before_start);
+        self.after_roles.extend(other.after_roles);
+        Ok(())
+    }
+}
+
+/// What all components add to the run on an instance.
+pub fn contribution(wishes: &Wishes, view: &View) -> Result<Contribution> {
+    let mut all = Contribution::default();
+    for component in REGISTRY {
+        all.merge(component.contribute(wishes, view)?)?;
+    }
+    Ok(all)
+}
+
+/// What all components do when an instance goes.
+pub fn retraction(view: &View, removed: Removed) -> Result<Vec<Box<dyn AnyStage>>> {
+    let mut stages = Vec::new();
+    for component in REGISTRY {
+        stages.extend(component.retract(view, removed)?);
+    }
+    Ok(stages)
 }

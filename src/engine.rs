@@ -141,7 +141,7 @@ fn foresee(stages: &Stages, look: &dyn Look, subject: &Subject) -> Result<(Outco
     let mut outcome = Outcome::default();
     for stage in stages {
         let plan = stage.decide(look, &world).with_context(|| stage.name())?;
-        world.learn(&plan.facts, false);
+        world.follow(&plan, false);
         outcome.add(plan);
     }
     outcome.pending_restart = world.pending_restart;
@@ -314,7 +314,7 @@ impl Run<'_> {
                 self.not_interrupted()?;
                 self.perform(change)?;
             }
-            self.world.learn(&plan.facts, true);
+            self.world.follow(&plan, true);
             self.outcome.add(plan);
         }
         self.outcome

@@ -13,6 +13,7 @@ use crate::host::{Look, Server};
 use crate::manifest::InstanceRef;
 use crate::pg::version::Major;
 use crate::resource::authentication::info::PghbaInfo;
+use crate::resource::backup::{self, BackupInfo};
 pub use crate::resource::existing as target;
 use crate::resource::instance::explain::explain;
 use crate::resource::instance::hold::Hold;
@@ -93,6 +94,11 @@ pub const FACTS: &[Fact] = &[
         answer: instance_info,
     },
     Fact {
+        name: "instance_backup_info",
+        schema: schema::<BackupInfo>,
+        answer: instance_backup_info,
+    },
+    Fact {
         name: "role_info",
         schema: schema::<RoleInfo>,
         answer: role_info,
@@ -166,6 +172,14 @@ fn instance_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<Stri
         });
     }
     Ok(reply("instances", Value::Array(views)))
+}
+
+fn instance_backup_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<String, Value>> {
+    let params: BackupInfo = crate::input::from_json(params, "instance_backup_info")?;
+    match or_none(target(site, look, params.instance.as_ref()))? {
+        Some(target) => backup::info(&target, site, look),
+        None => Ok(reply("backups", json!([]))),
+    }
 }
 
 /// The server of an existing, running instance.

@@ -57,6 +57,13 @@ const ABOUT: &[About] = &[
         "A server that runs is left alone, unless O(stop) says otherwise.",
     ),
     about!(
+        "instance_backup",
+        "0.1.0",
+        "Takes a backup of a PostgreSQL instance",
+        "Takes a backup by the tool that the instance is backed up with, unless the newest one is young enough.",
+        "Roles, databases and settings may be changed meanwhile; a stop, a restart or a drop of the instance is refused and told of the backup.",
+    ),
+    about!(
         "role",
         "0.1.0",
         "Manages a role of a PostgreSQL instance",
@@ -115,6 +122,12 @@ const ABOUT: &[About] = &[
         "dsn_info",
         "0.1.0",
         "Tells how to connect to a PostgreSQL instance"
+    ),
+    about!(
+        "instance_backup_info",
+        "0.1.0",
+        "Lists the backups of a PostgreSQL instance",
+        "Lists the backups with their times, sizes, databases and WAL, newest first, and tells how archiving stands.",
     ),
     about!(
         "instance_info",

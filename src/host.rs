@@ -199,6 +199,12 @@ impl Probe {
         )
     }
 
+    /// `pgbackrest … info`: what is in the repositories for a stanza, or one backup of it in full.
+    pub fn pgbackrest_info(pgbackrest: Command, backup: Option<&str>) -> Self {
+        let set = backup.map(|label| format!("--set={label}"));
+        Self::new(pgbackrest.args(["--output=json"]).args(set).arg("info"))
+    }
+
     /// The site's command that prints a password (`postgresql.auth.password_command`).
     pub fn password(command: &[String]) -> Option<Self> {
         let (program, arguments) = command.split_first()?;

@@ -9,6 +9,7 @@
 //! Only the modules inside [`host`] touch the machine.
 
 pub mod ansible;
+pub mod backup;
 pub mod cli;
 pub mod component;
 pub mod door;

@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod authentication;
+pub mod backup;
 pub mod catalog;
 pub mod database;
 pub mod expect;
@@ -106,6 +107,17 @@ pub const REGISTRY: &[Kind] = &[
         job: |value, site, look| {
             instance::hold::job(
                 &crate::input::from_json(value, "instance_hold")?,
+                site,
+                look,
+            )
+        },
+    },
+    Kind {
+        name: "instance_backup",
+        schema: schema::<backup::BackupSpec>,
+        job: |value, site, look| {
+            backup::job(
+                &crate::input::from_json(value, "instance_backup")?,
                 site,
                 look,
             )

@@ -135,9 +135,19 @@ pub struct World {
     pub written: bool,
     /// What this run changes in the public view of the object.
     pub view: Map<String, Value>,
+    /// Objects that this run has changed (true), or would change (false).
+    pub changed: BTreeMap<String, bool>,
 }
 
 impl World {
+    /// Takes in a plan; `performed` says that it has been carried out, not only made.
+    pub fn follow(&mut self, plan: &Plan, performed: bool) {
+        let lasting = plan.changes.iter().filter(|change| !change.transient);
+        self.changed
+            .extend(lasting.map(|change| (change.object.clone(), performed)));
+        self.learn(&plan.facts, performed);
+    }
+
     /// Takes in what a plan promises; `performed` says that it has been carried out, not only planned.
     pub fn learn(&mut self, facts: &[Fact], performed: bool) {
         for fact in facts.iter().cloned() {

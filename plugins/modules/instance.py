@@ -491,6 +491,11 @@ options:
       - 'With O(state=absent): delete the dumps of its databases too.'
     type: bool
     default: false
+  delete_backups:
+    description:
+      - 'With O(state=absent): delete its stanza with all backups too, where no other instance is in it.'
+    type: bool
+    default: false
   max_impact:
     description:
       - 'Refuse the whole plan when a change has a greater impact than this.'
@@ -527,8 +532,31 @@ options:
     type: raw
   pgbackrest:
     description:
-      - 'pgBackRest; not supported in this version.'
-    type: raw
+      - 'Archiving and backups by pgBackRest; left out, they stay as they are.'
+    type: dict
+    suboptions:
+      stanza:
+        description:
+          - 'Name of the stanza: of all backups of one cluster and its standbys.'
+        type: str
+      password:
+        description:
+          - 'Password of the backup role (C(postgresql.backuprole) of the site settings).'
+          - 'Never required: pgBackRest comes in by peer authentication.'
+        type: str
+      take_over:
+        description:
+          - 'Go on in a stanza that holds backups of another cluster, which stay in it.'
+          - 'To be given once.'
+        type: bool
+        default: false
+      state:
+        description:
+          - 'Whether the instance is archived and backed up.'
+          - 'With C(absent) it is no longer; its backups stay.'
+        type: str
+        choices: [present, absent]
+        default: present
 """
 
 EXAMPLES = r"""
@@ -901,6 +929,7 @@ ARGUMENT_SPEC = {
     "system_identifier": {"type": "str"},
     "keep_data": {"type": "bool", "default": False},
     "delete_dumps": {"type": "bool", "default": False},
+    "delete_backups": {"type": "bool", "default": False},
     "max_impact": {"type": "str", "choices": ["none", "reload", "restart", "rewrite", "destructive"]},
     "lock_timeout": {"type": "int"},
     "standby": {"type": "raw", "no_log": True},
@@ -909,7 +938,15 @@ ARGUMENT_SPEC = {
     "powa": {"type": "raw", "no_log": True},
     "prometheus": {"type": "raw", "no_log": True},
     "patroni": {"type": "raw", "no_log": True},
-    "pgbackrest": {"type": "raw", "no_log": True},
+    "pgbackrest": {
+        "type": "dict",
+        "options": {
+            "stanza": {"type": "str"},
+            "password": {"type": "str", "no_log": True},
+            "take_over": {"type": "bool", "default": False},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        },
+    },
 }
 
 

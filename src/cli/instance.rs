@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::backup::{Backup, Backups};
 use super::change::{Format, Run};
 use super::given::{Altered, Created, Noun, Stated};
 use super::manifest::Manifest;
@@ -115,6 +116,10 @@ enum Verb {
     Release(Many),
     /// Drop instances with all their data.
     Drop(Dropped),
+    /// Take a backup.
+    Backup(Backup),
+    /// List the backups, newest first.
+    Backups(Backups),
     /// Print the environment for libpq clients.
     Env {
         #[command(flatten)]
@@ -149,7 +154,7 @@ enum Verb {
 
 /// One instance.
 #[derive(Args)]
-struct One {
+pub struct One {
     /// The instance; may be left out when there is only one.
     #[arg(value_name = REFERENCE, value_parser = reference)]
     instance: Option<InstanceRef>,
@@ -167,6 +172,9 @@ struct Dropped {
     /// Delete the dumps of its databases too.
     #[arg(long)]
     delete_dumps: bool,
+    /// Delete its stanza with all backups too.
+    #[arg(long)]
+    delete_backups: bool,
     #[command(flatten)]
     run: Run,
 }
@@ -177,6 +185,25 @@ impl Dropped {
             asked: true,
             keep_data: self.keep_data,
             delete_dumps: self.delete_dumps,
+            delete_backups: self.delete_backups,
+        }
+    }
+
+    /// What becomes of what belongs to them.
+    fn words(&self) -> String {
+        let more = match (self.delete_dumps, self.delete_backups) {
+            (false, false) => "",
+            (true, false) => " and dumps",
+            (false, true) => " and backups",
+            (true, true) => ", dumps and backups",
+        };
+        match (self.keep_data, more) {
+            (false, _) => format!("with all its data{more}"),
+            (true, "") => "and set its data aside".to_owned(),
+            (true, _) => {
+                let more = more.trim_start_matches(" and").trim_start_matches(',');
+                format!("and delete its{more}, with its data set aside")
+            }
         }
     }
 }
@@ -213,7 +240,7 @@ pub fn target(session: &Session, (version, name): &Identity) -> Result<Target> {
 }
 
 impl One {
-    fn target(&self, session: &Session) -> Result<Target, Ended> {
+    pub fn target(&self, session: &Session) -> Result<Target, Ended> {
         one(session, self.instance.as_ref())
     }
 }
@@ -253,6 +280,8 @@ impl Command {
             Some(Verb::Hold(hold)) => hold.hold(call),
             Some(Verb::Release(many)) => many.release(call),
             Some(Verb::Drop(dropped)) => drop(call, dropped),
+            Some(Verb::Backup(backup)) => backup.run(call),
+            Some(Verb::Backups(backups)) => backups.run(call),
             Some(Verb::Env { one, format }) => env(call, one, *format),
             Some(Verb::Logs(logs)) => logs.run(call),
             Some(Verb::Shell { one, shell }) => self::shell(call, one, shell.as_deref()),
@@ -412,18 +441,12 @@ fn drop(call: &Call, object: &Dropped) -> Result<u8, Ended> {
     }
     if !run.dry_run {
         let names: Vec<String> = meant.iter().map(lookup::shown).collect();
-        let data = match (object.keep_data, object.delete_dumps) {
-            (true, false) => "and set its data aside",
-            (true, true) => "and delete its dumps, with its data set aside",
-            (false, false) => "with all its data",
-            (false, true) => "with all its data and dumps",
-        };
-        let question = format!("drop instance `{}` {data}?", names.join("`, `"));
+        let question = format!("drop instance `{}` {}?", names.join("`, `"), object.words());
         prompt::confirm(&question, call.interactive)?;
     }
     let job = |identity: &Identity| {
         let target = target(&session, identity)?;
-        Ok(instance::removal_job(target, &session.site, object.how()))
+        instance::removal_job(target, &session.site, look, object.how())
     };
     let jobs = meant.iter().map(job).collect();
     run.carry_out_all(&session, jobs, references.len() > 1)

@@ -112,7 +112,7 @@ pub fn cell(key: &str, value: &Value) -> String {
         Value::Null => String::new(),
         Value::Bool(true) => "yes".to_owned(),
         Value::Bool(false) => "no".to_owned(),
-        Value::Number(number) if key == "size" => number
+        Value::Number(number) if key == "size" || key.ends_with("_size") => number
             .as_u64()
             .map_or_else(|| number.to_string(), human_size),
         Value::Number(number) => number.to_string(),

@@ -1,21 +1,40 @@
 //! pgBackRest: continuous archiving, backups and restores (<https://pgbackrest.org/configuration.html>).
+//!
+//! An instance belongs to a stanza when its data directory is named in `conf.d/STANZA.conf`: nothing else is kept of it.
 
+pub mod archiving;
+mod info;
+mod member;
+mod rights;
 mod site;
+mod stanza;
+mod stanza_file;
+mod tool;
 
+use anyhow::Result;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use self::archiving::{Archiving, PARAMETERS};
+use self::member::Membership;
+use self::rights::Rights;
+use self::stanza::Stanza;
+use self::tool::PgBackRest as Tool;
 use super::item::Item;
-use super::{Component, Contribution, View, Wishes};
-use crate::manifest::Presence;
+use super::{Component, Contribution, Removed, View, Wishes};
+use crate::backup::BackupTool;
+use crate::bail_fault;
+use crate::manifest::{
+    HbaMethod, HbaRecord, IdentMapping, Membership as MemberOf, Presence, RoleSpec,
+};
 use crate::secret::Secret;
-use crate::settings::Settings;
-use anyhow::Result;
+use crate::settings::{self, Settings};
+use crate::stage::AnyStage;
 
 /// The component.
 pub struct PgBackRest;
 
-/// The stanza of an instance.
+/// What is said of the backups of an instance by pgBackRest.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
@@ -27,6 +46,9 @@ pub struct Spec {
     /// authentication.
     #[serde(default)]
     pub password: Option<Secret>,
+    /// Go on in a stanza that holds backups of another cluster, which stay in it. To be given once.
+    #[serde(default)]
+    pub take_over: bool,
     /// Whether the instance is archived and backed up. With `absent` it is no longer; its backups stay.
     #[serde(default)]
     pub state: Presence,
@@ -40,7 +62,170 @@ impl Component for PgBackRest {
             .unwrap_or_default()
     }
 
-    fn contribute(&self, _: &Wishes, _: &View) -> Result<Contribution> {
-        Ok(Contribution::default())
+    fn contribute(&self, wishes: &Wishes, view: &View) -> Result<Contribution> {
+        let paths = view.paths;
+        let own = match (&view.site.pgbackrest, wishes.pgbackrest) {
+            (Some(own), _) => own,
+            (None, None) => return Ok(Contribution::default()),
+            (None, Some(_)) => bail_fault!(
+                Input,
+                "instance `{paths}`: `pgbackrest` is given, and the site settings have no section `pgbackrest`";
+                "say there where backups go: `pgbackrest: {{repository: {{mode: path, path: …}}}}`"
+            ),
+        };
+        let bound = Tool::of(own, view.look, &paths.datadir)?;
+        let Some(spec) = wishes.pgbackrest else {
+            // Archiving does not end because nothing is said of it.
+            return Ok(Contribution {
+                keeps: bound.map(|_| PARAMETERS.to_vec()).unwrap_or_default(),
+                ..Contribution::default()
+            });
+        };
+        if spec.state == Presence::Absent {
+            return Ok(retracted(own, view, bound.is_some()));
+        }
+        let stanza = match (&spec.stanza, bound) {
+            (Some(stanza), _) => stanza.clone(),
+            (None, Some(bound)) => bound.stanza,
+            (None, None) => bail_fault!(
+                Input,
+                "instance `{paths}`: `pgbackrest` needs a `stanza`";
+                "give the name under which its backups are kept, as `{}`", paths.qualified_name
+            ),
+        };
+        check_name(&stanza, view)?;
+        let tool = Tool {
+            own: own.clone(),
+            stanza,
+        };
+        Ok(present(spec, tool, view))
+    }
+
+    fn retract(&self, view: &View, removed: Removed) -> Result<Vec<Box<dyn AnyStage>>> {
+        let Some(own) = &view.site.pgbackrest else {
+            return Ok(Vec::new());
+        };
+        let mut stages: Vec<Box<dyn AnyStage>> = Vec::new();
+        if let Some(tool) = Tool::of(own, view.look, &view.paths.datadir)? {
+            if removed.delete_backups {
+                stages.push(Box::new(stanza::Deletion {
+                    tool,
+                    paths: view.paths.clone(),
+                }));
+            }
+            stages.push(Box::new(membership(own, view, None)));
+        }
+        Ok(stages)
+    }
+
+    fn backup_tool(&self, view: &View) -> Result<Option<Box<dyn BackupTool>>> {
+        let Some(own) = &view.site.pgbackrest else {
+            return Ok(None);
+        };
+        let tool = Tool::of(own, view.look, &view.paths.datadir)?;
+        Ok(tool.map(|tool| Box::new(tool) as Box<dyn BackupTool>))
+    }
+}
+
+/// It becomes part of paths and of a shell command.
+fn check_name(stanza: &str, view: &View) -> Result<()> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    if stanza.is_empty() || stanza.starts_with(['-', '.']) || !stanza.chars().all(plain) {
+        bail_fault!(
+            Input,
+            "instance `{}`: stanza name `{stanza}` is not valid", view.paths;
+            "use letters, digits, `_`, `-` and `.`"
+        );
+    }
+    Ok(())
+}
+
+fn membership(own: &settings::PgBackRest, view: &View, stanza: Option<&str>) -> Membership {
+    Membership {
+        own: own.clone(),
+        paths: view.paths.clone(),
+        role: view.site.postgresql.backuprole.name.clone(),
+        stanza: stanza.map(str::to_owned),
+    }
+}
+
+/// How the backup role comes in: as the system user, without a password.
+fn access(view: &View, state: Presence) -> (HbaRecord, IdentMapping) {
+    let role = &view.site.postgresql.backuprole.name;
+    let map = "pgsocle".to_owned();
+    let record = HbaRecord {
+        connection: None,
+        database: "postgres".to_owned(),
+        user: crate::pg::hba::name(role),
+        method: HbaMethod::Peer,
+        options: Some([("map".to_owned(), map.clone())].into()),
+        ldapbindpasswd: None,
+        radiussecrets: None,
+        state,
+    };
+    let mapping = IdentMapping {
+        map,
+        system_user: view.site.sysuser.user.clone(),
+        role: role.clone(),
+        state,
+    };
+    (record, mapping)
+}
+
+fn present(spec: &Spec, tool: Tool, view: &View) -> Contribution {
+    let role = &view.site.postgresql.backuprole;
+    let (record, mapping) = access(view, Presence::Present);
+    let command = tool.archive_command(&view.paths.datadir);
+    let paths = view.paths.clone();
+    Contribution {
+        parameters: vec![
+            ("archive_command", Some(command)),
+            ("archive_mode", Some("on".to_owned())),
+        ],
+        roles: vec![RoleSpec {
+            login: Some(true),
+            password: spec.password.clone(),
+            pgpass: (role.pgpass && spec.password.is_some()).then_some(true),
+            memberships: Some(vec![MemberOf {
+                role: "pg_read_all_settings".into(),
+                state: Presence::Present,
+            }]),
+            ..RoleSpec::named(&role.name)
+        }],
+        hba: vec![record],
+        ident: vec![mapping],
+        before_start: vec![Box::new(Stanza {
+            tool: tool.clone(),
+            paths: paths.clone(),
+            take_over: spec.take_over,
+        })],
+        after_roles: vec![
+            Box::new(membership(&tool.own, view, Some(&tool.stanza))),
+            Box::new(Rights {
+                paths: paths.clone(),
+                role: role.name.clone(),
+            }),
+            Box::new(Archiving { tool, paths }),
+        ],
+        ..Contribution::default()
+    }
+}
+
+/// Archiving ends. With `archive_mode` still on until the next restart, an empty command would keep all WAL (PostgreSQL
+/// documentation, 26.3.1).
+fn retracted(own: &settings::PgBackRest, view: &View, bound: bool) -> Contribution {
+    if !bound {
+        return Contribution::default();
+    }
+    let (record, mapping) = access(view, Presence::Absent);
+    Contribution {
+        parameters: vec![
+            ("archive_command", Some("/bin/true".to_owned())),
+            ("archive_mode", None),
+        ],
+        hba: vec![record],
+        ident: vec![mapping],
+        after_roles: vec![Box::new(membership(own, view, None))],
+        ..Contribution::default()
     }
 }

@@ -17,10 +17,11 @@ use serde_json::Value;
 use self::info::Facts;
 use self::own::Own;
 use self::wanted::Wanted;
+use crate::component::Contribution;
 use crate::host::{Look, Server};
 use crate::manifest::{HbaRecord, IdentMapping, InFile, Place, Presence};
 use crate::pg::auth_file::expand::{Listed, Source, expand};
-use crate::pg::auth_file::{AuthFile, Entry};
+use crate::pg::auth_file::{AuthFile, Entry, Position};
 use crate::pg::hba::explain::Known;
 use crate::pg::hba::{self, Record};
 use crate::pg::ident_map::Mapping;
@@ -31,7 +32,7 @@ use crate::resource::instance::service::{self, Service};
 use crate::resource::instance::target::Target;
 use crate::resource::{Addressed, Job, Site, access, addressed};
 use crate::settings::InstancePaths;
-use crate::stage::{Sight, Stage, World};
+use crate::stage::{AnyStage, Sight, Stage, World};
 use crate::{bail_fault, fault};
 
 /// A kind of record: its file, and how it is declared.
@@ -138,6 +139,32 @@ pub fn edit_job<T: Kind>(
     run::<T>(place, site, look, |_| Ok(Wanted::Content(content)))
 }
 
+/// Records that come with something else of the instance, at the head of the file; a new cluster gets them from its templates.
+pub fn contributed<T: Kind>(target: &Target, records: &[T::Spec]) -> Result<Box<dyn AnyStage>> {
+    let major = target.paths.version;
+    let records = records.iter().map(|spec| T::declared(spec, major));
+    Ok(Box::new(File {
+        target: target.clone(),
+        wanted: Wanted::<T>::Some(records.collect::<Result<_>>()?, Position::First),
+        alone: false,
+    }))
+}
+
+/// The same for the templates of a new cluster.
+pub fn declared(components: &Contribution, major: Major) -> Result<(Vec<Record>, Vec<Mapping>)> {
+    fn present<T: Kind>(specs: &[T::Spec], major: Major) -> Result<Vec<T>> {
+        let all = specs.iter().map(|spec| T::declared(spec, major));
+        let all = all.collect::<Result<Vec<_>>>()?.into_iter();
+        Ok(all
+            .filter_map(|(record, state)| (state == Presence::Present).then_some(record))
+            .collect())
+    }
+    Ok((
+        present(&components.hba, major)?,
+        present(&components.ident, major)?,
+    ))
+}
+
 /// The file as it is.
 pub fn current<T: Kind>(target: &Target, look: &dyn Look) -> Result<Vec<u8>> {
     let mut target = target.clone();
@@ -161,6 +188,7 @@ fn run<T: Kind>(
     job.stages.push(Box::new(File {
         target: target.clone(),
         wanted,
+        alone: true,
     }));
     job.stages.push(Box::new(Accepted {
         target: target.clone(),
@@ -184,6 +212,8 @@ fn locate(target: &mut Target, look: &dyn Look) -> Result<()> {
 struct File<T> {
     target: Target,
     wanted: Wanted<T>,
+    /// The run is about nothing else.
+    alone: bool,
 }
 
 /// What is there.
@@ -205,8 +235,10 @@ impl<T: Kind> Stage for File<T> {
     }
 
     fn sight(&self, world: &World) -> Sight {
-        if world.cluster_made {
+        if world.cluster_made && self.alone {
             Sight::Hidden(format!("{} is made with the instance", T::FILE))
+        } else if world.cluster_made {
+            Sight::Skip
         } else {
             Sight::Look
         }
@@ -262,14 +294,12 @@ impl<T: Kind> Stage for File<T> {
         let after = self.wanted.applied(&seen.content)?;
         let content = after.render();
         let path = T::path(&self.target.paths);
+        let view = || {
+            let records: Vec<Value> = after.records().iter().map(T::view).collect();
+            serde_json::json!({ "file": path, "records": records })
+        };
         let mut plan = Plan {
-            view: Some((
-                T::NAME,
-                serde_json::json!({
-                    "file": path,
-                    "records": after.records().iter().map(T::view).collect::<Vec<_>>(),
-                }),
-            )),
+            view: self.alone.then(|| (T::NAME, view())),
             ..Plan::default()
         };
         // A running server is asked itself, where it can be.

@@ -8,6 +8,7 @@ pub mod checksums;
 pub mod cluster;
 pub mod condition;
 pub mod configuration;
+mod contradictions;
 pub mod desired;
 pub mod discovery;
 pub mod explain;
@@ -40,6 +41,7 @@ use self::adoption::Adoption;
 use self::cluster::{Cluster, Traits};
 use self::condition::{Aim, Condition};
 use self::configuration::Configuration;
+use self::contradictions::{check, check_owners};
 use self::desired::{InstanceSpec, State};
 use self::discovery::Wish;
 use self::forgetting::Forgetting;
@@ -54,10 +56,15 @@ use self::service::{Service, Settle};
 use self::target::{DEFAULT_PORT, Target};
 use self::templates::Templates;
 use crate::bail_fault;
+use crate::component::{self, Contribution};
 use crate::host::Look;
-use crate::manifest::{DatabaseSpec, InstanceRef, Membership, Presence, RoleSpec, UpdatePassword};
+use crate::manifest::{
+    DatabaseSpec, InstanceRef, Membership, Presence, RoleSpec, Setting, Settings, UpdatePassword,
+};
 use crate::pg::hba::Record;
+use crate::pg::ident_map::Mapping;
 use crate::pg::version::Major;
+use crate::resource::authentication;
 use crate::resource::database;
 use crate::resource::expect::NewInstance;
 use crate::resource::role::Roles;
@@ -70,7 +77,7 @@ use crate::stage::AnyStage;
 pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     let (target, adoption) = target(&spec, site, look)?;
     if spec.state == State::Absent {
-        return Ok(declared_absent(&spec, target, site));
+        return declared_absent(&spec, target, site, look);
     }
     if spec.state == State::Forgotten {
         let mut job = Job::new(subject("instance", &target.paths, site));
@@ -85,13 +92,15 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     }
     job.stages
         .push(Box::new(crate::resource::site::ground(look, site)?));
-    let templates = Templates::observe(
+    let mut templates = Templates::observe(
         look,
         &site.settings,
         site.config_dir.as_ref(),
         &target.paths,
         spec.auth.as_ref(),
     )?;
+    let components = components(&spec, &target, site, look)?;
+    templates.access = authentication::declared(&components, target.paths.version)?;
     let port = spec.port.and_then(|port| u16::try_from(port).ok());
     let first_port = port.or_else(|| templates.port()).unwrap_or(DEFAULT_PORT);
     let near = if spec.create {
@@ -117,12 +126,25 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         templates,
         port,
         first_port,
-        settings: spec.settings.clone().unwrap_or_default(),
+        settings: parameters(&spec, &components),
         purge: spec.settings_purge,
+        keeps: components.keeps,
         text: None,
         alone: false,
         assumed: false,
     }));
+    if !components.hba.is_empty() {
+        job.stages.push(authentication::contributed::<Record>(
+            &target,
+            &components.hba,
+        )?);
+    }
+    if !components.ident.is_empty() {
+        job.stages.push(authentication::contributed::<Mapping>(
+            &target,
+            &components.ident,
+        )?);
+    }
     job.stages
         .push(Box::new(Accepted::new(&target, spec.state)));
     job.stages.push(Box::new(Registration {
@@ -130,11 +152,14 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         settings: site.settings.clone(),
         wanted: true,
     }));
+    job.stages.extend(components.before_start);
     job.stages.push(Box::new(Protection {
         target: target.clone(),
         wanted: spec.deletion_protection,
     }));
-    job.stages.extend(running(&spec, &target, site)?);
+    job.stages
+        .extend(running(&spec, components.roles, &target, site)?);
+    job.stages.extend(components.after_roles);
     job.stages.push(Box::new(Settle {
         target: target.clone(),
         state: spec.state,
@@ -144,9 +169,44 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     Ok(job)
 }
 
+/// What the components of an instance add to its run.
+fn components(
+    spec: &InstanceSpec,
+    target: &Target,
+    site: &Site,
+    look: &dyn Look,
+) -> Result<Contribution> {
+    let wishes = component::Wishes {
+        pgbackrest: spec.pgbackrest.as_ref(),
+    };
+    let view = component::View {
+        look,
+        site: &site.settings,
+        paths: &target.paths,
+    };
+    component::contribution(&wishes, &view)
+}
+
+/// What components want of postgresql.conf, and what the user does: the latter wins.
+fn parameters(spec: &InstanceSpec, components: &Contribution) -> Settings {
+    let theirs = components.parameters.iter();
+    let mut settings: Settings = theirs
+        .map(|(name, value)| ((*name).to_owned(), Setting(value.clone())))
+        .collect();
+    for (name, value) in spec.settings.iter().flatten() {
+        settings.insert(name.to_lowercase(), value.clone());
+    }
+    settings
+}
+
 /// The server, started where that is wanted or needed, and the roles and databases in it.
-fn running(spec: &InstanceSpec, target: &Target, site: &Site) -> Result<Vec<Box<dyn AnyStage>>> {
-    let roles = roles(spec, site);
+fn running(
+    spec: &InstanceSpec,
+    own: Vec<RoleSpec>,
+    target: &Target,
+    site: &Site,
+) -> Result<Vec<Box<dyn AnyStage>>> {
+    let roles = roles(spec, own, site);
     let databases = spec.databases.clone().unwrap_or_default();
     let mut stages: Vec<Box<dyn AnyStage>> = Vec::new();
     stages.push(Box::new(Service {
@@ -195,7 +255,16 @@ fn inner(
 }
 
 /// The run that takes an instance away.
-pub fn removal_job(target: Target, site: &Site, how: How) -> Job {
+pub fn removal_job(target: Target, site: &Site, look: &dyn Look, how: How) -> Result<Job> {
+    let view = component::View {
+        look,
+        site: &site.settings,
+        paths: &target.paths,
+    };
+    let removed = component::Removed {
+        delete_backups: how.delete_backups,
+    };
+    let retracted = component::retraction(&view, removed)?;
     let mut job = Job::new(subject("instance", &target.paths, site));
     job.stages.push(Box::new(NotHeld {
         target: target.clone(),
@@ -216,18 +285,25 @@ pub fn removal_job(target: Target, site: &Site, how: How) -> Job {
         target,
         how,
     }));
-    job
+    job.stages.extend(retracted);
+    Ok(job)
 }
 
-fn declared_absent(spec: &InstanceSpec, target: Target, site: &Site) -> Job {
+fn declared_absent(
+    spec: &InstanceSpec,
+    target: Target,
+    site: &Site,
+    look: &dyn Look,
+) -> Result<Job> {
     let how = How {
         asked: false,
         keep_data: spec.keep_data,
         delete_dumps: spec.delete_dumps,
+        delete_backups: spec.delete_backups,
     };
-    let mut job = removal_job(target, site, how);
+    let mut job = removal_job(target, site, look, how)?;
     spec.shape(&mut job);
-    job
+    Ok(job)
 }
 
 fn newer(version: Major) -> Option<String> {
@@ -402,139 +478,6 @@ fn chosen(spec: &InstanceSpec, auth: Vec<Record>) -> report::Choice {
     }
 }
 
-/// Refuses owners that the same run is to drop.
-fn check_owners(roles: &[RoleSpec], databases: &[DatabaseSpec]) -> Result<()> {
-    let absent = |name: &&String| {
-        roles
-            .iter()
-            .any(|role| role.state == Presence::Absent && role.name == **name)
-    };
-    for database in databases
-        .iter()
-        .filter(|database| database.state == Presence::Present)
-    {
-        let schemas = database.schemas.iter().flatten();
-        let mut owners = schemas
-            .filter(|schema| schema.state == Presence::Present)
-            .filter_map(|schema| schema.owner.as_ref())
-            .chain(&database.owner);
-        if let Some(owner) = owners.find(absent) {
-            bail_fault!(
-                Input,
-                "role `{owner}` is to be absent, and to own database `{}` or a schema of it", database.name;
-                "name another owner"
-            );
-        }
-    }
-    Ok(())
-}
-
-/// Checks what can be checked without looking.
-fn check_adoption(spec: &InstanceSpec) -> Result<()> {
-    let name = &spec.name;
-    if !spec.adopt && (spec.datadir.is_some() || spec.config_file.is_some()) {
-        bail_fault!(
-            Input,
-            "instance `{name}`: `datadir` and `config_file` say where a cluster lies that is adopted";
-            "set `adopt: true`; where instances are made, the site settings say"
-        );
-    }
-    if spec.adopt && matches!(spec.state, State::Absent | State::Forgotten) {
-        bail_fault!(
-            Input,
-            "instance `{name}`: `adopt: true` and that it is not to be there contradict each other"
-        );
-    }
-    Ok(())
-}
-
-fn check(spec: &InstanceSpec) -> Result<()> {
-    let name = &spec.name;
-    if !lookup::valid_name(name) {
-        bail_fault!(
-            Input,
-            "instance name `{name}` is not valid";
-            "use letters, digits and underscores (it becomes part of paths, units and log file names); \
-             a cluster with another name is adopted under one like this, with its `datadir`"
-        );
-    }
-    check_adoption(spec)?;
-    if let Some(port) = spec.port
-        && !(1..=65535).contains(&port)
-    {
-        bail_fault!(Input, "instance `{name}`: port {port} is out of range"; "ports are from 1 to 65535");
-    }
-    if spec
-        .settings
-        .iter()
-        .flatten()
-        .any(|(name, _)| name.eq_ignore_ascii_case("port"))
-    {
-        bail_fault!(Input, "instance `{name}`: `port` does not belong in `settings`"; "give it as the option `port`");
-    }
-    for unsafe_name in ["data_directory", "config_file", "hba_file", "ident_file"] {
-        if spec
-            .settings
-            .iter()
-            .flatten()
-            .any(|(name, _)| name.eq_ignore_ascii_case(unsafe_name))
-        {
-            bail_fault!(
-                Input,
-                "instance `{name}`: `{unsafe_name}` cannot be set: the site settings say where files are"
-            );
-        }
-    }
-    let unsupported = [
-        ("standby", spec.standby.is_some()),
-        (
-            "replication_slots",
-            spec.replication_slots
-                .as_ref()
-                .is_some_and(|slots| !slots.is_empty()),
-        ),
-        ("temboard", spec.temboard.is_some()),
-        ("powa", spec.powa.is_some()),
-        ("prometheus", spec.prometheus.is_some()),
-        ("patroni", spec.patroni.is_some()),
-        ("pgbackrest", spec.pgbackrest.is_some()),
-    ];
-    for (option, given) in unsupported {
-        if given {
-            bail_fault!(Unsupported, "instance `{name}`: option `{option}` is not supported in this version of pgsocle"; "leave it out");
-        }
-    }
-    spec.restarts()?;
-    if spec.state == State::Absent && spec.deletion_protection.is_some() {
-        bail_fault!(
-            Input,
-            "instance `{name}`: `deletion_protection` together with `state: absent`: what is protected is not dropped, and the protection is not lifted in the call that drops";
-            "lift it in a task of its own, with `deletion_protection: false`; then leave it out here"
-        );
-    }
-    for (option, given) in [
-        ("keep_data", spec.keep_data),
-        ("delete_dumps", spec.delete_dumps),
-    ] {
-        if given && spec.state != State::Absent {
-            bail_fault!(Input, "instance `{name}`: `{option}` needs `state: absent`");
-        }
-    }
-    if matches!(spec.state, State::Absent | State::Forgotten)
-        && (spec.roles.is_some() || spec.databases.is_some())
-    {
-        let given = |list: Option<usize>| list.is_some_and(|length| length > 0);
-        if given(spec.roles.as_ref().map(Vec::len)) || given(spec.databases.as_ref().map(Vec::len))
-        {
-            bail_fault!(
-                Input,
-                "instance `{name}`: roles or databases of one that is not to be there make no sense"
-            );
-        }
-    }
-    Ok(())
-}
-
 /// Said; or that of the only instance of the name, so that a new major on the host makes no second one; or the site's.
 fn version(spec: &InstanceSpec, site: &Site, look: &dyn Look) -> Result<Major> {
     if let Some(version) = spec.version {
@@ -581,10 +524,9 @@ struct WantedRoles {
 }
 
 /// The instance's own roles, then the declared ones; a declared role of the same name adds to ours.
-fn roles(spec: &InstanceSpec, site: &Site) -> WantedRoles {
+fn roles(spec: &InstanceSpec, mut own: Vec<RoleSpec>, site: &Site) -> WantedRoles {
     let settings = &site.settings.postgresql;
     let declared = spec.roles.clone().unwrap_or_default();
-    let mut own = Vec::new();
     if let Some(password) = &spec.surole_password {
         own.push(RoleSpec {
             password: Some(password.clone()),

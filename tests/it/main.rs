@@ -9,6 +9,7 @@
 mod adoption;
 mod alter;
 mod authentication;
+mod backup;
 mod bench;
 mod busy;
 mod cli;

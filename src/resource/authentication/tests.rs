@@ -9,7 +9,11 @@ fn file<T: Kind>(params: Value) -> File<T> {
     let (file, single) = InFile::<T::Spec>::from_value(params, T::NAME, T::KEY).unwrap();
     let target = samples::target(17);
     let wanted = Wanted::declared(&file, single.as_ref(), target.paths.version).unwrap();
-    File { target, wanted }
+    File {
+        target,
+        wanted,
+        alone: true,
+    }
 }
 
 /// With these files, and a server that runs or does not.

@@ -44,6 +44,8 @@ pub struct Configuration {
     pub first_port: u16,
     pub settings: Parameters,
     pub purge: bool,
+    /// Parameters that `purge` leaves.
+    pub keeps: Vec<&'static str>,
     /// In place of everything else.
     pub text: Option<Text>,
     /// The run is about nothing else: its reply tells what changes.

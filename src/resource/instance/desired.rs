@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::bail_fault;
+use crate::component::pgbackrest;
 use crate::manifest::{DatabaseSpec, HbaMethod, LocaleProvider, RoleSpec, Settings};
 use crate::pg::version::Major;
 use crate::plan::Impact;
@@ -186,6 +187,10 @@ pub struct InstanceSpec {
     #[serde(default)]
     #[schemars(extend("x-hidden" = ["cli"]))]
     pub delete_dumps: bool,
+    /// With `state: absent`: delete its stanza with all backups too, where no other instance is in it.
+    #[serde(default)]
+    #[schemars(extend("x-hidden" = ["cli"]))]
+    pub delete_backups: bool,
     /// Refuse the whole plan when a change has a greater impact than this.
     #[serde(default)]
     pub max_impact: Option<Impact>,
@@ -216,10 +221,9 @@ pub struct InstanceSpec {
     #[serde(default)]
     #[schemars(extend("x-hidden" = ["cli"], "x-unsupported" = true))]
     pub patroni: Option<Value>,
-    /// pgBackRest; not supported in this version.
+    /// Archiving and backups by pgBackRest; left out, they stay as they are.
     #[serde(default)]
-    #[schemars(extend("x-hidden" = ["cli"], "x-unsupported" = true))]
-    pub pgbackrest: Option<Value>,
+    pub pgbackrest: Option<pgbackrest::Spec>,
 }
 
 fn yes() -> bool {

@@ -31,6 +31,8 @@ pub struct How {
     /// Its data are set aside.
     pub keep_data: bool,
     pub delete_dumps: bool,
+    /// Its backups go too.
+    pub delete_backups: bool,
 }
 
 pub struct Seen {
@@ -347,6 +349,7 @@ mod tests {
             asked: true,
             keep_data: true,
             delete_dumps: false,
+            delete_backups: false,
         };
         let mut removal = removal(how);
         assert!(samples::shown(removal.plan(&seen())).starts_with(

@@ -8,8 +8,10 @@ use anyhow::{Context as _, Result};
 use camino::Utf8PathBuf;
 
 use crate::host::Look;
+use crate::pg::auth_file::Entry as _;
 use crate::pg::conf::Conf;
 use crate::pg::hba::{ConnectionType, Hba, Record};
+use crate::pg::ident_map::Mapping;
 use crate::pg::version::Major;
 use crate::resource::instance::desired::Auth;
 use crate::settings::InstancePaths;
@@ -27,6 +29,8 @@ pub struct Templates {
     variables: Vec<(String, String)>,
     replrole: Option<String>,
     surole: String,
+    /// What components add: records behind the first one, and mappings.
+    pub access: (Vec<Record>, Vec<Mapping>),
 }
 
 /// The shipped templates, by the names under which a site may replace them.
@@ -98,6 +102,7 @@ impl Templates {
             variables,
             replrole: settings.replrole.clone(),
             surole: settings.surole.name.clone(),
+            access: (Vec::new(), Vec::new()),
         };
         let conf = Conf::parse(read("postgresql/postgresql.conf")?.as_bytes())
             .context("template postgresql.conf")?;
@@ -156,6 +161,9 @@ impl Templates {
             "# TYPE  DATABASE        USER            ADDRESS                 METHOD\nlocal   all             {:<15}                         peer map=pgsocle\n",
             quoted(&self.surole)
         );
+        for record in &self.access.0 {
+            let _ = writeln!(text, "{}", record.render_line());
+        }
         text.push_str(&self.fill("pg_hba.conf", &self.hba)?);
         if let Some(replrole) = &self.replrole {
             let role = quoted(replrole);
@@ -205,11 +213,14 @@ impl Templates {
     }
 
     pub fn ident(&self) -> Result<String> {
-        let own = format!(
+        let mut own = format!(
             "# MAPNAME       SYSTEM-USERNAME         PG-USERNAME\npgsocle         {:<23} {}\n",
             self.variable("sysuser"),
             self.surole
         );
+        for mapping in &self.access.1 {
+            let _ = writeln!(own, "{}", mapping.render_line());
+        }
         Ok(own + &self.fill("pg_ident.conf", &self.ident)?)
     }
 

@@ -78,6 +78,7 @@ impl Configuration {
                         .iter()
                         .chain(PLACES)
                         .chain(&["port"])
+                        .chain(&self.keeps)
                         // By this file a unit of others knows its server (`PIDFile=` of postgresql@.service).
                         .chain(self.target.adopted.as_ref().map(|_| &"external_pid_file"))
                         .map(|name| (*name).to_owned()),

@@ -1,0 +1,115 @@
+//! `pgsocle instance backup` and `backups`.
+
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+
+use super::change::{Format, Run};
+use super::instance::One;
+use super::{Call, Ended, show};
+use crate::backup;
+use crate::door::exit;
+use crate::manifest::InstanceRef;
+use crate::resource::backup::{BackupSpec, info, job};
+
+#[derive(Args)]
+pub struct Backup {
+    #[command(flatten)]
+    one: One,
+    /// Everything (`full`), what has changed since the last full backup (`diff`), or since the last one of any kind (`incr`).
+    #[arg(long = "type", value_name = "TYPE", default_value = "incr")]
+    kind: Kind,
+    /// Take none while the newest one of this type, or of one that copies more, is younger: `1d`, `12h 30m`.
+    #[arg(long, value_name = "AGE")]
+    max_age: Option<String>,
+    #[command(flatten)]
+    run: Run,
+}
+
+/// The words of [`backup::Kind`].
+#[derive(Clone, Copy, ValueEnum)]
+enum Kind {
+    Full,
+    Diff,
+    Incr,
+}
+
+impl From<Kind> for backup::Kind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Full => Self::Full,
+            Kind::Diff => Self::Diff,
+            Kind::Incr => Self::Incr,
+        }
+    }
+}
+
+impl Backup {
+    pub fn run(&self, call: &Call) -> Result<u8, Ended> {
+        let session = self.run.open(call)?;
+        let paths = self.one.target(&session)?.paths;
+        let spec = BackupSpec {
+            instance: Some(InstanceRef {
+                version: Some(paths.version.to_string()),
+                name: Some(paths.name),
+            }),
+            kind: self.kind.into(),
+            max_age: self.max_age.clone(),
+            lock_timeout: None,
+        };
+        self.run
+            .carry_out(&session, job(&spec, &session.site, &session.local)?)
+    }
+}
+
+#[derive(Args)]
+pub struct Backups {
+    #[command(flatten)]
+    one: One,
+    #[command(flatten)]
+    format: Format,
+}
+
+/// The columns, as pglift has them.
+const TITLES: [&str; 6] = [
+    "label",
+    "size",
+    "repo_size",
+    "date_start",
+    "type",
+    "databases",
+];
+
+impl Backups {
+    pub fn run(&self, call: &Call) -> Result<u8, Ended> {
+        let session = call.look()?;
+        let target = self.one.target(&session)?;
+        let found = info(&target, &session.site, &session.local)?;
+        if found["stanza"].is_null() {
+            show::say([format!(
+                "warning: instance `{}` is not backed up: it is in no stanza",
+                target.paths
+            )]);
+        }
+        let problems = found.get("problems").and_then(Value::as_array);
+        show::say(
+            problems
+                .into_iter()
+                .flatten()
+                .map(|problem| format!("warning: {}", show::cell("", problem))),
+        );
+        let backups = found["backups"].clone();
+        let row = |backup: &Value| {
+            let cells = TITLES.iter();
+            cells
+                .map(|title| show::cell(title, &backup[title]))
+                .collect()
+        };
+        let text = || {
+            let rows: Vec<Vec<String>> =
+                backups.as_array().into_iter().flatten().map(row).collect();
+            show::table(&TITLES, &rows)
+        };
+        self.format.show(&backups, text)?;
+        Ok(exit::DONE)
+    }
+}

@@ -1,0 +1,133 @@
+//! Whether WAL arrives in the repository: asked for when something of it changes, and told of on every run.
+
+use anyhow::Result;
+use serde_json::Value;
+
+use super::tool::PgBackRest;
+use crate::backup::{Archiver, BackupTool as _};
+use crate::host::{Look, Query, Server};
+use crate::pg::conf::Conf;
+use crate::plan::{Action, Change, Diff, Impact, Plan};
+use crate::settings::InstancePaths;
+use crate::stage::{Catalogs, Sight, Stage, World};
+
+/// The parameters that archiving hangs on.
+pub const PARAMETERS: [&str; 3] = ["archive_command", "archive_mode", "wal_level"];
+
+/// Checks the way from the server to the repository.
+pub struct Archiving {
+    pub tool: PgBackRest,
+    pub paths: InstancePaths,
+}
+
+pub struct Seen {
+    archiver: Archiver,
+    /// Something of archiving is other than before this run.
+    touched: bool,
+    /// This run restarts the server, or has: it archives by now.
+    restarted: bool,
+}
+
+/// How archiving stands in a running server.
+pub fn archiver(look: &dyn Look, server: &Server) -> Result<Archiver> {
+    let query = Query {
+        server: server.clone(),
+        database: "postgres".into(),
+        sql: include_str!("../../sql/archiver.sql"),
+        parameter: Value::Null,
+    };
+    let rows = look.query(&[query])?.into_iter().next().unwrap_or_default();
+    Ok(serde_json::from_value(
+        rows.into_iter().next().unwrap_or_default(),
+    )?)
+}
+
+impl Stage for Archiving {
+    type Seen = Seen;
+
+    fn name(&self) -> String {
+        format!("archiving of instance {}", self.paths)
+    }
+
+    fn sight(&self, world: &World) -> Sight {
+        match world.catalogs {
+            Catalogs::Stopped | Catalogs::Unknown => Sight::Skip,
+            _ => world.catalog_sight(),
+        }
+    }
+
+    fn observe(&self, look: &dyn Look, world: &World) -> Result<Seen> {
+        let archiver = match world.server() {
+            Some(server) => archiver(look, server)?,
+            None => Archiver::default(),
+        };
+        Ok(Seen {
+            archiver,
+            touched: self.touched(world),
+            restarted: world.restarted,
+        })
+    }
+
+    /// Of a new cluster.
+    fn predict(&self, _: &dyn Look, _: &World) -> Result<Seen> {
+        Ok(Seen {
+            archiver: Archiver {
+                archive_mode: "on".to_owned(),
+                ..Archiver::default()
+            },
+            touched: true,
+            restarted: false,
+        })
+    }
+
+    fn plan(&self, seen: &Seen) -> Result<Plan> {
+        let (stanza, paths) = (self.tool.stanza(), &self.paths);
+        let mut plan = Plan::default();
+        let archiver = &seen.archiver;
+        if archiver.archive_mode == "off" && !seen.restarted {
+            plan.warnings.push(format!(
+                "instance `{paths}` is not archived before it has been restarted: `archive_mode` is still off"
+            ));
+            return Ok(plan);
+        }
+        if !seen.touched || archiver.in_recovery {
+            plan.warnings.extend(archiver.complaint(paths));
+            return Ok(plan);
+        }
+        let object = format!("archive of stanza {stanza}");
+        plan.changes.push(Change::new(
+            Action::Alter,
+            &object,
+            format!("check that WAL of instance `{paths}` arrives in stanza `{stanza}`"),
+            Diff::new(&object, "checked: false\n", "checked: true\n"),
+            Impact::None,
+            vec![self.tool.check()],
+        ));
+        Ok(plan)
+    }
+}
+
+impl Archiving {
+    /// The new cluster, its configuration, the stanza, the way to it; or a run that was to change them was cut short.
+    fn touched(&self, world: &World) -> bool {
+        let objects = [
+            format!("stanza {}", self.tool.stanza()),
+            format!("pgbackrest {}", self.paths),
+            format!("archive of stanza {}", self.tool.stanza()),
+        ];
+        let known =
+            |object: &String| world.changed.contains_key(object) || world.begun.contains(object);
+        world.cluster_made
+            || world.restarted
+            || objects.iter().any(known)
+            || world.replaced.iter().any(|file| {
+                file.path == self.paths.config_file && {
+                    let [before, after] = [&file.before, &file.after]
+                        .map(|content| Conf::parse(content).unwrap_or_default());
+                    PARAMETERS
+                        .iter()
+                        .any(|name| before.get(name) != after.get(name))
+                }
+            })
+    }
+}

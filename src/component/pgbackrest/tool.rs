@@ -1,0 +1,175 @@
+//! The program `pgbackrest`, for one stanza.
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::info;
+use super::stanza_file::StanzaFile;
+use crate::backup::{BackupTool, Catalogue, Kind};
+use crate::host::{Command, Look, Probe, Server};
+use crate::plan::Step;
+use crate::settings::{self, Repository};
+use crate::{bail_fault, fault};
+
+/// The program, its configuration, and the stanza.
+#[derive(Debug, Clone)]
+pub struct PgBackRest {
+    pub own: settings::PgBackRest,
+    pub stanza: String,
+}
+
+/// Where the stanzas of the host are configured.
+pub fn stanza_directory(own: &settings::PgBackRest) -> Utf8PathBuf {
+    own.configpath.join("conf.d")
+}
+
+/// The stanzas of the host with their files.
+pub fn stanza_files(
+    own: &settings::PgBackRest,
+    look: &dyn Look,
+) -> Result<Vec<(String, Vec<u8>, StanzaFile)>> {
+    let directory = stanza_directory(own);
+    let mut files = Vec::new();
+    for name in look.list(&directory)?.unwrap_or_default() {
+        if let Some(stanza) = name.strip_suffix(".conf")
+            && let Some(content) = look.read(&directory.join(&name))?
+        {
+            let file = StanzaFile::parse(&content)?;
+            files.push((stanza.to_owned(), content, file));
+        }
+    }
+    Ok(files)
+}
+
+impl PgBackRest {
+    /// That of the stanza which a data directory is in.
+    pub fn of(
+        own: &settings::PgBackRest,
+        look: &dyn Look,
+        datadir: &Utf8Path,
+    ) -> Result<Option<Self>> {
+        let files = stanza_files(own, look)?;
+        let mut found = files
+            .into_iter()
+            .filter(|(.., file)| file.number(datadir).is_some());
+        Ok(found.next().map(|(stanza, ..)| Self {
+            own: own.clone(),
+            stanza,
+        }))
+    }
+
+    /// Whether commands on the repository are run on this host.
+    pub fn is_local(&self) -> bool {
+        matches!(self.own.repository, Repository::Path(_))
+    }
+
+    pub fn is_installed(&self, look: &dyn Look) -> Result<bool> {
+        Ok(look.stat(&self.own.execpath)?.is_some())
+    }
+
+    pub fn not_installed(&self) -> anyhow::Error {
+        fault!(
+            NotFound,
+            "program `{}` is not installed, and backups are taken with it", self.own.execpath;
+            "install the package `pgbackrest`, or set `pgbackrest.execpath` in the site settings"
+        )
+    }
+
+    fn command(&self) -> Command {
+        Command::new(&self.own.execpath).args([
+            format!("--config-path={}", self.own.configpath),
+            format!("--stanza={}", self.stanza),
+        ])
+    }
+
+    /// What needs no server, but its data directory.
+    pub fn offline(&self, command: &str, datadir: &Utf8Path) -> Command {
+        self.command()
+            .arg(format!("--pg1-path={datadir}"))
+            .args(["--no-online", command])
+    }
+
+    /// Asks the server and the repository whether WAL arrives. Needs a server that runs.
+    pub fn check(&self) -> Step {
+        Step::Run(self.command().arg("check"))
+    }
+
+    /// pgBackRest deletes a stanza only while it is stopped.
+    pub fn delete_stanza(&self, datadir: &Utf8Path) -> Vec<Step> {
+        vec![
+            Step::Run(self.command().arg("stop")),
+            Step::Run(
+                self.command()
+                    .arg(format!("--pg1-path={datadir}"))
+                    .args(["--force", "stanza-delete"]),
+            ),
+        ]
+    }
+
+    /// `archive_command`: the data directory is said, since a stanza may be of several.
+    pub fn archive_command(&self, datadir: &Utf8Path) -> String {
+        let command = self
+            .command()
+            .arg(format!("--pg1-path={datadir}"))
+            .arg("archive-push");
+        // `%` is the server's own in this parameter.
+        format!("{} %p", command.to_string().replace('%', "%%"))
+    }
+
+    fn info(&self, look: &dyn Look, set: Option<&str>) -> Result<Catalogue> {
+        let output = look.probe(&Probe::pgbackrest_info(self.command(), set))?;
+        if !output.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let said = said.trim().trim_start_matches("ERROR: ");
+            bail_fault!(
+                Unavailable,
+                "pgBackRest cannot look into its repository: {said}"
+            );
+        }
+        info::parse(&output.stdout)
+    }
+}
+
+impl BackupTool for PgBackRest {
+    fn name(&self) -> &'static str {
+        "pgBackRest"
+    }
+
+    fn stanza(&self) -> &str {
+        &self.stanza
+    }
+
+    fn catalogue(&self, look: &dyn Look) -> Result<Catalogue> {
+        self.info(look, None)
+    }
+
+    fn in_full(&self, look: &dyn Look) -> Result<Catalogue> {
+        let mut catalogue = self.catalogue(look)?;
+        for backup in &mut catalogue.backups {
+            // One that has just expired is told of without.
+            if let Ok(one) = self.info(look, Some(&backup.label))
+                && let Some(full) = one.backups.into_iter().next()
+            {
+                backup.databases = full.databases;
+            }
+        }
+        Ok(catalogue)
+    }
+
+    fn missing(&self, look: &dyn Look) -> Result<Option<anyhow::Error>> {
+        Ok((!self.is_installed(look)?).then(|| self.not_installed()))
+    }
+
+    fn take(&self, kind: Kind, _: &Server, standby: bool) -> Vec<Step> {
+        let mut command = self.command();
+        if standby {
+            command = command.arg("--backup-standby");
+        }
+        let kind = format!("--type={}", kind.name());
+        vec![Step::Run(command.args([
+            kind.as_str(),
+            "--start-fast",
+            "backup",
+        ]))]
+    }
+}

@@ -1,0 +1,293 @@
+//! Backups of an instance: an act that is asked for, or due when the newest one is too old; and what there is to know.
+
+use anyhow::{Context as _, Result};
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::backup::{Backup, BackupTool, Catalogue, Kind};
+use crate::component::{self, View, pgbackrest::archiving};
+use crate::host::{LockMode, Look};
+use crate::manifest::{InstanceRef, Place};
+use crate::plan::{Action, Change, Diff, Impact, Plan, attributes};
+use crate::resource::instance::target::{Running, Target};
+use crate::resource::{Addressed, Job, Site, addressed};
+use crate::stage::{Sight, Stage, World};
+use crate::{bail_fault, fault};
+
+/// A backup of an instance.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BackupSpec {
+    /// The instance, as `name` or `version/name`; may be left out when there is only one.
+    #[serde(default)]
+    pub instance: Option<InstanceRef>,
+    /// How much is copied: everything, what has changed since the last full backup, or since the last one of any kind.
+    #[serde(default, rename = "type")]
+    pub kind: Kind,
+    /// Take none while the newest one of this type, or of one that copies more, is younger: `1d`, `12h 30m`, or a number of
+    /// seconds. Without it each call takes one.
+    #[serde(default)]
+    pub max_age: Option<String>,
+    /// How many seconds to wait for a run that stops or restarts the instance; 60 unless given, 0: not at all.
+    #[serde(default)]
+    #[schemars(extend("x-hidden" = ["cli"]))]
+    pub lock_timeout: Option<u32>,
+}
+
+/// Reads an age: a number of seconds, or words such as `1d 12h`; a day has 24 hours.
+pub fn age(text: &str) -> Result<SignedDuration> {
+    let said = text.trim();
+    let age = match said.parse::<u32>() {
+        Ok(seconds) => Some(SignedDuration::from_secs(seconds.into())),
+        Err(_) => said
+            .parse::<Span>()
+            .ok()
+            .and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()),
+    };
+    match age.filter(|age| !age.is_negative()) {
+        Some(age) => Ok(age),
+        None => {
+            bail_fault!(Input, "`max_age`: `{text}` is no age"; "give it as `1d`, `12h 30m`, or a number of seconds")
+        }
+    }
+}
+
+/// The run that takes a backup.
+pub fn job(spec: &BackupSpec, site: &Site, look: &dyn Look) -> Result<Job> {
+    let max_age = spec.max_age.as_deref().map(age).transpose()?;
+    let place = Place {
+        instance: spec.instance.clone(),
+        start_temporarily: false,
+        max_impact: None,
+        lock_timeout: spec.lock_timeout,
+    };
+    let Addressed {
+        mut job,
+        target,
+        exists,
+    } = addressed("backup", &place, site, look)?;
+    // Others go on changing what is in the cluster; whoever would stop it is told of the backup.
+    job.subject.mode = LockMode::Read;
+    if !exists {
+        job.warnings
+            .push("its backups cannot be foreseen".to_owned());
+        return Ok(job);
+    }
+    let now: Timestamp = site.now.parse().context("the time of the run")?;
+    job.stages.push(Box::new(Take {
+        tool: tool(&target, site, look)?,
+        target: target.clone(),
+        kind: spec.kind,
+        newer_than: max_age.map(|age| now - age),
+    }));
+    job.stages.push(Box::new(Newest {
+        tool: tool(&target, site, look)?,
+        target,
+    }));
+    Ok(job)
+}
+
+/// What takes the backups of an instance.
+pub fn tool(target: &Target, site: &Site, look: &dyn Look) -> Result<Box<dyn BackupTool>> {
+    let view = View {
+        look,
+        site: &site.settings,
+        paths: &target.paths,
+    };
+    component::backup_tool(&view)?.ok_or_else(|| {
+        fault!(
+            Conflict,
+            "instance `{}` is not backed up: it is in no stanza", target.paths;
+            "give it one: `pgsocle instance alter {} --pgbackrest-stanza NAME`, or `pgbackrest: {{stanza: NAME}}` in its manifest", target.paths
+        )
+    })
+}
+
+fn object(target: &Target) -> String {
+    format!("backup of instance {}", target.paths)
+}
+
+/// Takes a backup, where one is due.
+struct Take {
+    tool: Box<dyn BackupTool>,
+    target: Target,
+    kind: Kind,
+    newer_than: Option<Timestamp>,
+}
+
+struct Seen {
+    catalogue: Catalogue,
+    identifier: Option<u64>,
+    running: Option<Running>,
+    standby: bool,
+}
+
+impl Stage for Take {
+    type Seen = Seen;
+
+    fn name(&self) -> String {
+        object(&self.target)
+    }
+
+    fn observe(&self, look: &dyn Look, _: &World) -> Result<Seen> {
+        let datadir = &self.target.paths.datadir;
+        if let Some(missing) = self.tool.missing(look)? {
+            return Err(missing);
+        }
+        Ok(Seen {
+            catalogue: self.tool.catalogue(look)?,
+            identifier: super::instance::condition::identifier(look, datadir)?,
+            running: self.target.running(look)?,
+            standby: look.stat(&datadir.join("standby.signal"))?.is_some(),
+        })
+    }
+
+    fn plan(&self, seen: &Seen) -> Result<Plan> {
+        let (paths, tool) = (&self.target.paths, &self.tool);
+        let stanza = tool.stanza();
+        let mut plan = Plan::default();
+        let newest = seen
+            .identifier
+            .and_then(|own| seen.catalogue.newest(own, self.kind));
+        if let (Some(newest), Some(limit)) = (newest, self.newer_than)
+            && newest.date_stop >= limit
+        {
+            return Ok(plan);
+        }
+        let Some(running) = &seen.running else {
+            bail_fault!(
+                Unavailable,
+                "instance `{paths}` is stopped: {} takes backups of a server that runs", tool.name();
+                "start it with `pgsocle instance start {paths}`"
+            );
+        };
+        if seen.catalogue.busy {
+            bail_fault!(
+                Conflict,
+                "a backup is being taken into stanza `{stanza}` of instance `{paths}` already";
+                "wait until it is through; `max_age` then finds it"
+            );
+        }
+        let object = object(&self.target);
+        let line = |label: Option<String>| attributes(&[("newest", label)]);
+        let kind = self.kind.name();
+        plan.changes.push(Change::new(
+            Action::Create,
+            &object,
+            format!("take a backup of instance `{paths}` into stanza `{stanza}` ({kind})"),
+            Diff::new(
+                &object,
+                line(newest.map(|backup| backup.label.clone())),
+                line(Some(format!("a new one ({kind})"))),
+            ),
+            Impact::None,
+            tool.take(self.kind, &running.server, seen.standby),
+        ));
+        Ok(plan)
+    }
+}
+
+/// Shows the newest backup.
+struct Newest {
+    tool: Box<dyn BackupTool>,
+    target: Target,
+}
+
+impl Stage for Newest {
+    type Seen = Option<Backup>;
+
+    fn name(&self) -> String {
+        object(&self.target)
+    }
+
+    fn sight(&self, world: &World) -> Sight {
+        match world.changed.get(&object(&self.target)) {
+            Some(false) => {
+                Sight::Hidden("its label, time and size are known once it is there".into())
+            }
+            _ => Sight::Look,
+        }
+    }
+
+    fn observe(&self, look: &dyn Look, _: &World) -> Result<Option<Backup>> {
+        Ok(self.tool.catalogue(look)?.backups.into_iter().next())
+    }
+
+    fn plan(&self, seen: &Option<Backup>) -> Result<Plan> {
+        Ok(Plan {
+            view: Some(("backup", json!(seen))),
+            ..Plan::default()
+        })
+    }
+}
+
+/// What there is to know of the backups of an instance.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BackupInfo {
+    /// The instance, as `name` or `version/name`; may be left out when there is only one.
+    #[serde(default)]
+    pub instance: Option<InstanceRef>,
+}
+
+/// The reply's own part: the backups, newest first, the archived WAL, and how archiving stands.
+pub fn info(target: &Target, site: &Site, look: &dyn Look) -> Result<Map<String, Value>> {
+    let view = View {
+        look,
+        site: &site.settings,
+        paths: &target.paths,
+    };
+    let Some(tool) = component::backup_tool(&view)? else {
+        return Ok(Map::from_iter([
+            ("backups".to_owned(), json!([])),
+            ("stanza".to_owned(), Value::Null),
+        ]));
+    };
+    if let Some(missing) = tool.missing(look)? {
+        return Err(missing);
+    }
+    let catalogue = tool.in_full(look)?;
+    let archiver = match target.running(look)? {
+        Some(running) if running.ready => Some(archiving::archiver(look, &running.server)?),
+        _ => None,
+    };
+    let identifier = super::instance::condition::identifier(look, &target.paths.datadir)?;
+    Ok(Map::from_iter([
+        ("backups".to_owned(), json!(catalogue.backups)),
+        ("stanza".to_owned(), json!(tool.stanza())),
+        ("tool".to_owned(), json!(tool.name())),
+        (
+            "system_identifier".to_owned(),
+            json!(identifier.map(|own| own.to_string())),
+        ),
+        ("archives".to_owned(), json!(catalogue.archives)),
+        ("backup_in_progress".to_owned(), json!(catalogue.busy)),
+        ("problems".to_owned(), json!(catalogue.problems)),
+        ("archiver".to_owned(), json!(archiver)),
+    ]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages() {
+        for (text, seconds) in [
+            ("0", Some(0)),
+            ("90", Some(90)),
+            ("1d", Some(86_400)),
+            ("12h 30m", Some(45_000)),
+            ("2 weeks", Some(1_209_600)),
+            ("PT1H", Some(3600)),
+            ("", None),
+            ("-1d", None),
+            ("soon", None),
+        ] {
+            let found = age(text).ok().map(|age| age.as_secs());
+            assert_eq!(found, seconds, "{text}");
+        }
+    }
+}
