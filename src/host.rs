@@ -395,6 +395,8 @@ pub trait Look {
     fn query(&self, queries: &[Query]) -> Result<Vec<Vec<Value>>>;
     /// Whether something listens on or occupies a TCP port, on any address family.
     fn port_taken(&self, port: u16) -> Result<bool>;
+    /// Bytes that an ordinary user can still write where a path lies, or would.
+    fn free_space(&self, path: &Utf8Path) -> Result<u64>;
     fn alive(&self, pid: i32) -> bool;
     /// Asks again and again until the answer is yes or the time is over; gives the last answer.
     fn patiently(

@@ -13,6 +13,7 @@ pub mod expect;
 pub mod instance;
 pub mod parameters;
 pub mod pgconf;
+pub mod restore;
 pub mod role;
 #[cfg(test)]
 mod samples;
@@ -118,6 +119,17 @@ pub const REGISTRY: &[Kind] = &[
         job: |value, site, look| {
             backup::job(
                 &crate::input::from_json(value, "instance_backup")?,
+                site,
+                look,
+            )
+        },
+    },
+    Kind {
+        name: "instance_restore",
+        schema: schema::<restore::RestoreSpec>,
+        job: |value, site, look| {
+            restore::job(
+                &crate::input::from_json(value, "instance_restore")?,
                 site,
                 look,
             )

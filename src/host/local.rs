@@ -184,6 +184,15 @@ impl Look for Local {
         Ok(false)
     }
 
+    fn free_space(&self, path: &Utf8Path) -> Result<u64> {
+        // What is not there yet will be made below what is.
+        let there = path.ancestors().find(|above| above.exists());
+        let there = there.unwrap_or(Utf8Path::new("/"));
+        let found = nix::sys::statvfs::statvfs(there.as_std_path())
+            .with_context(|| format!("the free space at `{there}`"))?;
+        Ok(found.blocks_available() * found.fragment_size())
+    }
+
     fn alive(&self, pid: i32) -> bool {
         pid > 0
             && !matches!(
@@ -310,6 +319,7 @@ impl Act for Local {
             Step::Rename { from, to } | Step::RenameIfExists { from, to } => {
                 files::rename(from, to)
             }
+            Step::PutBack { path, aside, gone } => files::put_back(path, aside, gone),
             Step::Remove { path } => files::remove(path),
             Step::MoveUp { from, to } => files::move_up(from, to),
             Step::EmptyDir { path } => {

@@ -84,6 +84,10 @@ impl Machine {
 }
 
 impl Look for Machine {
+    fn free_space(&self, _: &Utf8Path) -> Result<u64> {
+        Ok(1 << 40)
+    }
+
     fn networks(&self) -> Result<Vec<(std::net::IpAddr, std::net::IpAddr)>> {
         Ok(Vec::new())
     }
