@@ -247,6 +247,16 @@ pub struct Query {
     pub parameter: Value,
 }
 
+/// The answer to a query: the JSON text of a list with an object for each row, for whoever knows what they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rows(pub String);
+
+impl Default for Rows {
+    fn default() -> Self {
+        Self("[]".to_owned())
+    }
+}
+
 /// What root does for the system user: nothing that is not named here.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Privileges {
@@ -385,8 +395,8 @@ pub trait Look {
     fn list(&self, path: &Utf8Path) -> Result<Option<Vec<String>>>;
     fn link(&self, path: &Utf8Path) -> Result<Option<Utf8PathBuf>>;
     fn probe(&self, probe: &Probe) -> Result<Output>;
-    /// The rows of each query as JSON objects; the sessions are read-only and run side by side.
-    fn query(&self, queries: &[Query]) -> Result<Vec<Vec<Value>>>;
+    /// The rows of each query; the sessions are read-only and run side by side.
+    fn query(&self, queries: &[Query]) -> Result<Vec<Rows>>;
     /// Whether something listens on or occupies a TCP port, on any address family.
     fn port_taken(&self, port: u16) -> Result<bool>;
     fn alive(&self, pid: i32) -> bool;
