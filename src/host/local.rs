@@ -20,8 +20,8 @@ use crate::host::root::{Helper, Request, remove_empty_dir};
 use crate::host::signals::Signals;
 use crate::host::sql::Sessions;
 use crate::host::{
-    Act, Claim, Command, FileKind, Interruption, Look, Output, Probe, Query, Stat, Unit, Verb,
-    exec, files, lock,
+    Act, Claim, Command, FileKind, Interruption, Look, Output, Probe, Query, Rows, Stat, Unit,
+    Verb, exec, files, lock,
 };
 use crate::plan::{Content, RunAs, Step};
 use crate::settings::Caller;
@@ -154,7 +154,7 @@ impl Look for Local {
         Ok(said)
     }
 
-    fn query(&self, queries: &[Query]) -> Result<Vec<Vec<Value>>> {
+    fn query(&self, queries: &[Query]) -> Result<Vec<Rows>> {
         self.sessions.query(&self.caller, queries)
     }
 

@@ -9,11 +9,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use postgres::types::Type;
 use postgres::{Client, Config, NoTls};
-use serde_json::Value;
 
 use crate::fault;
 use crate::fault::{Fault, Kind};
-use crate::host::{Probe, Query, Server, exec};
+use crate::host::{Probe, Query, Rows, Server, exec};
 use crate::pg::pgpass::Pgpass;
 use crate::secret::{Secret, Text};
 use crate::settings::Caller;
@@ -22,7 +21,7 @@ use crate::settings::Caller;
 const SIDE_BY_SIDE: usize = 4;
 
 /// The rows of a query, with its place among the queries.
-type Answer = (usize, Vec<Value>);
+type Answer = (usize, Rows);
 
 /// How long a server may take to read its files again.
 const RELOAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -49,8 +48,8 @@ fn key(server: &Server, database: &str, read_only: bool) -> Key {
 pub struct Sessions(RefCell<HashMap<Key, Client>>);
 
 impl Sessions {
-    /// Rows of each query as JSON; queries of different databases run side by side.
-    pub fn query(&self, caller: &Caller, queries: &[Query]) -> Result<Vec<Vec<Value>>> {
+    /// Rows of each query; queries of different databases run side by side.
+    pub fn query(&self, caller: &Caller, queries: &[Query]) -> Result<Vec<Rows>> {
         let mut databases: Vec<&str> = queries
             .iter()
             .map(|query| query.database.as_str())
@@ -82,7 +81,7 @@ impl Sessions {
                 })
                 .collect()
         });
-        let mut all = vec![Vec::new(); queries.len()];
+        let mut all = vec![Rows::default(); queries.len()];
         for answer in answers {
             for (index, rows) in answer? {
                 all[index] = rows;
@@ -145,7 +144,8 @@ impl Sessions {
     }
 
     /// Has the server read its files again. The postmaster does that by and by, so that a session which asks at once
-    /// is often told the old state: new sessions ask until the load time has moved.
+    /// is often told the old state: new sessions ask until the load time has moved. Telling it so writes nothing: the session
+    /// that has looked at the server does it, and none is opened for it.
     pub fn reload(&self, caller: &Caller, server: &Server) -> Result<()> {
         let loaded = |client: &mut Client| -> Result<String> {
             let rows = client
@@ -156,7 +156,7 @@ impl Sessions {
                 .map_err(|error| refused(&"pg_conf_load_time".into(), &error))?;
             Ok(rows.first().context("no load time")?.try_get(0)?)
         };
-        let before = self.with(caller, server, MAINTENANCE, false, |client| {
+        let before = self.with(caller, server, MAINTENANCE, true, |client| {
             let before = loaded(client)?;
             client
                 .batch_execute("SELECT pg_catalog.pg_reload_conf()")
@@ -248,9 +248,9 @@ fn ask(caller: &Caller, queries: &[Query], databases: &[&str]) -> Result<Vec<Ans
     Ok(answers)
 }
 
-fn rows(client: &mut Client, query: &Query) -> Result<Vec<Value>> {
+fn rows(client: &mut Client, query: &Query) -> Result<Rows> {
     let sql = format!(
-        "SELECT coalesce(pg_catalog.json_agg(q), '[]') FROM ({}) q",
+        "SELECT coalesce(pg_catalog.json_agg(q), '[]')::pg_catalog.text FROM ({}) q",
         query.sql.trim()
     );
     // With the type of the parameter said, a query is one round trip; else it would be prepared first, and closed after.
@@ -259,13 +259,7 @@ fn rows(client: &mut Client, query: &Query) -> Result<Vec<Value>> {
         .query_typed(&sql, &[(&parameter, Type::TEXT)])
         .map_err(|error| refused(&"an observation".into(), &error))?;
     let row = answer.first().context("an observation without an answer")?;
-    match row
-        .try_get::<_, Value>(0)
-        .context("rows of an observation")?
-    {
-        Value::Array(rows) => Ok(rows),
-        other => anyhow::bail!("rows of an observation are no list: {other}"),
-    }
+    Ok(Rows(row.try_get(0).context("rows of an observation")?))
 }
 
 fn connect(caller: &Caller, server: &Server, database: &str, read_only: bool) -> Result<Client> {

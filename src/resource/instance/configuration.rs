@@ -1,8 +1,8 @@
 //! postgresql.conf, `pg_hba.conf`, `pg_ident.conf` and psqlrc: written from templates at creation, edited in place later.
 //!
 //! Values are checked before anything is written: each by what the server knows of its parameter, and all together by
-//! `postgres -C` on a private copy. What a running server makes of the files once they are written is asked by
-//! [`super::accepted`].
+//! `postgres -C` on a private copy, where that is not all that there is to know ([`guc::is_settled`]). What a running server
+//! makes of the files once they are written is asked by [`super::accepted`].
 
 mod effect;
 mod first;
@@ -13,19 +13,17 @@ mod wanted;
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use serde_json::json;
 
 pub use self::shadow::{settings_view, shown};
 pub use self::wanted::PLACES;
 
 use self::staged::{Refusal, Verdict};
 use crate::bail_fault;
-use crate::host::{Look, Probe, Query, Server};
+use crate::host::{Look, Probe};
 use crate::manifest::Settings as Parameters;
 use crate::pg::conf::Conf;
 use crate::pg::guc::{self, Context, Guc};
 use crate::plan::{Action, Change, Content, Diff, Fact, Impact, Plan, Replaced, Scope, Step};
-use crate::resource::catalog;
 use crate::resource::instance::pending::{Parameter, parameters};
 use crate::resource::instance::reading::Reading;
 use crate::resource::instance::service;
@@ -166,15 +164,15 @@ impl Stage for Configuration {
         if asked.is_empty() && !self.replaces(&seen) {
             return Ok(seen);
         }
-        seen.gucs = match &running {
-            Some(running) => described(look, &running.server, &asked)?,
-            None => self.programs_describe(look)?,
-        };
-        seen.port_taken = self.moves_to_taken(look, &seen, running.as_ref())?;
-        if let Some(running) = running {
+        if let Some(running) = &running {
             seen.up = true;
             seen.running = parameters(look, &running.server, &asked)?;
+            let known = seen.running.iter().map(|parameter| &parameter.guc);
+            seen.gucs = known.cloned().collect();
+        } else {
+            seen.gucs = self.programs_describe(look)?;
         }
+        seen.port_taken = self.moves_to_taken(look, &seen, running.as_ref())?;
         self.judge(look, &mut seen)?;
         Ok(seen)
     }
@@ -291,13 +289,19 @@ impl Configuration {
         Ok(look.stat(&self.target.bindir.join("postgres"))?.is_some())
     }
 
-    /// Has PostgreSQL judge the file as it is to be. What is refused without it needs no judgement.
+    /// Has PostgreSQL judge the file as it is to be. What is refused without it needs no judgement, nor do values of which
+    /// the running server has told all that it asks for.
     fn judge(&self, look: &dyn Look, seen: &mut Seen) -> Result<()> {
         let Ok(Edited { conf, changed }) = self.edited(seen) else {
             return Ok(());
         };
         let idle = changed.is_empty() && !self.replaces(seen) && seen.new.is_none();
-        if idle || !self.has_programs(look)? {
+        let plain = seen.up
+            && self.text.is_none()
+            && changed
+                .iter()
+                .all(|name| self.is_settled(seen, &conf, name));
+        if idle || plain || !self.has_programs(look)? {
             return Ok(());
         }
         let stands = seen.new.is_none() && !self.assumed;
@@ -312,6 +316,17 @@ impl Configuration {
             seen.names = names.map(|guc| guc.name.to_lowercase()).collect();
         }
         Ok(())
+    }
+
+    /// Whether nothing is left to be said of a new value that has been checked. One that is taken away may uncover another
+    /// in a file that is included; of what needs a restart, the programs on the disk will be the judges.
+    fn is_settled(&self, seen: &Seen, conf: &Conf, name: &str) -> bool {
+        let major = self.target.paths.version;
+        conf.get(name)
+            .zip(find(&seen.gucs, name))
+            .is_some_and(|(value, guc)| {
+                guc.context > Context::Postmaster && guc::is_settled(guc, &value, major)
+            })
     }
 
     /// The file with everything that is wanted, each value checked by what is known of its parameter.
@@ -447,17 +462,6 @@ impl Configuration {
         }
         look.port_taken(port)
     }
-}
-
-/// What a running server knows of parameters.
-fn described(look: &dyn Look, server: &Server, names: &[String]) -> Result<Vec<Guc>> {
-    let query = Query {
-        server: server.clone(),
-        database: catalog::MAINTENANCE.into(),
-        sql: include_str!("../../sql/gucs.sql"),
-        parameter: json!(names),
-    };
-    catalog::rows(look.query(&[query])?.into_iter().next().unwrap_or_default())
 }
 
 /// Refuses a value that is none by the type, range and words of its parameter. A name that is unknown here may be a

@@ -435,8 +435,14 @@ impl Target {
         let mut told = Told::Nothing;
         let mut dropping: Option<(Value, Told)> = None;
         for line in String::from_utf8_lossy(journal).lines() {
-            // A journal grows with the instance's life, and most of it is about what lives in it: that is not taken apart.
-            if line.contains(r#""event":"begin""#) && !line.contains(&own) {
+            // A journal grows with the instance's life, and most of it is about what lives in it, or of ends that nobody waits
+            // for: that is not taken apart.
+            let matters = if line.contains(r#""event":"begin""#) {
+                line.contains(&own)
+            } else {
+                told == Told::Begun || dropping.is_some()
+            };
+            if !matters {
                 continue;
             }
             let Ok(line) = serde_json::from_str::<Value>(line) else {
