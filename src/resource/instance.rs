@@ -58,6 +58,7 @@ use crate::host::Look;
 use crate::manifest::{DatabaseSpec, InstanceRef, Membership, Presence, RoleSpec, UpdatePassword};
 use crate::pg::hba::Record;
 use crate::pg::version::Major;
+use crate::resource::access;
 use crate::resource::database;
 use crate::resource::expect::NewInstance;
 use crate::resource::role::Roles;
@@ -189,6 +190,7 @@ fn inner(
         .on_stopped(roles.own_only)
         .split();
     let mut stages: Vec<Box<dyn AnyStage>> = vec![Box::new(there)];
+    stages.extend(access::taken_over(target));
     stages.extend(database::stages(databases, target.paths.clone(), false)?);
     stages.push(Box::new(gone));
     Ok(stages)
