@@ -11,6 +11,7 @@ mod alter;
 mod authentication;
 mod bench;
 mod busy;
+mod bytes;
 mod cli;
 mod companion;
 mod condition;

@@ -52,11 +52,25 @@ pub struct Configuration {
     pub assumed: bool,
 }
 
-/// A whole postgresql.conf: somebody has edited it.
+/// A whole file: somebody has edited it.
 pub struct Text {
     /// As it was when the editing began.
     pub base: Vec<u8>,
     pub content: Vec<u8>,
+}
+
+impl Text {
+    /// Refuses to write over what somebody else has written since the editing began.
+    pub fn check(&self, path: &Utf8Path, present: &[u8]) -> Result<()> {
+        if present != self.base && present != self.content {
+            bail_fault!(
+                Conflict,
+                "`{path}` was changed by somebody else in the meantime";
+                "edit it as it is now; nothing was changed"
+            );
+        }
+        Ok(())
+    }
 }
 
 #[derive(Default)]
@@ -127,15 +141,8 @@ impl Stage for Configuration {
             (Err(_), Some(_)) => Conf::parse_leniently(&seen.before),
             (conf, _) => conf.with_context(|| format!("`{}`", paths.config_file))?,
         };
-        if let Some(text) = &self.text
-            && seen.before != text.base
-            && seen.before != text.content
-        {
-            bail_fault!(
-                Conflict,
-                "`{}` was changed by somebody else in the meantime", paths.config_file;
-                "edit it as it is now; nothing was changed"
-            );
+        if let Some(text) = &self.text {
+            text.check(&paths.config_file, &seen.before)?;
         }
         let read = match &self.text {
             Some(text) => &Conf::parse(&text.content)?,
