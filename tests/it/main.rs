@@ -32,6 +32,7 @@ mod protection;
 mod protocol;
 mod refusals;
 mod role;
+mod room;
 mod secrets;
 mod service;
 mod settings;
