@@ -245,11 +245,11 @@ impl Stage for Configuration {
                 })),
             ));
         }
+        let values = self.values(seen, &conf);
         plan.facts
-            .push(Fact::Configured(self.target.configured(&conf)));
+            .push(Fact::Configured(self.target.configured(&values)));
         if !plan.changes.is_empty() {
-            plan.facts
-                .push(Fact::View(settings_view(&conf, &seen.auto)));
+            plan.facts.push(Fact::View(settings_view(values)));
         }
         Ok(plan)
     }
@@ -426,10 +426,14 @@ impl Configuration {
             after,
         }));
         // A running one moves when it is restarted.
-        let [from, to] = [&seen.conf, conf].map(|conf| self.target.configured(conf).port);
+        let [from, to] = [&seen.conf, conf].map(|conf| self.port_in(seen, conf));
         if from != to && !seen.up {
             plan.facts.push(Fact::Moves(from, to));
         }
+    }
+
+    fn port_in(&self, seen: &Seen, conf: &Conf) -> u16 {
+        self.target.configured(&self.values(seen, conf)).port
     }
 
     /// Whether somebody else has the port to which the instance is to go.
@@ -447,7 +451,7 @@ impl Configuration {
             return Ok(false);
         };
         let own = running.map(|running| running.server.port);
-        if own == Some(port) || self.target.configured(&seen.conf).port == port {
+        if own == Some(port) || self.port_in(seen, &seen.conf) == port {
             return Ok(false);
         }
         look.port_taken(port)
