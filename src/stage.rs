@@ -110,6 +110,8 @@ pub struct World {
     /// Databases that earlier stages make (true) or drop (false).
     pub databases: BTreeMap<String, bool>,
     pub reload_needed: bool,
+    /// This run has told (or would have told) the server to read its files.
+    pub reloaded: bool,
     /// Settings that this run changes and that take effect with a restart: what the server says of them is out of date.
     pub restart_changed: Vec<String>,
     /// Those of them that run with another value than the new one.
@@ -177,6 +179,7 @@ impl World {
                 Fact::NoDatabase(name) => _ = self.databases.insert(name, false),
                 Fact::ReloadNeeded => self.reload_needed = true,
                 Fact::Reloads => {
+                    self.reloaded = true;
                     self.taken_over();
                     if performed {
                         self.restart_changed.clear();

@@ -63,6 +63,7 @@ impl Files {
                 && !(world.cluster_made
                     || world.started
                     || world.restarted
+                    || world.reloaded
                     || world.reload_needed)
                 && match look.stat(hba_path)? {
                     Some(stat) => stat.modified > service::loaded(look, server)?,

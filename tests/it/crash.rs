@@ -574,9 +574,15 @@ fn an_alteration() {
 }
 
 #[test]
-fn mount_points() {
-    apart("crash::mount_points", || {
+fn a_creation_on_mount_points() {
+    apart("crash::a_creation_on_mount_points", || {
         scenarios::creation_on_mount_points().holds(KILL, any);
+    });
+}
+
+#[test]
+fn a_removal_on_mount_points() {
+    apart("crash::a_removal_on_mount_points", || {
         scenarios::removal_on_mount_points().holds(KILL, any);
     });
 }

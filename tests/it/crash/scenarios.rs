@@ -361,8 +361,11 @@ pub fn alteration() -> Scenario {
     scenario.params["port"] = json!(scenario.site.port());
     scenario.params["restart_policy"] = json!("never");
     scenario.params["deletion_protection"] = json!(true);
-    scenario.params["roles"] =
-        json!([{ "name": "ann", "comment": "another", "password": "p", "pgpass": true }]);
+    let record = |state: &str| json!([{ "database": "shop", "method": "reject", "state": state }]);
+    scenario.params["roles"] = json!([{
+        "name": "ann", "comment": "another", "password": "p", "pgpass": true, "hba_records": record("present"),
+    }]);
+    scenario.back[0].1["roles"][0]["hba_records"] = record("absent");
     scenario.back[0].1["deletion_protection"] = json!(false);
     scenario.name = "alteration";
     scenario.go_back();
