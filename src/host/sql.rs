@@ -4,10 +4,12 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::error::Error;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use postgres::types::Type;
+use postgres::error::SqlState;
+use postgres::types::{FromSql, Type};
 use postgres::{Client, Config, NoTls};
 
 use crate::fault;
@@ -255,11 +257,35 @@ fn rows(client: &mut Client, query: &Query) -> Result<Rows> {
     );
     // With the type of the parameter said, a query is one round trip; else it would be prepared first, and closed after.
     let parameter = query.parameter.to_string();
-    let answer = client
-        .query_typed(&sql, &[(&parameter, Type::TEXT)])
-        .map_err(|error| refused(&"an observation".into(), &error))?;
+    let ask = |client: &mut Client| client.query_typed(&sql, &[(&parameter, Type::TEXT)]);
+    let is_not_utf8 =
+        |error: &postgres::Error| error.code() == Some(&SqlState::CHARACTER_NOT_IN_REPERTOIRE);
+    let answer = match ask(client) {
+        // Where the database has no encoding (SQL_ASCII), a server that is to talk UTF-8 refuses to tell of anything else;
+        // without one of the session it hands out the bytes.
+        Err(error) if is_not_utf8(&error) => client
+            .batch_execute("SET client_encoding = 'SQL_ASCII'")
+            .and_then(|()| ask(client)),
+        answer => answer,
+    };
+    let answer = answer.map_err(|error| refused(&"an observation".into(), &error))?;
     let row = answer.first().context("an observation without an answer")?;
-    Ok(Rows(row.try_get(0).context("rows of an observation")?))
+    let Told(rows) = row.try_get(0).context("rows of an observation")?;
+    Ok(Rows(rows))
+}
+
+/// JSON of the server's. Text that it takes from files, and names of a database without an encoding, may be any bytes:
+/// what is no UTF-8 in them is replaced.
+struct Told(String);
+
+impl<'a> FromSql<'a> for Told {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        Ok(Self(String::from_utf8_lossy(raw).into_owned()))
+    }
+
+    fn accepts(of: &Type) -> bool {
+        [Type::JSON, Type::TEXT].contains(of)
+    }
 }
 
 fn connect(caller: &Caller, server: &Server, database: &str, read_only: bool) -> Result<Client> {
@@ -300,8 +326,7 @@ fn connect(caller: &Caller, server: &Server, database: &str, read_only: bool) ->
 fn wants_password(error: &postgres::Error) -> bool {
     error.code().is_some_and(|code| code.code() == "28P01")
         || error.to_string().contains("configuration")
-        || std::error::Error::source(error)
-            .is_some_and(|source| source.to_string().contains("password"))
+        || Error::source(error).is_some_and(|source| source.to_string().contains("password"))
 }
 
 /// From the site's password file, else from its password command.
@@ -324,7 +349,7 @@ fn password(caller: &Caller, server: &Server, database: &str) -> Result<Option<S
 
 fn unreachable_server(server: &Server, error: &postgres::Error) -> anyhow::Error {
     let said = error.as_db_error().map_or_else(
-        || std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string),
+        || Error::source(error).map_or_else(|| error.to_string(), ToString::to_string),
         |said| said.message().to_owned(),
     );
     let mut fault = Fault::new(

@@ -438,7 +438,6 @@ impl Stage for Roles {
         access::plan(
             &with_files,
             &seen.files,
-            &seen.server,
             &|name| seen.rows.contains_key(name) && matches.get(name) != Some(&true),
             &mut plan,
         )?;

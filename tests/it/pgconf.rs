@@ -433,6 +433,32 @@ fn an_editor_on_a_private_copy() {
     }
     let output = edit("false").code(1).go();
     assert!(output.stderr.contains("nothing was changed"), "{output:?}");
+    // Another program was faster: its work is not lost, and neither is ours.
+    let text = std::fs::read_to_string(&conf).unwrap();
+    let late = format!(
+        "echo '# mine' >> \"$1\"; echo '# of another' >> {}",
+        conf.display()
+    );
+    let output = edit(&script("late", &late)).code(1).go();
+    assert!(
+        output
+            .stderr
+            .contains("postgresql.conf` was changed by somebody else in the meantime"),
+        "{output:?}"
+    );
+    assert_eq!(
+        std::fs::read_to_string(&conf).unwrap(),
+        format!("{text}# of another\n")
+    );
+    let kept = output
+        .stderr
+        .split("your text is kept in `")
+        .nth(1)
+        .unwrap();
+    let kept = std::path::Path::new(kept.split('`').next().unwrap());
+    assert!(std::fs::read_to_string(kept).unwrap().ends_with("# mine\n"));
+    std::fs::remove_dir_all(kept.parent().unwrap()).unwrap();
+    site.write_owned(&conf, text.as_bytes(), 0o640);
     // A file that was broken by hand is mended so.
     let text = std::fs::read_to_string(&conf).unwrap();
     site.write_owned(

@@ -52,11 +52,25 @@ pub struct Configuration {
     pub assumed: bool,
 }
 
-/// A whole postgresql.conf: somebody has edited it.
+/// A whole file: somebody has edited it.
 pub struct Text {
     /// As it was when the editing began.
     pub base: Vec<u8>,
     pub content: Vec<u8>,
+}
+
+impl Text {
+    /// Refuses to write over what somebody else has written since the editing began.
+    pub fn check(&self, path: &Utf8Path, present: &[u8]) -> Result<()> {
+        if present != self.base && present != self.content {
+            bail_fault!(
+                Conflict,
+                "`{path}` was changed by somebody else in the meantime";
+                "edit it as it is now; nothing was changed"
+            );
+        }
+        Ok(())
+    }
 }
 
 #[derive(Default)]
@@ -127,15 +141,8 @@ impl Stage for Configuration {
             (Err(_), Some(_)) => Conf::parse_leniently(&seen.before),
             (conf, _) => conf.with_context(|| format!("`{}`", paths.config_file))?,
         };
-        if let Some(text) = &self.text
-            && seen.before != text.base
-            && seen.before != text.content
-        {
-            bail_fault!(
-                Conflict,
-                "`{}` was changed by somebody else in the meantime", paths.config_file;
-                "edit it as it is now; nothing was changed"
-            );
+        if let Some(text) = &self.text {
+            text.check(&paths.config_file, &seen.before)?;
         }
         let read = match &self.text {
             Some(text) => &Conf::parse(&text.content)?,
@@ -238,11 +245,11 @@ impl Stage for Configuration {
                 })),
             ));
         }
+        let values = self.values(seen, &conf);
         plan.facts
-            .push(Fact::Configured(self.target.configured(&conf)));
+            .push(Fact::Configured(self.target.configured(&values)));
         if !plan.changes.is_empty() {
-            plan.facts
-                .push(Fact::View(settings_view(&conf, &seen.auto)));
+            plan.facts.push(Fact::View(settings_view(values)));
         }
         Ok(plan)
     }
@@ -436,10 +443,14 @@ impl Configuration {
             after,
         }));
         // A running one moves when it is restarted.
-        let [from, to] = [&seen.conf, conf].map(|conf| self.target.configured(conf).port);
+        let [from, to] = [&seen.conf, conf].map(|conf| self.port_in(seen, conf));
         if from != to && !seen.up {
             plan.facts.push(Fact::Moves(from, to));
         }
+    }
+
+    fn port_in(&self, seen: &Seen, conf: &Conf) -> u16 {
+        self.target.configured(&self.values(seen, conf)).port
     }
 
     /// Whether somebody else has the port to which the instance is to go.
@@ -457,7 +468,7 @@ impl Configuration {
             return Ok(false);
         };
         let own = running.map(|running| running.server.port);
-        if own == Some(port) || self.target.configured(&seen.conf).port == port {
+        if own == Some(port) || self.port_in(seen, &seen.conf) == port {
             return Ok(false);
         }
         look.port_taken(port)
