@@ -261,6 +261,14 @@ pub struct Privileges {
 /// The names of all units of ours begin so.
 pub const UNIT_PREFIX: &str = "pgsocle-";
 
+/// Where systemd looks for what is added to units of others (systemd.unit).
+pub const SYSTEM_UNITS: &str = "/etc/systemd/system";
+/// The name of what we add to one.
+pub const HOLD_FILE: &str = "pgsocle-hold.conf";
+/// What a unit says that heeds a hold; the path of the file of the hold follows.
+pub const HOLD_LINES: &str =
+    "# Held by `pgsocle instance hold` while this file is there: it says why.\nAssertPathExists=!";
+
 /// A service unit of the instance's manager.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unit {

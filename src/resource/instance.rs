@@ -13,6 +13,7 @@ pub mod discovery;
 pub mod explain;
 pub mod foreground;
 pub mod forgetting;
+pub mod heeding;
 pub mod hold;
 pub mod keeper;
 pub mod kept;
