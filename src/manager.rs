@@ -232,16 +232,24 @@ impl Manager {
         steps
     }
 
-    /// Makes the manager know the instance, and start it at boot.
-    pub fn register(&self, bindir: &Utf8Path, paths: &InstancePaths) -> Vec<Step> {
+    /// Makes the manager know the instance, and start it at boot if that is wanted.
+    pub fn register(&self, bindir: &Utf8Path, paths: &InstancePaths, boot: bool) -> Vec<Step> {
         let mut steps = self.write_instance_file(bindir, paths);
-        if let Self::Systemd { unit, .. } = self {
-            steps.push(Step::Service {
-                unit: unit.clone(),
-                verb: Verb::Enable,
-            });
+        if boot {
+            steps.extend(self.at_boot(true));
         }
         steps
+    }
+
+    /// Has the manager start the instance at boot, or not.
+    pub fn at_boot(&self, starts: bool) -> Option<Step> {
+        let Self::Systemd { unit, .. } = self else {
+            return None;
+        };
+        Some(Step::Service {
+            unit: unit.clone(),
+            verb: if starts { Verb::Enable } else { Verb::Disable },
+        })
     }
 
     /// Makes the manager know what has changed of the instance.

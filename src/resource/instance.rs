@@ -245,6 +245,11 @@ fn target(spec: &InstanceSpec, site: &Site, look: &dyn Look) -> Result<(Target, 
     if !matches!(spec.state, State::Stopped | State::Absent) {
         target.patience = target.manner.timeout;
     }
+    target.boot = match spec.state {
+        State::Started | State::Restarted | State::Reloaded => Some(true),
+        State::Stopped => Some(false),
+        State::Present | State::Absent | State::Forgotten => None,
+    };
     Ok((target, adoption))
 }
 

@@ -314,6 +314,13 @@ impl Service {
             steps.extend(seen.unit.clear(&self.target.manager)?);
             steps.extend(self.target.manager.start(&self.start(&seen.configured)));
             plan.warnings.extend(seen.unit.warnings.iter().cloned());
+            if seen.unit.by_hand_only && self.target.boot.is_none() && self.target.adopted.is_none()
+            {
+                plan.warnings.push(format!(
+                    "instance `{paths}` is started now and not at boot, since that is how its unit was left by `state: stopped` or \
+                     by hand; a declared `state: started` changes it"
+                ));
+            }
             let change = self
                 .change(
                     Action::Start,
