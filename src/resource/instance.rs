@@ -120,6 +120,7 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         first_port,
         settings: spec.settings.clone().unwrap_or_default(),
         purge: spec.settings_purge,
+        site: Some(site.settings.clone()),
         text: None,
         alone: false,
         assumed: false,

@@ -138,6 +138,7 @@ fn run(spec: PgconfSpec, text: Option<Text>, site: &Site, look: &dyn Look) -> Re
         first_port,
         settings: spec.settings,
         purge: spec.settings_purge,
+        site: None,
         text,
         alone: true,
         assumed: !exists,

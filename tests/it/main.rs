@@ -24,6 +24,7 @@ mod interruption;
 mod layers;
 mod leftovers;
 mod locks;
+mod naming;
 mod patience;
 mod pgconf;
 mod pglift;
