@@ -37,7 +37,7 @@ use anyhow::Result;
 use serde_json::{Map, Value, json};
 
 use self::accepted::Accepted;
-use self::adoption::Adoption;
+use self::adoption::{Adoption, Unseen};
 use self::cluster::{Cluster, Traits};
 use self::condition::{Aim, Condition};
 use self::configuration::Configuration;
@@ -69,7 +69,20 @@ use crate::stage::AnyStage;
 
 /// The run that brings an instance to what is wanted.
 pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
-    let (target, adoption) = target(&spec, site, look)?;
+    let (target, adoption) = match target(&spec, site, look) {
+        Err(error)
+            if site.check
+                && spec.adopt
+                && Unseen::explains(&error, look, &site.settings, spec.version)? =>
+        {
+            let paths = site.settings.paths(version(&spec, site, look)?, &spec.name);
+            let mut job = Job::new(subject("instance", &paths, site));
+            spec.shape(&mut job);
+            job.stages.push(Box::new(Unseen { paths }));
+            return Ok(job);
+        }
+        found => found?,
+    };
     if spec.state == State::Absent {
         return Ok(declared_absent(&spec, target, site));
     }

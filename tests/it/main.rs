@@ -35,5 +35,6 @@ mod role;
 mod secrets;
 mod service;
 mod settings;
+mod standby;
 mod support;
 mod tidy;
