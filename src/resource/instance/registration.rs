@@ -6,6 +6,7 @@ use camino::Utf8Path;
 use crate::host::{Look, Unit};
 use crate::manager::Manager;
 use crate::plan::{Action, Change, Diff, Impact, Plan};
+use crate::resource::instance::hold::Hold;
 use crate::resource::instance::target::Target;
 use crate::resource::site::systemd::{self, Systemd};
 use crate::settings::Settings;
@@ -53,6 +54,16 @@ impl Stage for Registration {
             outside: false,
             boot: None,
         };
+        if let Manager::Foreign { unit, .. } = &self.target.manager
+            && self.target.boot == Some(false)
+            && Hold::read(look, &self.target.paths)?.is_none()
+        {
+            // postgresql-common starts what its start.conf says, by a generator: such units are neither enabled nor disabled.
+            seen.boot = match self.target.start_conf(look)? {
+                Some(said) => Some(said == "auto"),
+                None => systemd::starts_at_boot(look, unit),
+            };
+        }
         let (Manager::Systemd { unit, .. }, Some(file)) =
             (&self.target.manager, self.target.manager.instance_file())
         else {
@@ -81,6 +92,15 @@ impl Stage for Registration {
     fn plan(&self, seen: &Seen) -> Result<Plan> {
         let mut plan = Plan::default();
         let manager = &self.target.manager;
+        if let Manager::Foreign { unit, .. } = manager
+            && seen.boot == Some(true)
+        {
+            let paths = &self.target.paths;
+            plan.warnings.push(format!(
+                "the unit `{unit}` of instance `{paths}` is not pgsocle's, and starts it at the next boot; \
+                 `pgsocle instance hold {paths}` keeps it stopped"
+            ));
+        }
         let (Some(systemd), Manager::Systemd { unit, .. }, Some(file)) =
             (&seen.systemd, manager, manager.instance_file())
         else {
@@ -345,6 +365,24 @@ mod tests {
           -starts_at_boot: true
           +starts_at_boot: false
         ");
+    }
+
+    #[test]
+    fn a_unit_of_others_that_starts_at_boot() {
+        let (mut stage, mut seen) = stage("", true);
+        let unit = Unit {
+            name: "postgresql@15-main.service".to_owned(),
+            user: false,
+            sudo: false,
+        };
+        stage.target.manager = Manager::Foreign {
+            unit,
+            allowed: true,
+        };
+        seen.boot = Some(true);
+        insta::assert_snapshot!(stage.plan(&seen).unwrap(), @"warning: the unit `postgresql@15-main.service` of instance `15/main` is not pgsocle's, and starts it at the next boot; `pgsocle instance hold 15/main` keeps it stopped");
+        seen.boot = Some(false);
+        assert_eq!(stage.plan(&seen).unwrap().to_string(), "");
     }
 
     #[test]
