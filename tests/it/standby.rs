@@ -41,6 +41,40 @@ impl Site {
     }
 }
 
+/// What a run would warn of page checksums.
+fn of_checksums(site: &Site, params: &Value) -> Vec<String> {
+    let checked = site.ansible("instance", true, params);
+    let warnings = checked["warnings"].as_array().unwrap().iter();
+    let all = warnings.map(|warning| warning.as_str().unwrap().to_owned());
+    all.filter(|warning| warning.contains("checksums"))
+        .collect()
+}
+
+const PHYSICAL: &str = "SELECT pg_create_physical_replication_slot('b')";
+
+#[test]
+fn slots_of_every_major() {
+    for major in Major::all() {
+        let site = Site::new(&major);
+        let params = json!({
+            "name": "main", "port": site.port(), "data_checksums": false, "settings": { "wal_level": "logical" },
+        });
+        site.ansible("instance", false, &params);
+        let wanted =
+            json!({ "name": "main", "data_checksums": true, "restart_policy": "when_required" });
+        for (slot, warnings) in [
+            (
+                "SELECT pg_create_logical_replication_slot('a', 'pgoutput')",
+                0,
+            ),
+            (PHYSICAL, 1),
+        ] {
+            site.sql(site.port(), "postgres", slot);
+            assert_eq!(of_checksums(&site, &wanted).len(), warnings, "{slot}");
+        }
+    }
+}
+
 #[test]
 fn page_checksums_of_one_of_several_clusters() {
     let site = with_replication(&Major::usual());
@@ -66,13 +100,7 @@ fn page_checksums_of_one_of_several_clusters() {
     };
     let stopped =
         |name: &str| instance(name, json!({ "data_checksums": true, "state": "stopped" }));
-    let warnings = |params: &Value| {
-        let checked = site.ansible("instance", true, params);
-        let warnings = checked["warnings"].as_array().unwrap().iter();
-        let all = warnings.map(|warning| warning.as_str().unwrap().to_owned());
-        all.filter(|warning| warning.contains("checksums"))
-            .collect::<Vec<_>>()
-    };
+    let warnings = |params: &Value| of_checksums(&site, params);
     let said = |name: &str, is: &str, others: &str| {
         vec![format!(
             "instance `{version}/{name}` {is}: enable page checksums of {others} too, with all of these servers stopped meanwhile, \
@@ -96,12 +124,7 @@ fn page_checksums_of_one_of_several_clusters() {
 
     // By their slots.
     assert_eq!(warnings(&restart(true)), Vec::<String>::new());
-    site.sql(
-        from,
-        "postgres",
-        "SELECT pg_create_physical_replication_slot('b')",
-    );
-    assert_eq!(warnings(&restart(true)), has);
+    site.sql(from, "postgres", PHYSICAL);
     site.pgsocle(["instance", "stop", "a"]).go();
     assert_eq!(warnings(&stopped("a")), has);
     let reply = site.converges("instance", &restart(true));
