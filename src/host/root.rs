@@ -275,8 +275,12 @@ impl Charter {
     }
 
     fn remove(&self, path: &Utf8Path) -> Result<()> {
-        // A file of ours, even when its unit is gone.
-        if held_unit(path).is_none() {
+        let of_others = match held_unit(path) {
+            // What is left of a unit that is gone is nobody else's.
+            Some(unit) => owner(unit)?.is_some_and(|uid| uid != self.uid),
+            None => true,
+        };
+        if of_others {
             self.is_ours(path)?;
         }
         let Ok(metadata) = fs::symlink_metadata(path) else {
@@ -326,20 +330,9 @@ impl Charter {
         )
     }
 
-    /// A unit of others whose server is the system user's: postgresql-common's of a cluster of that user, or one that says
-    /// `User=` so. The system user could end these processes anyway; what it says of itself is not believed.
+    /// Whether the server of a unit of others is the system user's, who could end these processes anyway.
     fn is_sysusers(&self, name: &str) -> Result<bool> {
-        if !is_service(name) || name.starts_with(UNIT_PREFIX) {
-            return Ok(false);
-        }
-        if let Some(conf) = packaged_conf(name) {
-            return Ok(fs::metadata(&conf).is_ok_and(|metadata| metadata.uid() == self.uid));
-        }
-        let user = run(
-            "systemctl",
-            &["--system", "show", "--value", "-p", "User", name],
-        )?;
-        Ok(!user.is_empty() && find(&user)?.is_some_and(|user| user.uid == self.uid))
+        Ok(owner(name)? == Some(self.uid))
     }
 
     /// What lets a unit of others heed a hold, which the system user could stop anyway.
@@ -365,6 +358,26 @@ fn is_service(name: &str) -> bool {
             && stem
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || ":-_.@".contains(c))
+    })
+}
+
+/// The user whose server a unit of others runs: postgresql-common's runs a cluster's, others say `User=`. What the system user says
+/// of itself is not believed.
+fn owner(name: &str) -> Result<Option<u32>> {
+    if !is_service(name) || name.starts_with(UNIT_PREFIX) {
+        return Ok(None);
+    }
+    if let Some(conf) = packaged_conf(name) {
+        return Ok(fs::metadata(&conf).ok().map(|metadata| metadata.uid()));
+    }
+    let user = run(
+        "systemctl",
+        &["--system", "show", "--value", "-p", "User", name],
+    )?;
+    Ok(if user.is_empty() {
+        None
+    } else {
+        find(&user)?.map(|user| user.uid)
     })
 }
 
