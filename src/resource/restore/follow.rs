@@ -59,6 +59,7 @@ impl Follow {
                 settings,
                 purge: false,
                 keeps: Vec::new(),
+                site: None,
                 text: None,
                 alone: false,
                 assumed: false,
