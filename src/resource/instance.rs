@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod condition;
 pub mod configuration;
 pub mod desired;
+pub mod directory;
 pub mod discovery;
 pub mod explain;
 pub mod foreground;
