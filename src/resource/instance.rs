@@ -91,7 +91,7 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         job.stages.insert(0, Box::new(adoption));
     }
     job.stages
-        .push(Box::new(crate::resource::site::ground(look, site)?));
+        .extend(crate::resource::site::ground(look, site)?);
     let mut templates = Templates::observe(
         look,
         &site.settings,

@@ -31,6 +31,7 @@ mod pglift;
 mod protection;
 mod protocol;
 mod refusals;
+mod repositories;
 mod role;
 mod secrets;
 mod service;
