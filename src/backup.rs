@@ -1,10 +1,14 @@
 //! Backups, whatever tool takes them: what there is to know of them, and what a tool must be able to do.
 
+pub mod recovery;
+
 use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::recovery::Recovery;
 use crate::host::{Look, Server};
 use crate::plan::Step;
 
@@ -40,6 +44,8 @@ pub struct Backup {
     pub label: String,
     #[serde(rename = "type")]
     pub kind: Kind,
+    /// Major version of its server.
+    pub version: String,
     /// When it was begun and ended, in UTC.
     pub date_start: Timestamp,
     pub date_stop: Timestamp,
@@ -150,6 +156,23 @@ impl Archiver {
     }
 }
 
+/// Where the data of a backup are put.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// The directory into which they are restored.
+    pub directory: &'a Utf8Path,
+    /// Where that will be when the server is started: what fetches WAL then is told of it.
+    pub datadir: &'a Utf8Path,
+    /// The directory of the WAL, where it is not below the data directory.
+    pub waldir: Option<&'a Utf8Path>,
+    /// Below which the tablespaces go; none: where they were.
+    pub tablespaces: Option<Utf8PathBuf>,
+    /// Files that are there and right are kept.
+    pub delta: bool,
+    /// The server is not to archive: it is a copy.
+    pub silent: bool,
+}
+
 /// What takes backups of an instance and gives them back.
 pub trait BackupTool {
     /// As people call it: `pgBackRest`.
@@ -173,4 +196,7 @@ pub trait BackupTool {
 
     /// Takes a backup of the server, which runs.
     fn take(&self, kind: Kind, server: &Server, standby: bool) -> Vec<Step>;
+
+    /// Puts the data of a backup somewhere, made ready for a recovery.
+    fn restore(&self, label: &str, place: &Place, recovery: &Recovery) -> Vec<Step>;
 }

@@ -17,6 +17,7 @@ pub mod forgetting;
 pub mod hold;
 pub mod keeper;
 pub mod kept;
+pub mod logs;
 pub mod lookup;
 mod mounts;
 pub mod passfile;
