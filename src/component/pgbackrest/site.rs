@@ -61,8 +61,9 @@ pub fn items(site: &Settings, own: &PgBackRest) -> Vec<Item> {
     items.extend(secrets.map(|secrets| file(SECRETS, secrets, Purpose::Component)));
     if let Some(server) = server(own) {
         let purpose = Purpose::Service(UNIT);
-        items.push(file(SERVER, plain(server), purpose));
+        // systemd knows the unit before it is told of what that reads.
         items.extend(unit(site, own));
+        items.push(file(SERVER, plain(server), purpose));
     }
     items.extend(rotation(site, own));
     items

@@ -59,6 +59,14 @@ impl<'de> Deserialize<'de> for Repository {
 }
 
 impl Repository {
+    /// The host that it is on, where that is another one: backups are taken and stanzas are made there.
+    pub fn host(&self) -> Option<&str> {
+        match self {
+            Self::HostTls(HostTls { host, .. }) | Self::HostSsh(HostSsh { host, .. }) => Some(host),
+            Self::Path(_) | Self::S3(_) | Self::Azure(_) | Self::Gcs(_) => None,
+        }
+    }
+
     /// Its encryption, where it is this host that encrypts.
     pub fn cipher(&self) -> Option<&Cipher> {
         match self {

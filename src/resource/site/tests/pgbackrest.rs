@@ -151,17 +151,6 @@ fn files_of_a_server_of_the_system() {
     repo1-host-cert-file=/t/cert
     repo1-host-key-file=/t/key
     --
-    /p/etc/pgbackrest/server.conf 0640
-    # Written by pgsocle; what is changed here is overwritten.
-    [global]
-    log-path=/p/log/pgbackrest
-    tls-server-address=*
-    tls-server-auth=repo=*
-    tls-server-ca-file=/t/ca
-    tls-server-cert-file=/t/cert
-    tls-server-key-file=/t/key
-    tls-server-port=8432
-    --
     /etc/systemd/system/pgsocle-pgbackrest.service 0644 (root)
     [Unit]
     Description=TLS server of pgBackRest
@@ -184,6 +173,17 @@ fn files_of_a_server_of_the_system() {
 
     [Install]
     WantedBy=multi-user.target
+    --
+    /p/etc/pgbackrest/server.conf 0640
+    # Written by pgsocle; what is changed here is overwritten.
+    [global]
+    log-path=/p/log/pgbackrest
+    tls-server-address=*
+    tls-server-auth=repo=*
+    tls-server-ca-file=/t/ca
+    tls-server-cert-file=/t/cert
+    tls-server-key-file=/t/key
+    tls-server-port=8432
     --
     ");
 }
@@ -213,17 +213,6 @@ fn files_of_a_server_of_the_user() {
     repo1-host-cert-file=/t/cert
     repo1-host-key-file=/t/key
     --
-    /p/etc/pgbackrest/server.conf 0640
-    # Written by pgsocle; what is changed here is overwritten.
-    [global]
-    log-path=/p/log/pgbackrest
-    tls-server-address=*
-    tls-server-auth=repo=*
-    tls-server-ca-file=/t/ca
-    tls-server-cert-file=/t/cert
-    tls-server-key-file=/t/key
-    tls-server-port=8432
-    --
     /var/lib/postgresql/.local/share/systemd/user/pgsocle-pgbackrest.service 0644
     [Unit]
     Description=TLS server of pgBackRest
@@ -242,6 +231,17 @@ fn files_of_a_server_of_the_user() {
 
     [Install]
     WantedBy=default.target
+    --
+    /p/etc/pgbackrest/server.conf 0640
+    # Written by pgsocle; what is changed here is overwritten.
+    [global]
+    log-path=/p/log/pgbackrest
+    tls-server-address=*
+    tls-server-auth=repo=*
+    tls-server-ca-file=/t/ca
+    tls-server-cert-file=/t/cert
+    tls-server-key-file=/t/key
+    tls-server-port=8432
     --
     ");
 }
@@ -451,13 +451,13 @@ fn removal_keeps_backups() {
     let mut machine = complete_with(&user(), RUNS);
     machine.put("/p/log/pgbackrest/all-server.log", "a line\n");
     insta::assert_snapshot!(plan(&machine, &user(), &json!({"state": "absent"})).unwrap(), @r"
+    remove `/p/etc/pgbackrest/server.conf` [none]
+      remove /p/etc/pgbackrest/server.conf
     remove `/var/lib/postgresql/.local/share/systemd/user/pgsocle-pgbackrest.service` [none]
       stop pgsocle-pgbackrest.service
       disable pgsocle-pgbackrest.service
       remove /var/lib/postgresql/.local/share/systemd/user/pgsocle-pgbackrest.service
       daemon-reload pgsocle-pgbackrest.service
-    remove `/p/etc/pgbackrest/server.conf` [none]
-      remove /p/etc/pgbackrest/server.conf
     remove `/p/etc/pgbackrest/pgbackrest.conf` [none]
       remove /p/etc/pgbackrest/pgbackrest.conf
     remove `/var/lib/postgresql/.config/user-tmpfiles.d/pgsocle-pgbackrest.conf` [none]
