@@ -10,6 +10,7 @@ use super::backup::{Backup, Backups};
 use super::change::{Format, Run};
 use super::given::{Altered, Created, Noun, Stated};
 use super::manifest::Manifest;
+use super::restore::Restore;
 use super::service::{Hold, Many, Start, Stop};
 use super::{Call, Ended, develop, incomplete, prompt, show};
 use crate::door::{Session, exit};
@@ -120,6 +121,8 @@ enum Verb {
     Backup(Backup),
     /// List the backups, newest first.
     Backups(Backups),
+    /// Restore an instance from a backup, up to a point in time or another target.
+    Restore(Restore),
     /// Print the environment for libpq clients.
     Env {
         #[command(flatten)]
@@ -282,6 +285,7 @@ impl Command {
             Some(Verb::Drop(dropped)) => drop(call, dropped),
             Some(Verb::Backup(backup)) => backup.run(call),
             Some(Verb::Backups(backups)) => backups.run(call),
+            Some(Verb::Restore(restore)) => restore.run(call),
             Some(Verb::Env { one, format }) => env(call, one, *format),
             Some(Verb::Logs(logs)) => logs.run(call),
             Some(Verb::Shell { one, shell }) => self::shell(call, one, shell.as_deref()),

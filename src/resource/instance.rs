@@ -65,6 +65,7 @@ use crate::manifest::{
 use crate::pg::hba::Record;
 use crate::pg::ident_map::Mapping;
 use crate::pg::version::Major;
+use crate::resource::access;
 use crate::resource::authentication;
 use crate::resource::database;
 use crate::resource::expect::NewInstance;
@@ -250,6 +251,7 @@ fn inner(
         .on_stopped(roles.own_only)
         .split();
     let mut stages: Vec<Box<dyn AnyStage>> = vec![Box::new(there)];
+    stages.extend(access::taken_over(target));
     stages.extend(database::stages(databases, target.paths.clone(), false)?);
     stages.push(Box::new(gone));
     Ok(stages)
