@@ -282,6 +282,10 @@ pub struct Query {
 pub struct Rows(pub String);
 
 impl Rows {
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// The rows as values of a type.
     pub fn read<T: serde::de::DeserializeOwned>(&self) -> Result<Vec<T>> {
         serde_json::from_str(&self.0).context("rows of an observation")
@@ -307,6 +311,14 @@ pub struct Privileges {
 
 /// The names of all units of ours begin so.
 pub const UNIT_PREFIX: &str = "pgsocle-";
+
+/// Where systemd looks for what is added to units of others (systemd.unit).
+pub const SYSTEM_UNITS: &str = "/etc/systemd/system";
+/// The name of what we add to one.
+pub const HOLD_FILE: &str = "pgsocle-hold.conf";
+/// What a unit says that heeds a hold; the path of the file of the hold follows.
+pub const HOLD_LINES: &str =
+    "# Held by `pgsocle instance hold` while this file is there: it says why.\nAssertPathExists=!";
 
 /// A service unit of the instance's manager.
 #[derive(Debug, Clone, PartialEq, Eq)]

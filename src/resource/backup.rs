@@ -89,14 +89,22 @@ pub fn job(spec: &BackupSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     Ok(job)
 }
 
-/// What takes the backups of an instance.
-pub fn tool(target: &Target, site: &Site, look: &dyn Look) -> Result<Box<dyn BackupTool>> {
-    let view = View {
+/// What takes the backups of an instance, where something does.
+pub fn tool_of(
+    target: &Target,
+    site: &Site,
+    look: &dyn Look,
+) -> Result<Option<Box<dyn BackupTool>>> {
+    component::backup_tool(&View {
         look,
         site: &site.settings,
         paths: &target.paths,
-    };
-    component::backup_tool(&view)?.ok_or_else(|| {
+    })
+}
+
+/// … which something must.
+pub fn tool(target: &Target, site: &Site, look: &dyn Look) -> Result<Box<dyn BackupTool>> {
+    tool_of(target, site, look)?.ok_or_else(|| {
         fault!(
             Conflict,
             "instance `{}` is not backed up: it is in no stanza", target.paths;
@@ -235,12 +243,7 @@ pub struct BackupInfo {
 
 /// The reply's own part: the backups, newest first, the archived WAL, and how archiving stands.
 pub fn info(target: &Target, site: &Site, look: &dyn Look) -> Result<Map<String, Value>> {
-    let view = View {
-        look,
-        site: &site.settings,
-        paths: &target.paths,
-    };
-    let Some(tool) = component::backup_tool(&view)? else {
+    let Some(tool) = tool_of(target, site, look)? else {
         return Ok(Map::from_iter([
             ("backups".to_owned(), json!([])),
             ("stanza".to_owned(), Value::Null),

@@ -14,6 +14,7 @@ pub mod discovery;
 pub mod explain;
 pub mod foreground;
 pub mod forgetting;
+pub mod heeding;
 pub mod hold;
 pub mod keeper;
 pub mod kept;
@@ -38,7 +39,7 @@ use anyhow::Result;
 use serde_json::{Map, Value, json};
 
 use self::accepted::Accepted;
-use self::adoption::Adoption;
+use self::adoption::{Adoption, Unseen};
 use self::cluster::{Cluster, Traits};
 use self::condition::{Aim, Condition};
 use self::configuration::Configuration;
@@ -60,7 +61,8 @@ use crate::bail_fault;
 use crate::component::{self, Contribution};
 use crate::host::Look;
 use crate::manifest::{
-    DatabaseSpec, InstanceRef, Membership, Presence, RoleSpec, Setting, Settings, UpdatePassword,
+    DatabaseSpec, HbaRecord, IdentMapping, InstanceRef, Membership, Presence, RoleSpec, Setting,
+    Settings, UpdatePassword,
 };
 use crate::pg::hba::Record;
 use crate::pg::ident_map::Mapping;
@@ -77,7 +79,20 @@ use crate::stage::AnyStage;
 
 /// The run that brings an instance to what is wanted.
 pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
-    let (target, adoption) = target(&spec, site, look)?;
+    let (target, adoption) = match target(&spec, site, look) {
+        Err(error)
+            if site.check
+                && spec.adopt
+                && Unseen::explains(&error, look, &site.settings, spec.version)? =>
+        {
+            let paths = site.settings.paths(version(&spec, site, look)?, &spec.name);
+            let mut job = Job::new(subject("instance", &paths, site));
+            spec.shape(&mut job);
+            job.stages.push(Box::new(Unseen { paths }));
+            return Ok(job);
+        }
+        found => found?,
+    };
     if spec.state == State::Absent {
         return declared_absent(&spec, target, site, look);
     }
@@ -131,22 +146,13 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         settings: parameters(&spec, &components),
         purge: spec.settings_purge,
         keeps: components.keeps,
+        site: Some(site.settings.clone()),
         text: None,
         alone: false,
         assumed: false,
     }));
-    if !components.hba.is_empty() {
-        job.stages.push(authentication::contributed::<Record>(
-            &target,
-            &components.hba,
-        )?);
-    }
-    if !components.ident.is_empty() {
-        job.stages.push(authentication::contributed::<Mapping>(
-            &target,
-            &components.ident,
-        )?);
-    }
+    job.stages
+        .extend(access(&components.hba, &components.ident, &target)?);
     job.stages
         .push(Box::new(Accepted::new(&target, spec.state)));
     job.stages.push(Box::new(Registration {
@@ -169,6 +175,22 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     }));
     job.stages.push(Box::new(Report { target }));
     Ok(job)
+}
+
+/// What the components add to the files of authentication.
+fn access(
+    hba: &[HbaRecord],
+    ident: &[IdentMapping],
+    target: &Target,
+) -> Result<Vec<Box<dyn AnyStage>>> {
+    let mut stages = Vec::new();
+    if !hba.is_empty() {
+        stages.push(authentication::contributed::<Record>(target, hba)?);
+    }
+    if !ident.is_empty() {
+        stages.push(authentication::contributed::<Mapping>(target, ident)?);
+    }
+    Ok(stages)
 }
 
 /// What the components of an instance add to its run.
@@ -323,6 +345,11 @@ fn target(spec: &InstanceSpec, site: &Site, look: &dyn Look) -> Result<(Target, 
     if !matches!(spec.state, State::Stopped | State::Absent) {
         target.patience = target.manner.timeout;
     }
+    target.boot = match spec.state {
+        State::Started | State::Restarted | State::Reloaded => Some(true),
+        State::Stopped => Some(false),
+        State::Present | State::Absent | State::Forgotten => None,
+    };
     Ok((target, adoption))
 }
 

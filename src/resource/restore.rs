@@ -19,11 +19,11 @@ use serde::Deserialize;
 use self::fetch::Fetch;
 use self::follow::Follow;
 use self::recovered::Recovered;
-use self::replace::Replace;
+use self::replace::{Replace, aside};
 use crate::backup::BackupTool;
 use crate::backup::recovery::{Action, Recovery, Target as Goal};
 use crate::bail_fault;
-use crate::component::{self, View};
+use crate::component;
 use crate::host::Look;
 use crate::manifest::InstanceRef;
 use crate::pg::version::Major;
@@ -89,7 +89,7 @@ pub struct RestoreSpec {
     #[serde(default)]
     pub delta: bool,
     /// Keep the old data when all went well, beside their place, as `data.dropped-1`. Otherwise they go as soon as the
-    /// restored server has answered.
+    /// restored server has answered. With another `target_action` than `promote` they are kept anyway.
     #[serde(default)]
     pub keep_old: bool,
     /// How long to wait for the recovery, in seconds. Default: a day. One that needs longer goes on by itself.
@@ -156,11 +156,16 @@ pub fn job(spec: &RestoreSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     let mut target = target(spec, &site.settings, look)?;
     target.manner = target.manner.within(Some(spec.timeout.unwrap_or(TIMEOUT)));
     let paths = target.paths.clone();
+    // A restore that was killed may have left nothing but what it had set aside.
     let exists = !matches!(
         directory(look, &paths.datadir)?,
         Directory::Missing | Directory::Empty
-    );
-    if exists && spec.port.is_some() {
+    ) || look.stat(&aside(&paths.datadir))?.is_some();
+    let tool = source(spec, Some(&target), site, look)?;
+    // Whoever is not in the stanza becomes a copy of the cluster that is: with names of its own, and no part in its archive.
+    let copy =
+        backup::tool_of(&target, site, look)?.is_none_or(|own| own.stanza() != tool.stanza());
+    if !copy && spec.port.is_some() {
         bail_fault!(
             Input,
             "instance `{paths}` exists: `port` is for a new one";
@@ -178,20 +183,21 @@ pub fn job(spec: &RestoreSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         job.stages.extend(site::ground(look, site)?);
     }
     job.stages.push(Box::new(Fetch {
-        tool: source(spec, Some(&target), site, look)?,
+        tool,
         target: target.clone(),
         recovery: recovery.clone(),
         label: spec.label.clone(),
         now,
         delta: spec.delta,
         place: None,
+        copy,
     }));
     if !spec.delta {
         job.stages.push(Box::new(Replace {
             target: target.clone(),
         }));
     }
-    if !exists {
+    if copy {
         let port = spec.port.and_then(|port| u16::try_from(port).ok());
         job.stages
             .push(Box::new(Follow::new(&target, port, site, look)?));
@@ -209,8 +215,9 @@ pub fn job(spec: &RestoreSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     }
     job.stages.push(Box::new(Recovered {
         target: target.clone(),
+        // Who looks before he decides may want the old ones.
+        keep_old: spec.keep_old || recovery.action != Action::Promote,
         recovery,
-        keep_old: spec.keep_old,
         replaced: exists && !spec.delta,
     }));
     job.stages.push(Box::new(Report { target }));
@@ -259,6 +266,7 @@ fn into_directory(
         now,
         delta: false,
         place: Some(place.clone()),
+        copy: true,
     }));
     Ok(job)
 }
@@ -299,22 +307,15 @@ fn source(
                 "the site settings do not say where backups are: there is no section `pgbackrest`"
             )
         }),
-        (None, Some(target)) => {
-            let view = View {
-                look,
-                site: &site.settings,
-                paths: &target.paths,
-            };
-            match component::backup_tool(&view)? {
-                Some(tool) => Ok(tool),
-                None if look.stat(&target.paths.datadir)?.is_none() => bail_fault!(
-                    Input,
-                    "instance `{}` does not exist: which backups are to be restored must be said", target.paths;
-                    "give `stanza`"
-                ),
-                None => backup::tool(target, site, look),
-            }
-        }
+        (None, Some(target)) => match backup::tool_of(target, site, look)? {
+            Some(tool) => Ok(tool),
+            None if look.stat(&target.paths.datadir)?.is_none() => bail_fault!(
+                Input,
+                "instance `{}` does not exist: which backups are to be restored must be said", target.paths;
+                "give `stanza`"
+            ),
+            None => backup::tool(target, site, look),
+        },
         (None, None) => bail_fault!(
             Input,
             "which backups are to be restored must be said";

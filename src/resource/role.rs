@@ -29,7 +29,7 @@ pub struct Roles {
     pub paths: InstancePaths,
     /// Key of the object's view in the reply, when there is exactly one and it was asked for by itself.
     pub view: bool,
-    /// These come with the instance by themselves: on a stopped server they are left for later, not an error.
+    /// These come with the instance by themselves: on a stopped server they are left for later, on a standby to its primary.
     own_only: bool,
     /// Roles that a later stage of the run drops; their entries in files are taken away here, with one reload for all.
     gone: Vec<RoleSpec>,
@@ -385,6 +385,10 @@ impl Stage for Roles {
     }
 
     fn plan(&self, seen: &Seen) -> Result<Plan> {
+        if self.own_only && seen.facts.in_recovery {
+            // A standby has them from its primary.
+            return Ok(Plan::default());
+        }
         catalog::refuse_standby(&seen.facts, &self.paths)?;
         let mut plan = Plan::default();
         let mut known = seen.known.clone();

@@ -1,10 +1,13 @@
 //! Restores from pgBackRest: back in time, beside, elsewhere; and what was there before is lost only when all went well.
 
+use std::path::{Path, PathBuf};
+
 use serde_json::{Value, json};
 
 use super::backup::{params, site};
 use super::interruption::wait_for;
 use super::support::pg::{Site, free_port};
+use super::support::tree::snapshot_tree;
 
 /// An instance with a backup, and a table that somebody drops after the time that is given.
 fn with_a_lost_table() -> (Site, String) {
@@ -100,7 +103,7 @@ fn what_fails_leaves_what_was_there() {
     let (site, _) = with_a_lost_table();
     let number = site.major().number;
     stop(&site);
-    let files = super::support::tree::snapshot_tree(&site.datadir().join("base"));
+    let files = snapshot_tree(&site.datadir().join("base"));
     let name = json!({ "instance": "main", "target_name": "never" });
     let reply = site
         .ansible_run("instance_restore", false, &name)
@@ -113,10 +116,7 @@ fn what_fails_leaves_what_was_there() {
         "{reply:#}"
     );
     assert_eq!(reply["applied"], json!([]));
-    assert_eq!(
-        files,
-        super::support::tree::snapshot_tree(&site.datadir().join("base"))
-    );
+    assert_eq!(files, snapshot_tree(&site.datadir().join("base")));
     assert!(!site.is_running());
     for rest in ["before-restore", "restoring"] {
         assert!(!site.datadir().with_extension(rest).exists());
@@ -235,4 +235,56 @@ fn actions_at_the_target() {
             assert_eq!(sql(&site, "SELECT pg_is_in_recovery()"), "t");
         }
     }
+}
+
+/// A `pgbackrest` that kills whoever calls it for a restore: before it has done anything, or when it is done.
+fn deadly(site: &Site, when: &str) {
+    let program = site.path("bin/pgbackrest");
+    let script = format!(
+        "#!/bin/sh\nfor last; do :; done\n[ \"$last\" = restore ] || exec /usr/bin/pgbackrest \"$@\"\n\
+         [ {when} = before ] && kill -9 $PPID && exit 1\n/usr/bin/pgbackrest \"$@\"\n[ {when} = after ] && kill -9 $PPID\nexit 0\n"
+    );
+    site.write_owned(&program, script.as_bytes(), 0o755);
+    site.write_settings(&json!({ "pgbackrest": {
+        "repository": { "mode": "path", "path": "backups" }, "execpath": program,
+    } }));
+}
+
+/// Killed in the middle, it leaves what was there, or what the next run needs; repeated, it comes to its end.
+#[test]
+fn killed_and_repeated() {
+    let (site, before) = with_a_lost_table();
+    let (datadir, waldir) = (site.datadir(), site.datadir().with_file_name("wal"));
+    let named = |path: &Path, more: &str| PathBuf::from(format!("{}.{more}", path.display()));
+    stop(&site);
+    let mut wanted = to(&before);
+    wanted["instance"] = json!(format!("{}/main", site.major().number));
+    for when in ["before", "after"] {
+        deadly(&site, when);
+        let files = snapshot_tree(&datadir);
+        site.ansible_run("instance_restore", false, &wanted)
+            .any_code()
+            .go();
+        assert!(!named(&datadir, "before-restore").exists());
+        assert_eq!(files, snapshot_tree(&datadir), "{when}");
+    }
+    // Killed later still: the old data are aside, the new ones have not come yet.
+    for path in [&datadir, &waldir] {
+        std::fs::rename(path, named(path, "before-restore")).unwrap();
+    }
+    deadly(&site, "never");
+    let reply = site.runs_as_checked("instance_restore", &wanted);
+    assert_eq!(reply["changed"], true);
+    assert_eq!(sql(&site, "SELECT id FROM orders"), "1");
+    for rest in ["before-restore", "restoring"] {
+        assert!(
+            !named(&datadir, rest).exists() && !named(&waldir, rest).exists(),
+            "{rest}"
+        );
+    }
+    assert!(sql(&site, "SHOW archive_command").contains("--stanza=app"));
+    site.write_settings(
+        &json!({ "pgbackrest": { "repository": { "mode": "path", "path": "backups" } } }),
+    );
+    site.ansible("instance_backup", false, &json!({ "instance": "main" }));
 }

@@ -6,6 +6,7 @@
 
 mod effect;
 mod first;
+mod naming;
 mod shadow;
 mod staged;
 mod tls;
@@ -30,6 +31,7 @@ use crate::resource::instance::service;
 use crate::resource::instance::target::{Running, Target};
 use crate::resource::instance::templates::Templates;
 use crate::resource::pgconf;
+use crate::settings::Settings;
 use crate::stage::{Sight, Stage, World};
 
 /// The configuration that is wanted of an instance.
@@ -44,6 +46,8 @@ pub struct Configuration {
     pub purge: bool,
     /// Parameters that `purge` leaves.
     pub keeps: Vec<&'static str>,
+    /// Where other instances of the host are, if what names this one is to follow it.
+    pub site: Option<Settings>,
     /// In place of everything else.
     pub text: Option<Text>,
     /// The run is about nothing else: its reply tells what changes.
@@ -94,6 +98,8 @@ pub struct Seen {
     unread: bool,
     /// The wanted port is another one than now, and somebody else has it.
     port_taken: bool,
+    /// What still names another instance, with the values that name this one.
+    following: Vec<(String, String)>,
     /// What the server reads, in its order.
     reading: Reading,
     /// What PostgreSQL makes of the file as it is to be.
@@ -150,6 +156,10 @@ impl Stage for Configuration {
         };
         seen.reading = Reading::of(look, &paths.config_file, read)?;
         seen.reading.and_auto(&auto_file, &seen.auto);
+        if let Some(site) = &self.site {
+            seen.following =
+                naming::following(look, site, &self.target, &self.templates, &seen.conf)?;
+        }
         let wanted = self.wanted(&seen);
         if wanted.is_empty() && !self.replaces(&seen) {
             return Ok(seen);
@@ -215,6 +225,15 @@ impl Stage for Configuration {
             );
         }
         self.warn(seen, &conf, &mut plan);
+        // Unless something else was said of it.
+        let follows = |(name, value): &&(String, String)| conf.get(name).as_ref() == Some(value);
+        plan.warnings.extend(seen.following.iter().filter(follows).map(|(name, _)| {
+            let before = seen.conf.get(name).unwrap_or_default();
+            format!(
+                "setting `{name}` = `{before}` names another instance, as the site's template has it; now it names `{}`",
+                self.target.paths
+            )
+        }));
         if !seen.up {
             let older = seen.verdict.older.iter();
             plan.warnings.extend(older.map(|refusal| {

@@ -41,6 +41,8 @@ pub struct Target {
     pub protected_by_default: bool,
     /// How long this run waits for the server, and how it stops it.
     pub manner: Manner,
+    /// Whether its unit is to start it at boot; none: that is left as it is.
+    pub boot: Option<bool>,
     /// How long a server is waited for that is just starting or stopping; none: it is taken as it is.
     pub patience: Duration,
 }
@@ -153,6 +155,7 @@ impl Target {
             manager: manager(site, look, &paths, adopted.as_ref()),
             adopted,
             manner: Manner::default(),
+            boot: None,
             patience: Duration::ZERO,
             bindir,
             mountpoints,

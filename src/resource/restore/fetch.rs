@@ -37,6 +37,8 @@ pub struct Fetch {
     pub delta: bool,
     /// Into this directory, for nobody.
     pub place: Option<Utf8PathBuf>,
+    /// For another instance than that of the backups, or for none.
+    pub copy: bool,
 }
 
 pub struct Seen {
@@ -100,7 +102,7 @@ impl Stage for Fetch {
         self.check(seen)?;
         let backup = choose(
             &seen.catalogue,
-            seen.cluster.filter(|_| self.place.is_none()),
+            seen.cluster.filter(|_| !self.copy),
             &self.recovery.target,
             self.label.as_deref(),
             self.now,
@@ -115,7 +117,7 @@ impl Stage for Fetch {
                 "make room, or give `delta: true` to fetch into the data directory itself; nothing was changed"
             );
         }
-        plan.changes.push(self.change(seen, backup));
+        plan.changes.push(self.change(backup));
         plan.view = Some(("restore", self.view(seen, backup)));
         Ok(plan)
     }
@@ -179,7 +181,7 @@ impl Fetch {
         }
     }
 
-    fn change(&self, seen: &Seen, backup: &Backup) -> Change {
+    fn change(&self, backup: &Backup) -> Change {
         let (tool, paths) = (&self.tool, &self.target.paths);
         let staging = staging(&paths.datadir);
         let wal_staging = self::staging(&paths.waldir);
@@ -197,11 +199,10 @@ impl Fetch {
                 &paths.datadir
             },
             waldir: wal.map(Utf8PathBuf::as_path),
-            tablespaces: (self.place.is_some() || seen.cluster.is_none())
-                .then(|| format!("{directory}.tablespaces").into()),
+            tablespaces: self.copy.then(|| format!("{directory}.tablespaces").into()),
             delta: self.delta,
             // A copy of a cluster must not add to the archive of the one that it is a copy of.
-            silent: self.place.is_some(),
+            silent: self.copy,
         };
         let mut steps = Vec::new();
         if !self.delta {

@@ -1,16 +1,18 @@
 //! The configuration of a restored copy: it becomes that of the new instance, and archives nothing.
 
 use anyhow::Result;
+use camino::Utf8PathBuf;
 
 use super::fetch::object;
 use crate::bail_fault;
 use crate::component::pgbackrest::archiving::PARAMETERS;
 use crate::host::Look;
 use crate::manifest::{Setting, Settings};
-use crate::plan::Plan;
+use crate::pg::conf::Conf;
+use crate::plan::{Content, Plan, Step};
 use crate::resource::Site;
 use crate::resource::instance::configuration::{Configuration, Seen};
-use crate::resource::instance::target::Target;
+use crate::resource::instance::target::{DEFAULT_PORT, Target};
 use crate::resource::instance::templates::Templates;
 use crate::stage::{Sight, Stage, World};
 
@@ -48,7 +50,13 @@ impl Follow {
                 settings.insert(name.to_owned(), Setting(None));
             }
         }
-        let port = port.or_else(|| templates.port());
+        // One that was there before stays where it was.
+        let before = look.read(&target.paths.config_file)?.unwrap_or_default();
+        let before = Conf::parse_leniently(&before).get("port");
+        let port = port
+            .or_else(|| before.and_then(|port| port.parse().ok()))
+            .or_else(|| templates.port())
+            .or(Some(DEFAULT_PORT));
         Ok(Self {
             target: target.clone(),
             configuration: Configuration {
@@ -59,6 +67,7 @@ impl Follow {
                 settings,
                 purge: false,
                 keeps: Vec::new(),
+                site: None,
                 text: None,
                 alone: false,
                 assumed: false,
@@ -67,8 +76,14 @@ impl Follow {
     }
 }
 
+/// The configuration, and what the restore has written above it.
+pub struct Copied {
+    configuration: Seen,
+    auto: Vec<u8>,
+}
+
 impl Stage for Follow {
-    type Seen = Seen;
+    type Seen = Copied;
 
     fn name(&self) -> String {
         self.configuration.name()
@@ -83,7 +98,7 @@ impl Stage for Follow {
         }
     }
 
-    fn observe(&self, look: &dyn Look, world: &World) -> Result<Seen> {
+    fn observe(&self, look: &dyn Look, world: &World) -> Result<Copied> {
         let path = &self.target.paths.config_file;
         if look.stat(path)?.is_none() {
             bail_fault!(
@@ -92,10 +107,30 @@ impl Stage for Follow {
                 "restore into a `directory`, and put the files of its configuration there"
             );
         }
-        self.configuration.observe(look, world)
+        Ok(Copied {
+            configuration: self.configuration.observe(look, world)?,
+            auto: look.read(&self.auto_file())?.unwrap_or_default(),
+        })
     }
 
-    fn plan(&self, seen: &Seen) -> Result<Plan> {
-        self.configuration.plan(seen)
+    fn plan(&self, seen: &Copied) -> Result<Plan> {
+        let mut plan = self.configuration.plan(&seen.configuration)?;
+        // Until here it has kept the copy from archiving; now postgresql.conf does, and may be changed.
+        let mut auto = Conf::parse(&seen.auto)?;
+        if auto.unset("archive_mode")
+            && let Some(change) = plan.changes.last_mut()
+        {
+            let content = Content::Bytes(auto.render());
+            change
+                .steps
+                .push(Step::write(&self.auto_file(), content, 0o600));
+        }
+        Ok(plan)
+    }
+}
+
+impl Follow {
+    fn auto_file(&self) -> Utf8PathBuf {
+        self.target.paths.datadir.join("postgresql.auto.conf")
     }
 }

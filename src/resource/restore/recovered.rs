@@ -186,9 +186,11 @@ impl Recovered {
         };
         let content = look.read(&path)?.unwrap_or_default();
         let text = String::from_utf8_lossy(&content);
+        // What sessions are told meanwhile is not why.
         let fatal = text.lines().rev().find_map(|line| {
-            let at = line.find("FATAL:")?;
-            Some(line[at..].to_owned())
+            let said = &line[line.find("FATAL:")?..];
+            let by_the_way = ["the database system is", "terminating "];
+            (!by_the_way.iter().any(|words| said.contains(words))).then(|| said.to_owned())
         });
         Ok(fatal.unwrap_or_else(|| format!("see `{path}`")))
     }

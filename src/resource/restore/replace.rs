@@ -89,13 +89,17 @@ impl Stage for Replace {
         let manner = self.target.manner.ending(StopMode::Immediate);
         let manager = &self.target.manager;
         let mut back = manager.stop(&self.target.bindir, paths, manner);
-        for path in directories {
-            back.push(Step::PutBack {
-                path: path.clone(),
-                aside: aside(path),
-                gone: staging(path),
-            });
-        }
+        back.extend(directories.into_iter().map(|path| {
+            if seen.there || seen.aside {
+                Step::PutBack {
+                    path: path.clone(),
+                    aside: aside(path),
+                    gone: staging(path),
+                }
+            } else {
+                Step::Remove { path: path.clone() }
+            }
+        }));
         let object = format!("data of instance {paths}");
         let line = |from: &str| format!("data: {from}\n");
         let (before, impact) = if seen.there {
