@@ -194,6 +194,11 @@ pub trait BackupTool {
         Ok(None)
     }
 
+    /// Why backups are not taken on this host, but on another.
+    fn elsewhere(&self) -> Option<anyhow::Error> {
+        None
+    }
+
     /// Takes a backup of the server, which runs.
     fn take(&self, kind: Kind, server: &Server, standby: bool) -> Vec<Step>;
 

@@ -7,12 +7,16 @@
 
 pub mod item;
 pub mod pgbackrest;
+pub mod service;
 
 use anyhow::Result;
+use camino::Utf8PathBuf;
 
 use self::item::Item;
+use self::service::Service;
 use crate::backup::BackupTool;
 use crate::bail_fault;
+use crate::fault::Fault;
 use crate::host::Look;
 use crate::manifest::{HbaRecord, IdentMapping, RoleSpec};
 use crate::settings::{InstancePaths, Settings};
@@ -26,6 +30,16 @@ pub trait Component: Sync {
     /// Directories and files of the host, in the order in which they are made.
     fn site(&self, _: &Settings) -> Vec<Item> {
         Vec::new()
+    }
+
+    /// What runs on the host beside the instances, once the files are there.
+    fn services(&self, _: &Settings) -> Vec<Service> {
+        Vec::new()
+    }
+
+    /// What the host lacks of what it needs.
+    fn lacks(&self, _: &dyn Look, _: &Settings) -> Result<Vec<Lack>> {
+        Ok(Vec::new())
     }
 
     /// What an instance gets, or loses, of it.
@@ -47,6 +61,13 @@ pub trait Component: Sync {
     fn backup_tool(&self, _: &View) -> Result<Option<Box<dyn BackupTool>>> {
         Ok(None)
     }
+}
+
+/// Something that a component needs of the host and that is missing, too old or not valid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lack {
+    pub path: Utf8PathBuf,
+    pub fault: Fault,
 }
 
 /// What is said of the components of an instance; what is left out is left as it is.

@@ -183,10 +183,15 @@ impl Probe {
         Self::constant(Command::new("systemctl").arg("--version"))
     }
 
-    /// `systemctl [--user] show -p … UNIT`
+    /// `systemctl [--user] show -p … UNIT`, with times in UTC.
     pub fn unit(user: bool, unit: &str, properties: &str) -> Self {
         let manager = if user { "--user" } else { "--system" };
-        Self::new(Command::new("systemctl").args([manager, "show", "-p", properties, unit]))
+        Self::new(
+            Command::new("systemctl")
+                .args([manager, "show", "-p", properties, unit])
+                .env("TZ", "UTC")
+                .env("LC_ALL", "C"),
+        )
     }
 
     /// `loginctl show-session`, which without a session tells of logind itself.
@@ -196,6 +201,25 @@ impl Probe {
             Command::new("loginctl")
                 .arg("show-session")
                 .args(properties),
+        )
+    }
+
+    /// `pgbackrest version`
+    pub fn pgbackrest_version(program: &Utf8Path) -> Self {
+        Self::constant(Command::new(program).arg("version"))
+    }
+
+    /// `openssl verify`: whether an authority stands for a certificate now.
+    pub fn verify_certificate(authority: &Utf8Path, certificate: &Utf8Path) -> Self {
+        Self::new(
+            Command::new("openssl")
+                .args([
+                    "verify",
+                    "-CAfile",
+                    authority.as_str(),
+                    certificate.as_str(),
+                ])
+                .env("LC_ALL", "C"),
         )
     }
 
@@ -359,6 +383,8 @@ pub enum Verb {
     Stop,
     Restart,
     Reload,
+    /// Reads its configuration again, if it runs.
+    TryReload,
     Enable,
     Disable,
     /// Forgets that it failed.
@@ -374,6 +400,7 @@ impl Verb {
             Self::Stop => "stop",
             Self::Restart => "restart",
             Self::Reload => "reload",
+            Self::TryReload => "try-reload-or-restart",
             Self::Enable => "enable",
             Self::Disable => "disable",
             Self::ResetFailed => "reset-failed",

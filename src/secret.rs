@@ -116,6 +116,11 @@ impl Text {
         self.0.iter().any(|part| matches!(part, Part::Secret(_)))
     }
 
+    /// Whether these bytes are what it says.
+    pub fn is(&self, bytes: &[u8]) -> bool {
+        self.expose().as_bytes() == bytes
+    }
+
     /// The whole text, secrets included.
     pub fn expose(&self) -> String {
         self.0

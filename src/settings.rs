@@ -36,7 +36,8 @@ pub use self::patroni::{
     Protocol, RestApi, Ssl, SslMode, VerifyClient,
 };
 pub use self::pgbackrest::{
-    Certificate, HostSsh, HostTls, PathRepository, PgBackRest, Repository, Retention,
+    Certificate, Entry, EntryValue, HostSsh, HostTls, PathRepository, PgBackRest, Repository,
+    Retention,
 };
 pub use self::postgresql::{
     Auth, BackupRole, HostMethod, HostSslMethod, Initdb, LocalMethod, PostgreSql, SuRole, Version,

@@ -4,6 +4,7 @@
 
 pub mod archiving;
 mod info;
+mod lacks;
 mod member;
 mod rights;
 mod site;
@@ -21,9 +22,11 @@ use self::rights::Rights;
 use self::stanza::Stanza;
 use self::tool::PgBackRest as Tool;
 use super::item::Item;
-use super::{Component, Contribution, Removed, View, Wishes};
+use super::service::Service;
+use super::{Component, Contribution, Lack, Removed, View, Wishes};
 use crate::backup::BackupTool;
 use crate::bail_fault;
+use crate::host::Look;
 use crate::manifest::{
     HbaMethod, HbaRecord, IdentMapping, Membership as MemberOf, Presence, RoleSpec,
 };
@@ -60,6 +63,20 @@ impl Component for PgBackRest {
             .as_ref()
             .map(|own| self::site::items(site, own))
             .unwrap_or_default()
+    }
+
+    fn services(&self, site: &Settings) -> Vec<Service> {
+        site.pgbackrest
+            .as_ref()
+            .and_then(self::site::service)
+            .into_iter()
+            .collect()
+    }
+
+    fn lacks(&self, look: &dyn Look, site: &Settings) -> Result<Vec<Lack>> {
+        site.pgbackrest
+            .as_ref()
+            .map_or(Ok(Vec::new()), |own| self::lacks::lacks(look, own))
     }
 
     fn contribute(&self, wishes: &Wishes, view: &View) -> Result<Contribution> {

@@ -141,7 +141,8 @@ impl Stage for Take {
 
     fn observe(&self, look: &dyn Look, _: &World) -> Result<Seen> {
         let datadir = &self.target.paths.datadir;
-        if let Some(missing) = self.tool.missing(look)? {
+        let missing = self.tool.missing(look)?;
+        if let Some(missing) = missing.or_else(|| self.tool.elsewhere()) {
             return Err(missing);
         }
         Ok(Seen {

@@ -62,7 +62,8 @@ use crate::bail_fault;
 use crate::component::{self, Contribution};
 use crate::host::Look;
 use crate::manifest::{
-    DatabaseSpec, InstanceRef, Membership, Presence, RoleSpec, Setting, Settings, UpdatePassword,
+    DatabaseSpec, HbaRecord, IdentMapping, InstanceRef, Membership, Presence, RoleSpec, Setting,
+    Settings, UpdatePassword,
 };
 use crate::pg::hba::Record;
 use crate::pg::ident_map::Mapping;
@@ -122,7 +123,7 @@ fn present(
         job.stages.insert(0, Box::new(adoption));
     }
     job.stages
-        .push(Box::new(crate::resource::site::ground(look, site)?));
+        .extend(crate::resource::site::ground(look, site)?);
     let mut templates = Templates::observe(
         look,
         &site.settings,
@@ -165,18 +166,8 @@ fn present(
         alone: false,
         assumed: false,
     }));
-    if !components.hba.is_empty() {
-        job.stages.push(authentication::contributed::<Record>(
-            &target,
-            &components.hba,
-        )?);
-    }
-    if !components.ident.is_empty() {
-        job.stages.push(authentication::contributed::<Mapping>(
-            &target,
-            &components.ident,
-        )?);
-    }
+    job.stages
+        .extend(access(&components.hba, &components.ident, &target)?);
     job.stages
         .push(Box::new(Accepted::new(&target, spec.state)));
     job.stages.push(Box::new(Registration {
@@ -199,6 +190,22 @@ fn present(
     }));
     job.stages.push(Box::new(Report { target }));
     Ok(job)
+}
+
+/// What the components add to the files of authentication.
+fn access(
+    hba: &[HbaRecord],
+    ident: &[IdentMapping],
+    target: &Target,
+) -> Result<Vec<Box<dyn AnyStage>>> {
+    let mut stages = Vec::new();
+    if !hba.is_empty() {
+        stages.push(authentication::contributed::<Record>(target, hba)?);
+    }
+    if !ident.is_empty() {
+        stages.push(authentication::contributed::<Mapping>(target, ident)?);
+    }
+    Ok(stages)
 }
 
 /// What the components of an instance add to its run.

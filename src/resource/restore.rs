@@ -180,7 +180,7 @@ pub fn job(spec: &RestoreSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         done: "restored",
     }));
     if !exists {
-        job.stages.push(Box::new(site::ground(look, site)?));
+        job.stages.extend(site::ground(look, site)?);
     }
     job.stages.push(Box::new(Fetch {
         tool,

@@ -5,6 +5,7 @@
 
 pub mod files;
 pub mod items;
+pub mod services;
 pub mod systemd;
 #[cfg(test)]
 pub mod tests;
@@ -19,13 +20,16 @@ use serde::{Deserialize, Serialize};
 use self::files::{Files, Removal};
 use self::items::Templates;
 pub use self::items::privileges;
+use self::services::Services;
 use self::systemd::{Logind, Systemd};
 use crate::component::item::{Item, Purpose};
 use crate::engine::Subject;
+use crate::fault::Fault;
 use crate::host::{LockMode, Look};
 use crate::manifest::Presence;
 use crate::resource::{Job, Site};
 use crate::settings::Settings;
+use crate::stage::AnyStage;
 
 /// The directories, units and files that the instances of a host need.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -44,6 +48,26 @@ pub struct SiteSpec {
 pub struct Finding {
     pub path: Utf8PathBuf,
     pub problem: Problem,
+    /// What is wrong, where the problem alone does not say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+impl Finding {
+    fn new(path: Utf8PathBuf, problem: Problem) -> Self {
+        Self {
+            path,
+            problem,
+            message: None,
+        }
+    }
+
+    fn unfit(path: Utf8PathBuf, message: String) -> Self {
+        Self {
+            message: Some(message),
+            ..Self::new(path, Problem::Unfit)
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -62,6 +86,10 @@ pub enum Problem {
     KillUserProcesses,
     /// At shutdown systemd kills what the system user's services have not finished within two minutes.
     StopTimeout,
+    /// A service beside the instances does not run.
+    NotRunning,
+    /// What a component needs is missing, too old or not valid.
+    Unfit,
 }
 
 impl fmt::Display for Finding {
@@ -73,6 +101,11 @@ impl fmt::Display for Finding {
                 write!(f, "`{path}` differs from what the site settings give")
             }
             Problem::WrongKind => write!(f, "`{path}` is not of the right kind"),
+            Problem::NotRunning => {
+                let unit = path.file_name().unwrap_or_default();
+                write!(f, "`{unit}` does not run")
+            }
+            Problem::Unfit => f.write_str(self.message.as_deref().unwrap_or_default()),
             Problem::Lingering => {
                 let user = path.file_name().unwrap_or_default();
                 write!(f, "{}", systemd::no_lingering(user))
@@ -96,7 +129,7 @@ impl fmt::Display for Finding {
 /// What the system's own configuration does to the servers of this site.
 fn threats(look: &dyn Look, site: &Settings) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
-    let mut add = |path: Utf8PathBuf, problem| findings.push(Finding { path, problem });
+    let mut add = |path: Utf8PathBuf, problem| findings.push(Finding::new(path, problem));
     if let Some(systemd) = Systemd::observe(look, site)? {
         if systemd.needs_lingering() {
             add(
@@ -130,13 +163,27 @@ pub fn items(look: &dyn Look, site: &Site) -> Result<Vec<Item>> {
 pub fn check(look: &dyn Look, site: &Site) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for item in items(look, site)? {
-        if let Some(problem) = files::problem(look, &item)? {
-            findings.push(Finding {
-                path: item.path,
-                problem,
-            });
+        match files::problem(look, &item) {
+            Ok(problem) => {
+                findings.extend(problem.map(|problem| Finding::new(item.path, problem)));
+            }
+            Err(error) if Fault::of(&error).is_some() => {
+                findings.push(Finding::unfit(item.path, format!("{error:#}")));
+            }
+            Err(error) => return Err(error),
         }
     }
+    let lacks = services::lacks(look, &site.settings)?;
+    findings.extend(
+        lacks
+            .into_iter()
+            .map(|lack| Finding::unfit(lack.path, lack.fault.to_string())),
+    );
+    findings.extend(
+        services::stopped(look, site)?
+            .into_iter()
+            .map(|unit| Finding::new(unit, Problem::NotRunning)),
+    );
     findings.extend(threats(look, &site.settings)?);
     Ok(findings)
 }
@@ -166,11 +213,12 @@ pub fn job(spec: &SiteSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         overwrite: spec.force.unwrap_or(true),
         ..Files::new(rest, site)
     }));
+    job.stages.push(Box::new(Services::new(site).strict()));
     Ok(job)
 }
 
 /// What the first instance of a site needs of it: made by its own run where it is missing.
-pub fn ground(look: &dyn Look, site: &Site) -> Result<Files> {
+pub fn ground(look: &dyn Look, site: &Site) -> Result<[Box<dyn AnyStage>; 2]> {
     let items = items(look, site)?
         .into_iter()
         .filter(|item| {
@@ -180,9 +228,13 @@ pub fn ground(look: &dyn Look, site: &Site) -> Result<Files> {
                     | Purpose::Unit
                     | Purpose::Rules
                     | Purpose::Component
+                    | Purpose::Service(_)
                     | Purpose::Backups
             )
         })
         .collect();
-    Ok(Files::bases(items, site))
+    Ok([
+        Box::new(Files::bases(items, site)),
+        Box::new(Services::new(site)),
+    ])
 }

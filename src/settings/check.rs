@@ -3,14 +3,13 @@
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::patroni::{Patroni, Protocol, VerifyClient};
-use super::pgbackrest::{HostTls, Repository};
 use super::{Settings, template};
 use crate::input::Wrong;
 
 /// Longest path of a socket: `sun_path` of Linux holds 108 bytes, the last of them zero (unix(7)).
 const SOCKET_PATH_MAX: usize = 107;
 
-fn wrong(path: &str, msg: &str, hint: &str) -> Result<(), Wrong> {
+pub(super) fn wrong(path: &str, msg: &str, hint: &str) -> Result<(), Wrong> {
     Err(Wrong {
         path: path.to_owned(),
         msg: format!("`{path}` {msg}"),
@@ -35,6 +34,9 @@ impl Settings {
                 );
             }
             patroni.check()?;
+        }
+        if let Some(pgbackrest) = &self.pgbackrest {
+            pgbackrest.check()?;
         }
         if let Some(temboard) = &self.temboard
             && !temboard.ui_url.starts_with("http://")
@@ -264,22 +266,12 @@ impl Settings {
             );
             add("patroni.restapi.keyfile", patroni.restapi.keyfile.as_ref());
         }
-        if let Some(pgbackrest) = &self.pgbackrest
-            && let Repository::HostTls(HostTls { certificate, .. }) = &pgbackrest.repository
-        {
-            add(
-                "pgbackrest.repository.certificate.ca_cert",
-                Some(&certificate.ca_cert),
-            );
-            add(
-                "pgbackrest.repository.certificate.cert",
-                Some(&certificate.cert),
-            );
-            add(
-                "pgbackrest.repository.certificate.key",
-                Some(&certificate.key),
-            );
+        if let Some(pgbackrest) = &self.pgbackrest {
+            files.extend(pgbackrest.required_files());
         }
+        let mut add = |key: &str, path: Option<&Utf8PathBuf>| {
+            files.extend(path.map(|path| (key.to_owned(), path.clone())));
+        };
         if let Some(temboard) = &self.temboard {
             add("temboard.signing_key", Some(&temboard.signing_key));
             add(

@@ -1,16 +1,21 @@
 //! Section `pgbackrest` of the site settings.
 
-use std::num::NonZeroU16;
+mod check;
+mod global;
+mod repository;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
 
 use camino::Utf8PathBuf;
 use schemars::JsonSchema;
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value};
-
-use crate::input::relay;
+use serde::{Deserialize, Serialize};
 
 use super::path::{Absolute, Etc, Log, Run, Srv};
+
+pub use self::global::{Entry, EntryValue};
+pub use self::repository::{Certificate, HostSsh, HostTls, PathRepository, Repository, Retention};
 
 /// Backups by pgBackRest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -26,8 +31,16 @@ pub struct PgBackRest {
     #[schemars(with = "Etc")]
     pub configpath: Utf8PathBuf,
 
-    /// Where backups go.
+    /// Where backups go: pgBackRest's `repo1`.
     pub repository: Repository,
+
+    /// Where backups go as well: pgBackRest's `repo2` and so on. WAL is archived to all of them.
+    #[serde(default)]
+    pub more_repositories: Vec<Repository>,
+
+    /// More options of pgBackRest by their own names, for every command: `process-max: 4`, `repo1-bundle: true`.
+    #[serde(default)]
+    pub options: BTreeMap<String, Word>,
 
     /// Directory of the logs.
     #[serde(default = "configpath")]
@@ -61,157 +74,41 @@ fn lockpath() -> Utf8PathBuf {
     "pgbackrest/lock".into()
 }
 
-/// Where backups go, and how they get there: one of three kinds, chosen by `mode`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(tag = "mode", rename_all = "kebab-case")]
+/// The value of an option of pgBackRest's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(
+    untagged,
+    expecting = "neither a boolean, an integer, a string nor a list of strings"
+)]
 #[schemars(inline)]
-pub enum Repository {
-    /// On another host, over TLS.
-    HostTls(HostTls),
-    /// On another host, over SSH.
-    HostSsh(HostSsh),
-    /// On this host, or on what is mounted here.
-    Path(PathRepository),
+pub enum Word {
+    Bool(bool),
+    Integer(i64),
+    Text(String),
+    /// For options that may be there several times.
+    List(Vec<String>),
 }
 
-impl<'de> Deserialize<'de> for Repository {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "kebab-case")]
-        enum Mode {
-            HostTls,
-            HostSsh,
-            Path,
-        }
-        let mut value = Map::deserialize(deserializer)?;
-        let Some(mode) = value.remove("mode") else {
-            return Err(D::Error::missing_field("mode"));
-        };
-        let value = Value::Object(value);
-        match relay(mode, "mode")? {
-            Mode::HostTls => relay(value, "").map(Self::HostTls),
-            Mode::HostSsh => relay(value, "").map(Self::HostSsh),
-            Mode::Path => relay(value, "").map(Self::Path),
-        }
+impl PgBackRest {
+    /// Every repository with its number, by which pgBackRest knows it.
+    pub fn repositories(&self) -> impl Iterator<Item = (usize, &Repository)> {
+        (1..).zip(std::iter::once(&self.repository).chain(&self.more_repositories))
+    }
+
+    /// The repositories on other hosts that are reached over TLS; all of them agree on what this host's server is.
+    pub fn over_tls(&self) -> impl Iterator<Item = &HostTls> {
+        self.repositories()
+            .filter_map(|(_, repository)| match repository {
+                Repository::HostTls(host) => Some(host),
+                _ => None,
+            })
     }
 }
 
-/// A repository on another host, over TLS.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct HostTls {
-    /// The repository host.
-    pub host: String,
-
-    /// Its port. Unset: that of pgBackRest.
-    #[serde(default)]
-    pub host_port: Option<NonZeroU16>,
-
-    /// Its configuration file, a path on that host.
-    #[serde(default)]
-    #[schemars(with = "Option<String>")]
-    pub host_config: Option<Utf8PathBuf>,
-
-    /// Common name in the certificate of the repository host.
-    pub cn: String,
-
-    /// Identity of the local server.
-    pub certificate: Certificate,
-
-    /// Port of the local TLS server.
-    #[serde(default = "tls_port")]
-    pub port: NonZeroU16,
-
-    /// PID file of the local TLS server.
-    #[serde(default = "tls_pid_file")]
-    #[schemars(with = "Run")]
-    pub pid_file: Utf8PathBuf,
-}
-
-/// A repository on another host, over SSH.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct HostSsh {
-    /// The repository host.
-    pub host: String,
-
-    /// Its SSH port. Unset: that of SSH.
-    #[serde(default)]
-    pub host_port: Option<NonZeroU16>,
-
-    /// Its configuration file, a path on that host.
-    #[serde(default)]
-    #[schemars(with = "Option<String>")]
-    pub host_config: Option<Utf8PathBuf>,
-
-    /// User on that host.
-    #[serde(default)]
-    pub host_user: Option<String>,
-
-    /// The program `ssh`.
-    #[serde(default)]
-    #[schemars(with = "Option<String>")]
-    pub cmd_ssh: Option<Utf8PathBuf>,
-}
-
-/// A repository on this host, or on what is mounted here.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PathRepository {
-    /// Directory of the repository.
-    #[schemars(with = "Srv")]
-    pub path: Utf8PathBuf,
-
-    /// How much is kept.
-    #[serde(default)]
-    pub retention: Retention,
-}
-
-fn tls_port() -> NonZeroU16 {
-    const { NonZeroU16::new(8432).unwrap() }
-}
-
-fn tls_pid_file() -> Utf8PathBuf {
-    "pgbackrest.pid".into()
-}
-
-/// Identity of the local TLS server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Certificate {
-    /// Certificate of the authority.
-    #[schemars(with = "Absolute")]
-    pub ca_cert: Utf8PathBuf,
-
-    /// Certificate.
-    #[schemars(with = "Absolute")]
-    pub cert: Utf8PathBuf,
-
-    /// Its key.
-    #[schemars(with = "Absolute")]
-    pub key: Utf8PathBuf,
-}
-
-/// How many backups are kept, by kind.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Retention {
-    /// `repo1-retention-archive`.
-    pub archive: u32,
-
-    /// `repo1-retention-diff`.
-    pub diff: u32,
-
-    /// `repo1-retention-full`.
-    pub full: u32,
-}
-
-impl Default for Retention {
-    fn default() -> Self {
-        Self {
-            archive: 2,
-            diff: 3,
-            full: 2,
-        }
+/// Where a repository stands in the settings.
+fn place(number: usize) -> String {
+    match number.checked_sub(2) {
+        None => "pgbackrest.repository".to_owned(),
+        Some(index) => format!("pgbackrest.more_repositories[{index}]"),
     }
 }

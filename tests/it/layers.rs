@@ -273,7 +273,7 @@ fn within_itself(module: &str, own: &str, target: &str) -> bool {
         && let Some(other) = own.split("::").nth(1)
         && other.starts_with(|c: char| c.is_lowercase())
     {
-        return component == other || other == "item";
+        return component == other || ["item", "service"].contains(&other);
     }
     target == top || target.split("::").next() == Some(top)
 }

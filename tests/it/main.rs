@@ -33,6 +33,7 @@ mod pglift;
 mod protection;
 mod protocol;
 mod refusals;
+mod repositories;
 mod restore;
 mod role;
 mod room;

@@ -26,6 +26,8 @@ pub struct Seen {
     touched: bool,
     /// This run restarts the server, or has: it archives by now.
     restarted: bool,
+    /// The repository host has no stanza yet, which wants the server that this run makes.
+    awaited: bool,
 }
 
 /// How archiving stands in a running server.
@@ -64,11 +66,12 @@ impl Stage for Archiving {
             archiver,
             touched: self.touched(world),
             restarted: world.restarted,
+            awaited: self.awaited(look)?,
         })
     }
 
     /// Of a new cluster.
-    fn predict(&self, _: &dyn Look, _: &World) -> Result<Seen> {
+    fn predict(&self, look: &dyn Look, _: &World) -> Result<Seen> {
         Ok(Seen {
             archiver: Archiver {
                 archive_mode: "on".to_owned(),
@@ -76,6 +79,7 @@ impl Stage for Archiving {
             },
             touched: true,
             restarted: false,
+            awaited: self.awaited(look)?,
         })
     }
 
@@ -89,7 +93,7 @@ impl Stage for Archiving {
             ));
             return Ok(plan);
         }
-        if !seen.touched || archiver.in_recovery {
+        if !seen.touched || seen.awaited || archiver.in_recovery {
             plan.warnings.extend(archiver.complaint(paths));
             return Ok(plan);
         }
@@ -107,6 +111,13 @@ impl Stage for Archiving {
 }
 
 impl Archiving {
+    fn awaited(&self, look: &dyn Look) -> Result<bool> {
+        let tool = &self.tool;
+        Ok(!tool.is_local()
+            && tool.is_installed(look)?
+            && tool.catalogue(look)?.cluster().is_none())
+    }
+
     /// The new cluster, its configuration, the stanza, the way to it; or a run that was to change them was cut short.
     fn touched(&self, world: &World) -> bool {
         let objects = [

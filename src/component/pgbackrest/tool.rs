@@ -9,7 +9,7 @@ use crate::backup::recovery::{self, Recovery, Target};
 use crate::backup::{BackupTool, Catalogue, Kind, Place};
 use crate::host::{Command, Look, Probe, Server};
 use crate::plan::Step;
-use crate::settings::{self, Repository};
+use crate::settings;
 use crate::{bail_fault, fault};
 
 /// The program, its configuration, and the stanza.
@@ -61,7 +61,7 @@ impl PgBackRest {
 
     /// Whether commands on the repository are run on this host.
     pub fn is_local(&self) -> bool {
-        matches!(self.own.repository, Repository::Path(_))
+        self.own.repository.host().is_none()
     }
 
     pub fn is_installed(&self, look: &dyn Look) -> Result<bool> {
@@ -159,6 +159,18 @@ impl BackupTool for PgBackRest {
 
     fn missing(&self, look: &dyn Look) -> Result<Option<anyhow::Error>> {
         Ok((!self.is_installed(look)?).then(|| self.not_installed()))
+    }
+
+    fn elsewhere(&self) -> Option<anyhow::Error> {
+        let stanza = &self.stanza;
+        self.own.repository.host().map(|host| {
+            fault!(
+                Unsupported,
+                "the repository of stanza `{stanza}` is on host `{host}`, and pgBackRest takes backups there only";
+                "run `pgbackrest --stanza={stanza} backup` on `{host}`, or have the timers of role \
+                 socle.postgresql.backup_host do it"
+            )
+        })
     }
 
     fn take(&self, kind: Kind, _: &Server, standby: bool) -> Vec<Step> {

@@ -14,7 +14,7 @@ use crate::stage::{Stage, World};
 /// The run that makes ready for it; it is refused where the server runs already or is held.
 pub fn job(target: &Target, site: &Site, look: &dyn Look) -> Result<Job> {
     let mut job = Job::new(subject("instance", &target.paths, site));
-    job.stages.push(Box::new(site::ground(look, site)?));
+    job.stages.extend(site::ground(look, site)?);
     job.stages.push(Box::new(Ready {
         target: target.clone(),
     }));

@@ -5,14 +5,15 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
 
 use super::Problem;
-use super::items::UNIT;
 use super::systemd::Systemd;
 use crate::bail_fault;
 use crate::component::item::{Item, Purpose, What};
-use crate::host::{FileKind, Look, Unit, Verb};
+use crate::fault::Fault;
+use crate::host::{FileKind, Look, Verb};
 use crate::plan::{Action, Change, Content, Diff, Impact, Plan, RunAs, Step};
 use crate::resource::Site;
 use crate::resource::instance::lookup::{self, Identity};
+use crate::secret::{MASK, Text};
 use crate::settings::Settings;
 use crate::stage::{Stage, World};
 
@@ -50,7 +51,8 @@ impl Files {
 
 /// What is wrong with an item.
 pub fn problem(look: &dyn Look, item: &Item) -> Result<Option<Problem>> {
-    Ok(State::of(look, item)?.problem(item))
+    let content = item.what.content(look)?;
+    Ok(State::of(look, item)?.problem(&item.what, content.as_ref()))
 }
 
 /// What is at the path of an item; links are followed.
@@ -71,20 +73,21 @@ impl State {
             return Ok(Self::Directory);
         }
         Ok(match (&item.what, look.read(&item.path)?) {
-            (What::File { .. }, Some(content)) => Self::File(content),
+            (What::Directory { .. }, _) => Self::Other,
+            (_, Some(content)) => Self::File(content),
             // A link to nothing is replaced by what it should lead to.
-            (What::File { .. }, None) => Self::Missing,
-            _ => Self::Other,
+            (_, None) => Self::Missing,
         })
     }
 
-    fn problem(&self, item: &Item) -> Option<Problem> {
-        match (self, &item.what) {
+    /// The content is what a file is to hold, where that is known.
+    fn problem(&self, what: &What, content: Option<&Text>) -> Option<Problem> {
+        match (self, what) {
             (Self::Missing, _) => Some(Problem::Missing),
             (Self::Directory, What::Directory { .. }) => None,
-            (Self::File(found), What::File { content, .. }) => {
-                (found != content.as_bytes()).then_some(Problem::Differs)
-            }
+            (Self::File(found), What::File { .. } | What::Private { .. }) => content
+                .is_some_and(|content| !content.is(found))
+                .then_some(Problem::Differs),
             _ => Some(Problem::WrongKind),
         }
     }
@@ -92,6 +95,8 @@ impl State {
 
 pub struct Seen {
     states: Vec<State>,
+    /// What each is to hold, or why that cannot be said.
+    contents: Vec<Result<Option<Text>, Fault>>,
     /// Directories of files that are not there yet.
     parents: Vec<Utf8PathBuf>,
     systemd: Option<Systemd>,
@@ -111,7 +116,8 @@ impl Stage for Files {
     fn observe(&self, look: &dyn Look, _: &World) -> Result<Seen> {
         let mut parents = Vec::new();
         for item in &self.items {
-            if let (What::File { .. }, Some(parent)) = (&item.what, item.path.parent())
+            if let Some(parent) = item.path.parent()
+                && !matches!(item.what, What::Directory { .. })
                 && look.stat(parent)?.is_none()
             {
                 parents.push(parent.to_owned());
@@ -123,6 +129,11 @@ impl Stage for Files {
                 .iter()
                 .map(|item| State::of(look, item))
                 .collect::<Result<_>>()?,
+            contents: self
+                .items
+                .iter()
+                .map(|item| item.what.content(look))
+                .collect(),
             parents,
             systemd: Systemd::observe(look, &self.settings)?,
         })
@@ -130,8 +141,17 @@ impl Stage for Files {
 
     fn plan(&self, seen: &Seen) -> Result<Plan> {
         let mut plan = Plan::default();
-        for (item, state) in self.items.iter().zip(&seen.states) {
-            match state.problem(item) {
+        for ((item, state), content) in self.items.iter().zip(&seen.states).zip(&seen.contents) {
+            let content = match content {
+                Ok(content) => content.as_ref(),
+                // What is there already may stay without it.
+                Err(_) if !self.overwrite && *state != State::Missing => continue,
+                Err(fault) => {
+                    plan.missing.push(fault.clone().into());
+                    continue;
+                }
+            };
+            match state.problem(&item.what, content) {
                 None => {}
                 Some(Problem::Differs) if !self.overwrite => plan.warnings.push(format!(
                     "`{}` differs from what the site settings give and is left as it is; \
@@ -142,12 +162,12 @@ impl Stage for Files {
                     Conflict,
                     "`{}` is in the way: it is not a {}", item.path, match item.what {
                         What::Directory { .. } => "directory",
-                        What::File { .. } => "file",
+                        What::File { .. } | What::Private { .. } => "file",
                     };
                     "move it away, or choose another place in the site settings; nothing was changed"
                 ),
                 Some(_) => {
-                    plan.changes.push(self.change(item, state, seen));
+                    plan.changes.push(self.change(item, content, state, seen));
                     if item.purpose == Purpose::Unit && plan.missing.is_empty() {
                         plan.missing
                             .extend(seen.systemd.as_ref().and_then(Systemd::missing));
@@ -161,54 +181,53 @@ impl Stage for Files {
 }
 
 impl Files {
-    fn change(&self, item: &Item, state: &State, seen: &Seen) -> Change {
+    /// Makes a directory, or writes a file with this content.
+    fn change(&self, item: &Item, content: Option<&Text>, state: &State, seen: &Seen) -> Change {
         let path = &item.path;
-        let (content, mode) = match &item.what {
-            What::Directory { mode } => {
-                let kind = if item.purpose == Purpose::Base {
-                    "base directory"
-                } else {
-                    "directory"
-                };
-                return Change::new(
-                    Action::Create,
-                    format!("directory {path}"),
-                    format!("make {kind} `{path}`"),
-                    Diff::new(path.as_str(), "", self.owned(*mode)),
-                    Impact::None,
-                    vec![Step::MakeDir {
-                        path: path.clone(),
-                        mode: *mode,
-                        run_as: if item.root {
-                            RunAs::Root
-                        } else {
-                            RunAs::Sysuser
-                        },
-                    }],
-                );
-            }
-            What::File { content, mode } => (content, *mode),
+        let mode = item.what.mode();
+        let Some(content) = content else {
+            let kind = if item.purpose == Purpose::Base {
+                "base directory"
+            } else {
+                "directory"
+            };
+            return Change::new(
+                Action::Create,
+                format!("directory {path}"),
+                format!("make {kind} `{path}`"),
+                Diff::new(path.as_str(), "", self.owned(mode)),
+                Impact::None,
+                vec![Step::MakeDir {
+                    path: path.clone(),
+                    mode,
+                    run_as: if item.root {
+                        RunAs::Root
+                    } else {
+                        RunAs::Sysuser
+                    },
+                }],
+            );
         };
         let mut steps = Vec::new();
         if let Some(parent) = path.parent().filter(|parent| is_in(&seen.parents, parent)) {
             steps.push(Step::make_dir(parent, 0o755).as_root(item.root));
         }
-        let bytes = Content::Bytes(content.clone().into_bytes());
+        let bytes = if content.has_secret() {
+            Content::Text(content.clone())
+        } else {
+            Content::Bytes(content.to_string().into_bytes())
+        };
         steps.push(Step::write(path, bytes, mode).as_root(item.root));
         steps.extend(self.follow(item));
         let (action, verb, before) = match state {
-            State::File(found) => (
-                Action::Alter,
-                "change",
-                String::from_utf8_lossy(found).into_owned(),
-            ),
+            State::File(found) => (Action::Alter, "change", shown(&item.what, found)),
             _ => (Action::Create, "write", String::new()),
         };
         Change::new(
             action,
             format!("site {path}"),
             format!("{verb} `{path}`"),
-            Diff::new(path.as_str(), before, content.clone()),
+            Diff::new(path.as_str(), before, content.to_string()),
             Impact::None,
             steps,
         )
@@ -229,7 +248,10 @@ impl Files {
                     sudo: systemd.sudo,
                 })
             }
-            Purpose::Unit => reload(&self.settings),
+            Purpose::Unit => tell(&self.settings, item.path.file_name()?, Verb::DaemonReload),
+            Purpose::Service(unit) if self.settings.service_manager.is_some() => {
+                tell(&self.settings, unit, Verb::TryReload)
+            }
             _ => None,
         }
     }
@@ -239,17 +261,25 @@ fn is_in(paths: &[Utf8PathBuf], path: &Utf8Path) -> bool {
     paths.iter().any(|other| other == path)
 }
 
-/// Has systemd read its units again.
-fn reload(settings: &Settings) -> Option<Step> {
-    let systemd = settings.systemd.as_ref()?;
-    Some(Step::Service {
-        unit: Unit {
-            name: UNIT.to_owned(),
-            user: systemd.user,
-            sudo: systemd.sudo,
-        },
-        verb: Verb::DaemonReload,
-    })
+/// Tells systemd something about a unit of the site.
+fn tell(settings: &Settings, unit: &str, verb: Verb) -> Option<Step> {
+    let unit = super::services::unit(settings, unit)?;
+    Some(Step::Service { unit, verb })
+}
+
+/// A file as it is, without the secrets that it may hold.
+fn shown(what: &What, found: &[u8]) -> String {
+    let text = String::from_utf8_lossy(found);
+    match what {
+        What::Private { .. } => text
+            .lines()
+            .map(|line| match line.split_once('=') {
+                Some((option, _)) => format!("{option}={MASK} (as it was)\n"),
+                None => format!("{line}\n"),
+            })
+            .collect(),
+        _ => text.into_owned(),
+    }
 }
 
 /// What users are told of the site.
@@ -312,7 +342,7 @@ impl Stage for Removal {
         let mut directories = vec![(self.settings.postgresql.socket_directory.clone(), false)];
         for item in self.items.iter().rev() {
             match (&item.what, item.purpose) {
-                (What::File { .. }, _) => {
+                (What::File { .. } | What::Private { .. }, _) => {
                     if let Some(content) = look.read(&item.path)? {
                         remains.files.push((item.clone(), content));
                     }
@@ -334,6 +364,7 @@ impl Stage for Removal {
                 .filter(|name| {
                     let inside = path.join(name);
                     !remains.directories.iter().any(|(gone, _)| *gone == inside)
+                        && !remains.files.iter().any(|(gone, _)| gone.path == inside)
                 })
                 .count();
             if left == 0 {
@@ -357,9 +388,18 @@ impl Stage for Removal {
         let mut plan = Plan::default();
         for (item, content) in &seen.files {
             let path = &item.path;
-            let mut steps = vec![Step::Remove { path: path.clone() }.as_root(item.root)];
-            if item.purpose == Purpose::Unit {
-                steps.extend(reload(&self.settings));
+            let mut steps = Vec::new();
+            let unit = path
+                .file_name()
+                .filter(|_| item.purpose == Purpose::Unit)
+                .unwrap_or_default();
+            let tell = |verb| tell(&self.settings, unit, verb).filter(|_| !unit.is_empty());
+            if !unit.contains('@') {
+                steps.extend([Verb::Stop, Verb::Disable].into_iter().filter_map(tell));
+            }
+            steps.push(Step::Remove { path: path.clone() }.as_root(item.root));
+            steps.extend(tell(Verb::DaemonReload));
+            if !unit.is_empty() && plan.missing.is_empty() {
                 plan.missing
                     .extend(seen.systemd.as_ref().and_then(Systemd::missing));
             }
@@ -367,7 +407,7 @@ impl Stage for Removal {
                 Action::Drop,
                 format!("site {path}"),
                 format!("remove `{path}`"),
-                Diff::new(path.as_str(), String::from_utf8_lossy(content), ""),
+                Diff::new(path.as_str(), shown(&item.what, content), ""),
                 Impact::None,
                 steps,
             ));

@@ -65,7 +65,21 @@ impl Templates {
 
 /// Everything that is managed on the host, in the order in which it is made.
 pub fn items(site: &Settings, templates: &Templates) -> Result<Vec<Item>> {
-    let mut items = Vec::new();
+    // 0755: clients of other users reach the sockets below, and servers keep what they hold to themselves.
+    let mut items: Vec<Item> = [&site.prefix, &site.run_prefix]
+        .map(|base| Item {
+            path: base.clone(),
+            what: What::Directory { mode: 0o755 },
+            purpose: Purpose::Base,
+            root: true,
+        })
+        .into();
+    let file = |content: String| What::File {
+        content,
+        mode: 0o644,
+    };
+    let sockets = &site.postgresql.socket_directory;
+    items.extend(Item::rules(site, RULES, sockets, 0o755));
     let mut add = |path: &Utf8Path, what: What, purpose: Purpose, root: bool| {
         items.push(Item {
             path: path.into(),
@@ -74,26 +88,10 @@ pub fn items(site: &Settings, templates: &Templates) -> Result<Vec<Item>> {
             root,
         });
     };
-    // 0755: clients of other users reach the sockets below, and servers keep what they hold to themselves.
-    for base in [&site.prefix, &site.run_prefix] {
-        add(base, What::Directory { mode: 0o755 }, Purpose::Base, true);
-    }
-    let file = |content: String| What::File {
-        content,
-        mode: 0o644,
-    };
-    if let Some(systemd) = &site.systemd {
-        if site.tmpfiles_manager.is_some()
-            && let Some(rules) = rules(site, systemd.user)
-        {
-            let path = systemd.tmpfilesd_conf_path.join(RULES);
-            add(&path, file(rules), Purpose::Rules, !systemd.user);
-        }
-        if site.service_manager.is_some() {
-            let path = systemd.unit_path.join(UNIT);
-            let unit = fill(site, UNIT, &templates.unit)?;
-            add(&path, file(unit), Purpose::Unit, !systemd.user);
-        }
+    if let (Some(systemd), Some(_)) = (&site.systemd, &site.service_manager) {
+        let path = systemd.unit_path.join(UNIT);
+        let unit = fill(site, UNIT, &templates.unit)?;
+        add(&path, file(unit), Purpose::Unit, !systemd.user);
     }
     let logpath = site.postgresql.logpath.as_ref();
     let settings = [
@@ -152,34 +150,6 @@ pub fn items(site: &Settings, templates: &Templates) -> Result<Vec<Item>> {
     Ok(items)
 }
 
-/// The directories that a boot takes away; only those below `run_prefix` are ours to make.
-fn rules(site: &Settings, user: bool) -> Option<String> {
-    let sockets = &site.postgresql.socket_directory;
-    if !sockets.starts_with(&site.run_prefix) || *sockets == site.run_prefix {
-        return None;
-    }
-    let owner = if user {
-        "- -".to_owned()
-    } else {
-        format!("{} {}", site.sysuser.user, site.sysuser.group)
-    };
-    // A directory that is not named is made for root, and then refused as an unsafe way to the one below it.
-    let mut directories: Vec<&Utf8Path> = sockets
-        .ancestors()
-        .take_while(|path| path.starts_with(&site.run_prefix))
-        .collect();
-    directories.reverse();
-    let lines = directories.iter().map(|path| {
-        let path = path.as_str().replace('%', "%%");
-        if path.contains(char::is_whitespace) {
-            format!("d \"{path}\" 0755 {owner}\n")
-        } else {
-            format!("d {path} 0755 {owner}\n")
-        }
-    });
-    Some(lines.collect())
-}
-
 /// Fills in a template. Units have a syntax of their own for paths.
 fn fill(site: &Settings, name: &str, template: &str) -> Result<String> {
     let word = |path: &Utf8Path| {
@@ -211,10 +181,10 @@ pub fn privileges(site: &Settings) -> Result<Privileges> {
         match (&item.what, item.purpose) {
             _ if !item.root => {}
             (What::Directory { .. }, _) => privileges.directories.push(item.path),
-            (What::File { .. }, Purpose::Unit) => {
+            (_, Purpose::Unit) => {
                 privileges.unit_path = item.path.parent().map(Utf8Path::to_owned);
             }
-            (What::File { .. }, _) => privileges.files.push(item.path),
+            _ => privileges.files.push(item.path),
         }
     }
     Ok(privileges)

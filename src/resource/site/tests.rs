@@ -1,3 +1,5 @@
+mod pgbackrest;
+
 use std::collections::BTreeMap;
 
 use anyhow::Result;
@@ -11,11 +13,18 @@ use crate::component::item::What;
 use crate::host::{Command, FileKind, Look, Output, Privileges, Probe, Query, Rows, Stat};
 use crate::plan::Plan;
 use crate::settings::{Caller, Settings};
-use crate::stage::{Stage, World};
+use crate::stage::World;
 
 /// A machine that is nothing but files; a directory is a path that ends with a slash.
 pub struct Machine {
     files: BTreeMap<Utf8PathBuf, String>,
+    /// What its programs say, by the beginning of the command: exit status, output, errors.
+    answers: Vec<(&'static str, (i32, &'static str, &'static str))>,
+    ports: Vec<u16>,
+    /// Owner and mode of files that are not root's with mode 0755.
+    owners: BTreeMap<Utf8PathBuf, (u32, u32)>,
+    /// When files were changed, in microseconds since 1970.
+    times: BTreeMap<Utf8PathBuf, i64>,
     caller: Caller,
 }
 
@@ -23,6 +32,10 @@ impl Machine {
     pub fn new(root: bool, files: &[(&str, &str)]) -> Self {
         let mut machine = Self {
             files: BTreeMap::new(),
+            answers: Vec::new(),
+            ports: Vec::new(),
+            owners: BTreeMap::new(),
+            times: BTreeMap::new(),
             caller: Caller {
                 user: "postgres".to_owned(),
                 group: "postgres".to_owned(),
@@ -103,6 +116,7 @@ impl Look for Machine {
     fn stat(&self, path: &Utf8Path) -> Result<Option<Stat>> {
         let directory = self.is_directory(path);
         let inside = path.as_str().ends_with("/.");
+        let (uid, mode) = self.owners.get(path).copied().unwrap_or((0, 0o755));
         Ok(
             (directory || self.files.contains_key(path) && !inside).then_some(Stat {
                 kind: if directory {
@@ -110,11 +124,11 @@ impl Look for Machine {
                 } else {
                     FileKind::File
                 },
-                mode: 0o755,
-                uid: 0,
+                mode,
+                uid,
                 gid: 0,
                 device: 1,
-                modified: 0,
+                modified: self.times.get(path).copied().unwrap_or(0),
             }),
         )
     }
@@ -138,15 +152,27 @@ impl Look for Machine {
     }
 
     fn probe(&self, probe: &Probe) -> Result<Output> {
-        bail_fault!(Command, "no program `{}`", probe.command().program)
+        let command = probe.command().to_string();
+        let answer = self
+            .answers
+            .iter()
+            .find(|(start, _)| command.starts_with(start));
+        let Some((_, (status, stdout, stderr))) = answer else {
+            bail_fault!(Command, "no program `{}`", probe.command().program)
+        };
+        Ok(Output {
+            status: Some(*status),
+            stdout: stdout.as_bytes().to_vec(),
+            stderr: stderr.as_bytes().to_vec(),
+        })
     }
 
     fn query(&self, _: &[Query]) -> Result<Vec<Rows>> {
         Ok(Vec::new())
     }
 
-    fn port_taken(&self, _: u16) -> Result<bool> {
-        Ok(false)
+    fn port_taken(&self, port: u16) -> Result<bool> {
+        Ok(self.ports.contains(&port))
     }
 
     fn alive(&self, _: i32) -> bool {
@@ -184,6 +210,7 @@ fn shown(settings: &str) -> String {
                 What::File { content, mode } => {
                     format!("{} {mode:04o}{root}\n{content}--\n", item.path)
                 }
+                What::Private { .. } => format!("{}\n", item.path),
             }
         })
         .collect()
@@ -355,7 +382,7 @@ fn directories_for_the_next_boot() {
             .find(|item| item.purpose == Purpose::Rules);
         let content = rules.map(|item| match item.what {
             What::File { content, .. } => content,
-            What::Directory { .. } => String::new(),
+            What::Directory { .. } | What::Private { .. } => String::new(),
         });
         assert_eq!(content.as_deref(), expected, "{settings}");
     }
@@ -445,6 +472,7 @@ fn complete(settings: &str) -> Machine {
         match item.what {
             What::Directory { .. } => machine.put(&format!("{}/", item.path), ""),
             What::File { content, .. } => machine.put(item.path.as_str(), &content),
+            What::Private { .. } => {}
         }
     }
     machine
@@ -618,9 +646,10 @@ fn no_removal_while_instances_exist() {
 #[test]
 fn the_first_instance_makes_its_ground() {
     let machine = Machine::with_systemd(true);
-    let ground = ground(&machine, &machine.site(USER)).unwrap();
-    let seen = ground.observe(&machine, &World::default()).unwrap();
-    insta::assert_snapshot!(ground.plan(&seen).unwrap(), @r"
+    let [files, services] = ground(&machine, &machine.site(USER)).unwrap();
+    let plan = |stage: &dyn AnyStage| stage.decide(&machine, &World::default()).unwrap();
+    assert_eq!(plan(&*services).to_string(), "");
+    insta::assert_snapshot!(plan(&*files), @r"
     make base directory `/p` [none]
       make directory /p
     make base directory `/r` [none]
