@@ -36,7 +36,7 @@ pub use self::patroni::{
     Protocol, RestApi, Ssl, SslMode, VerifyClient,
 };
 pub use self::pgbackrest::{
-    Certificate, HostSsh, HostTls, PathRepository, PgBackRest, Repository, Retention,
+    Certificate, HostSsh, HostTls, PathRepository, PgBackRest, Repository, Retention, Schedule,
 };
 pub use self::postgresql::{
     Auth, BackupRole, HostMethod, HostSslMethod, Initdb, LocalMethod, PostgreSql, SuRole, Version,

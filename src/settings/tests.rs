@@ -90,6 +90,7 @@ fn complete_names_every_key() {
             "pgbackrest.repository.path",
             "pgbackrest.repository.retention",
             // Not of pglift.
+            "pgbackrest.schedule",
             "require_mountpoint",
             "deletion_protection",
         ]

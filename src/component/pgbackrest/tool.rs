@@ -5,8 +5,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::info;
 use super::stanza_file::StanzaFile;
-use crate::backup::{BackupTool, Catalogue, Kind};
-use crate::host::{Command, Look, Probe, Server};
+use super::upkeep;
+use crate::backup::{BackupTool, Catalogue, Expired, Kind, Verdict};
+use crate::host::{Command, Look, Output, Probe, Server};
 use crate::plan::Step;
 use crate::settings::{self, Repository};
 use crate::{bail_fault, fault};
@@ -89,11 +90,6 @@ impl PgBackRest {
             .args(["--no-online", command])
     }
 
-    /// Asks the server and the repository whether WAL arrives. Needs a server that runs.
-    pub fn check(&self) -> Step {
-        Step::Run(self.command().arg("check"))
-    }
-
     /// pgBackRest deletes a stanza only while it is stopped.
     pub fn delete_stanza(&self, datadir: &Utf8Path) -> Vec<Step> {
         vec![
@@ -117,17 +113,20 @@ impl PgBackRest {
     }
 
     fn info(&self, look: &dyn Look, set: Option<&str>) -> Result<Catalogue> {
-        let output = look.probe(&Probe::pgbackrest_info(self.command(), set))?;
-        if !output.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            let said = said.trim().trim_start_matches("ERROR: ");
-            bail_fault!(
-                Unavailable,
-                "pgBackRest cannot look into its repository: {said}"
-            );
-        }
-        info::parse(&output.stdout)
+        let probe = Probe::pgbackrest_info(self.command(), set);
+        info::parse(&answer(look, &probe, "look into its repository")?.stdout)
     }
+}
+
+/// What a command that only reads says.
+fn answer(look: &dyn Look, probe: &Probe, what: &str) -> Result<Output> {
+    let output = look.probe(probe)?;
+    if !output.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let said = said.trim().trim_start_matches("ERROR: ");
+        bail_fault!(Unavailable, "pgBackRest cannot {what}: {said}");
+    }
+    Ok(output)
 }
 
 impl BackupTool for PgBackRest {
@@ -165,11 +164,43 @@ impl BackupTool for PgBackRest {
         if standby {
             command = command.arg("--backup-standby");
         }
+        command.progress = Some("--log-level-console=detail");
         let kind = format!("--type={}", kind.name());
         vec![Step::Run(command.args([
             kind.as_str(),
             "--start-fast",
             "backup",
         ]))]
+    }
+
+    fn lock(&self) -> Option<Utf8PathBuf> {
+        let name = format!("{}-backup.lock", self.stanza);
+        Some(self.own.lockpath.join(name))
+    }
+
+    fn expired(&self, look: &dyn Look) -> Result<Expired> {
+        let probe = Probe::pgbackrest_expire(self.command());
+        let said = answer(look, &probe, "tell what has expired")?;
+        Ok(upkeep::expired(&said.text()))
+    }
+
+    fn expire(&self) -> Vec<Step> {
+        vec![Step::Run(self.command().arg("expire"))]
+    }
+
+    fn check(&self) -> Vec<Step> {
+        vec![Step::Run(self.command().arg("check"))]
+    }
+
+    fn verify(&self, look: &dyn Look) -> Result<Verdict> {
+        let said = answer(
+            look,
+            &Probe::pgbackrest_version(&self.own.execpath),
+            "tell its version",
+        )?;
+        upkeep::can_verify(&said.text())?;
+        let probe = Probe::pgbackrest_verify(self.command());
+        let said = answer(look, &probe, "verify its repository")?;
+        Ok(upkeep::verdict(&said.text()))
     }
 }
