@@ -1,6 +1,7 @@
 //! Backups, whatever tool takes them: what there is to know of them, and what a tool must be able to do.
 
 pub mod recovery;
+pub mod schedule;
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -29,6 +30,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The one that copies most first.
+    pub const ALL: [Self; 3] = [Self::Full, Self::Diff, Self::Incr];
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Incr => "incr",
@@ -173,6 +177,23 @@ pub struct Place<'a> {
     pub silent: bool,
 }
 
+/// What retention would take away.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Expired {
+    /// Labels of backups, newest first.
+    pub backups: Vec<String>,
+    /// The first and the last WAL file of each range.
+    pub wal: Vec<(String, String)>,
+}
+
+/// What came of reading a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    pub sound: bool,
+    /// In the tool's words.
+    pub report: String,
+}
+
 /// What takes backups of an instance and gives them back.
 pub trait BackupTool {
     /// As people call it: `pgBackRest`.
@@ -204,4 +225,21 @@ pub trait BackupTool {
 
     /// Puts the data of a backup somewhere, made ready for a recovery.
     fn restore(&self, label: &str, place: &Place, recovery: &Recovery) -> Vec<Step>;
+
+    /// A file that is there for as long as a backup is taken, or longer.
+    fn lock(&self) -> Option<Utf8PathBuf> {
+        None
+    }
+
+    /// What is beyond retention.
+    fn expired(&self, look: &dyn Look) -> Result<Expired>;
+
+    /// Takes it away.
+    fn expire(&self) -> Vec<Step>;
+
+    /// Asks the server, which runs, and the repository whether WAL arrives.
+    fn check(&self) -> Vec<Step>;
+
+    /// Reads everything in the repository, and compares it with its checksums.
+    fn verify(&self, look: &dyn Look) -> Result<Verdict>;
 }

@@ -35,7 +35,7 @@ use self::deferred::Deferred;
 use self::ended::Ended;
 use crate::ansible;
 use crate::door::{Process, Session, exit};
-use crate::host::{editor, process, root};
+use crate::host::{editor, process, root, terminal};
 
 /// Creates, configures, runs and watches PostgreSQL instances, their roles and databases.
 #[derive(Parser)]
@@ -125,6 +125,13 @@ impl Call {
                 .or_else(|| Some(session.site.settings.cli.log_level?.into())),
         );
         Ok(session)
+    }
+
+    /// What is done is told as it is done, where somebody sits at a terminal and has not said how much to tell.
+    fn show_progress(&self) {
+        if self.level.is_none() && terminal::watched() {
+            log::level(Some(log::Level::Info));
+        }
     }
 
     /// Has the caller edit a copy of a file.

@@ -15,6 +15,7 @@ use camino::Utf8PathBuf;
 use self::item::Item;
 use self::service::Service;
 use crate::backup::BackupTool;
+use crate::backup::schedule::Scheduling;
 use crate::bail_fault;
 use crate::fault::Fault;
 use crate::host::Look;
@@ -123,6 +124,8 @@ pub struct Contribution {
     pub ident: Vec<IdentMapping>,
     /// What must be there when the server starts.
     pub before_start: Vec<Box<dyn AnyStage>>,
+    /// The backups that are taken by themselves.
+    pub scheduling: Scheduling,
     /// What needs a server that runs, and the roles.
     pub after_roles: Vec<Box<dyn AnyStage>>,
 }
@@ -143,6 +146,9 @@ impl Contribution {
         self.roles.extend(other.roles);
         self.hba.extend(other.hba);
         self.ident.extend(other.ident);
+        if other.scheduling != Scheduling::Unmanaged {
+            self.scheduling = other.scheduling;
+        }
         self.before_start.extend(other.before_start);
         self.after_roles.extend(other.after_roles);
         Ok(())

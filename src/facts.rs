@@ -11,6 +11,7 @@ use crate::host::{Look, Server};
 use crate::manifest::InstanceRef;
 use crate::pg::version::Major;
 use crate::resource::authentication::info::PghbaInfo;
+use crate::resource::backup::health::{Part, health, metrics};
 use crate::resource::backup::{self, BackupInfo};
 pub use crate::resource::existing as target;
 use crate::resource::instance::explain::explain;
@@ -164,12 +165,19 @@ fn instance_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<Stri
             }),
             Some(adopted) => {
                 adopted.verify(look)?;
-                Value::Object(describe(look, &target)?)
+                in_full(&target, site, look)?
             }
-            None => Value::Object(describe(look, &target)?),
+            None => in_full(&target, site, look)?,
         });
     }
     Ok(reply("instances", Value::Array(views)))
+}
+
+/// An instance with how its backups stand.
+fn in_full(target: &Target, site: &Site, look: &dyn Look) -> Result<Value> {
+    let mut view = describe(look, target)?;
+    view.insert("backup".to_owned(), json!(health(target, site, look)?));
+    Ok(Value::Object(view))
 }
 
 fn instance_backup_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<String, Value>> {
@@ -310,9 +318,30 @@ pub fn instances(site: &Site, look: &dyn Look, version: Option<Major>) -> Result
     Ok(items)
 }
 
-/// What belongs to an instance and should run, with whether it does.
-pub fn components(target: &Target, look: &dyn Look) -> Result<Vec<(&'static str, bool)>> {
-    Ok(vec![("PostgreSQL", target.running(look)?.is_some())])
+/// What belongs to an instance and should be in order, with whether it is.
+pub fn components(target: &Target, site: &Site, look: &dyn Look) -> Result<Vec<Part>> {
+    let runs = target.running(look)?.is_some();
+    let mut parts = vec![Part {
+        name: "PostgreSQL".to_owned(),
+        sound: runs,
+        detail: if runs { "running" } else { "not running" }.to_owned(),
+    }];
+    if let Some(health) = health(target, site, look)? {
+        parts.extend(health.parts());
+    }
+    Ok(parts)
+}
+
+/// How the backups of all instances that are backed up stand, as Prometheus reads it.
+pub fn backup_metrics(site: &Site, look: &dyn Look) -> Result<String> {
+    let mut all = Vec::new();
+    for (version, name) in lookup::list(look, &site.settings)? {
+        let target = Target::recorded(&site.settings, look, version, &name)?;
+        if let Some(health) = health(&target, site, look)? {
+            all.push((target.paths.to_string(), health));
+        }
+    }
+    Ok(metrics(&all))
 }
 
 /// pglift's word for it.

@@ -63,6 +63,8 @@ pub struct Command {
     pub secret_file: Option<(String, Text)>,
     /// Log files, or directories of them, in which it says why it failed: what they gain meanwhile goes into the error.
     pub logs: Vec<Utf8PathBuf>,
+    /// An argument with which it tells how far it is: given when somebody looks at the log.
+    pub progress: Option<&'static str>,
 }
 
 impl Command {
@@ -74,6 +76,7 @@ impl Command {
             stdin: None,
             secret_file: None,
             logs: Vec::new(),
+            progress: None,
         }
     }
 
@@ -223,10 +226,37 @@ impl Probe {
         )
     }
 
+    /// `systemctl [--user] show`: when a timer elapses and has elapsed, in UTC, and what became of its service.
+    pub fn timer(user: bool, timer: &str, service: &str) -> Self {
+        let manager = if user { "--user" } else { "--system" };
+        let properties = "ActiveState,NextElapseUSecRealtime,LastTriggerUSec";
+        Self::new(
+            Command::new("systemctl")
+                .args([manager, "show", "-p", properties, timer, service])
+                .env("TZ", "UTC")
+                .env("LC_ALL", "C"),
+        )
+    }
+
+    /// `systemd-analyze calendar`: whether it is a time.
+    pub fn calendar(time: &str) -> Self {
+        Self::constant(Command::new("systemd-analyze").args(["calendar", time]))
+    }
+
     /// `pgbackrest … info`: what is in the repositories for a stanza, or one backup of it in full.
     pub fn pgbackrest_info(pgbackrest: Command, backup: Option<&str>) -> Self {
         let set = backup.map(|label| format!("--set={label}"));
         Self::new(pgbackrest.args(["--output=json"]).args(set).arg("info"))
+    }
+
+    /// `pgbackrest … expire --dry-run`: what retention would take away.
+    pub fn pgbackrest_expire(pgbackrest: Command) -> Self {
+        Self::new(pgbackrest.args(["--dry-run", "--log-level-console=info", "expire"]))
+    }
+
+    /// `pgbackrest … verify`: reads everything in the repositories.
+    pub fn pgbackrest_verify(pgbackrest: Command) -> Self {
+        Self::new(pgbackrest.args(["--output=text", "--verbose", "verify"]))
     }
 
     /// The site's command that prints a password (`postgresql.auth.password_command`).

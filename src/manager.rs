@@ -381,7 +381,7 @@ pub fn word(path: &Utf8Path) -> String {
 }
 
 /// A word of a unit file, in which `%` begins a specifier (systemd.syntax, "Quoting").
-fn quoted(path: &Utf8Path) -> String {
+pub fn quoted(path: &Utf8Path) -> String {
     let escaped = path.as_str().replace('%', "%%");
     let plain = |c: char| c.is_alphanumeric() || "-_./=:,@%+$".contains(c);
     if escaped.chars().all(plain) {

@@ -37,7 +37,7 @@ pub use self::patroni::{
 };
 pub use self::pgbackrest::{
     Certificate, Entry, EntryValue, HostSsh, HostTls, PathRepository, PgBackRest, Repository,
-    Retention,
+    Retention, Schedule,
 };
 pub use self::postgresql::{
     Auth, BackupRole, HostMethod, HostSslMethod, Initdb, LocalMethod, PostgreSql, SuRole, Version,

@@ -551,6 +551,24 @@ options:
           - 'To be given once.'
         type: bool
         default: false
+      schedule:
+        description:
+          - 'When backups are taken by themselves, by type; C(never) takes one away.'
+          - 'At first as the site settings say.'
+        type: dict
+        suboptions:
+          full:
+            description:
+              - 'Full backups.'
+            type: str
+          diff:
+            description:
+              - 'What has changed since the last full one.'
+            type: str
+          incr:
+            description:
+              - 'What has changed since the last one.'
+            type: str
       state:
         description:
           - 'Whether the instance is archived and backed up.'
@@ -945,6 +963,14 @@ ARGUMENT_SPEC = {
             "stanza": {"type": "str"},
             "password": {"type": "str", "no_log": True},
             "take_over": {"type": "bool", "default": False},
+            "schedule": {
+                "type": "dict",
+                "options": {
+                    "full": {"type": "str"},
+                    "diff": {"type": "str"},
+                    "incr": {"type": "str"},
+                },
+            },
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         },
     },

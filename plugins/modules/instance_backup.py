@@ -38,7 +38,7 @@ options:
     type: str
   lock_timeout:
     description:
-      - 'How many seconds to wait for a run that stops or restarts the instance; 60 unless given, 0: not at all.'
+      - 'How many seconds to wait for another backup, or for a run that stops or restarts the instance; 60 unless given, 0: not at all.'
     type: int
 """
 

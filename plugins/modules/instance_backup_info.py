@@ -107,6 +107,19 @@ archiver:
     last_failed_time: null
     failing: false
     queue: 0
+timers:
+  description: When systemd takes backups, by type, and whether the last one that it took failed.
+  returned: when the instance is backed up
+  type: list
+  elements: dict
+  sample:
+    - type: incr
+      unit: pgsocle-backup-incr@17-main.service
+      schedule: daily
+      active: true
+      failed: false
+      next: "2026-11-28T00:36:10Z"
+      last: "2026-11-27T00:36:10Z"
 executable:
   description: The executable that did the work, with its path and version, and the sha256 of one that the collection has brought.
   returned: success

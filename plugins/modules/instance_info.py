@@ -57,6 +57,13 @@ instances:
       socket_directory: /run/pgsocle/postgresql
       data_directory: /srv/pgsocle/srv/pgsql/15/main/data
       wal_directory: /srv/pgsocle/srv/pgsql/15/main/wal
+      backup:
+        stanza: main
+        newest: {"label": "20261127-203328F", "type": "full", "date_stop": "2026-11-27T20:33:34Z"}
+        age: 3600
+        archiver: {"failing": false, "queue": 0}
+        timers: []
+        problems: []
 executable:
   description: The executable that did the work, with its path and version, and the sha256 of one that the collection has brought.
   returned: success

@@ -1,15 +1,17 @@
-//! `pgsocle instance backup` and `backups`.
+//! `pgsocle instance backup`, `backups` and `backup-…`.
 
 use clap::{Args, ValueEnum};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::change::{Format, Run};
 use super::instance::One;
 use super::{Call, Ended, show};
 use crate::backup;
-use crate::door::exit;
+use crate::door::{Session, exit};
+use crate::host::Look;
 use crate::manifest::InstanceRef;
-use crate::resource::backup::{BackupSpec, info, job};
+use crate::resource::backup::{BackupSpec, info, job, upkeep};
+use crate::resource::{Job, Site};
 
 #[derive(Args)]
 pub struct Backup {
@@ -46,21 +48,62 @@ impl From<Kind> for backup::Kind {
 impl Backup {
     pub fn run(&self, call: &Call) -> Result<u8, Ended> {
         let session = self.run.open(call)?;
-        let paths = self.one.target(&session)?.paths;
+        if !self.run.format.is_json() {
+            call.show_progress();
+        }
         let spec = BackupSpec {
-            instance: Some(InstanceRef {
-                version: Some(paths.version.to_string()),
-                name: Some(paths.name),
-            }),
+            instance: Some(Self::reference(&self.one, &session)?),
             kind: self.kind.into(),
             max_age: self.max_age.clone(),
-            lock_timeout: None,
+            lock_timeout: self.run.lock_timeout,
         };
         self.run
             .carry_out(&session, job(&spec, &session.site, &session.local)?)
     }
 }
 
+impl Backup {
+    /// The instance that is meant, for certain.
+    fn reference(one: &One, session: &Session) -> Result<InstanceRef, Ended> {
+        let paths = one.target(session)?.paths;
+        Ok(InstanceRef {
+            version: Some(paths.version.to_string()),
+            name: Some(paths.name),
+        })
+    }
+}
+
+/// A run on the backups of an instance.
+#[derive(Args)]
+pub struct Upkeep {
+    #[command(flatten)]
+    one: One,
+    #[command(flatten)]
+    run: Run,
+}
+
+impl Upkeep {
+    pub fn expire(&self, call: &Call) -> Result<u8, Ended> {
+        self.carry_out(call, upkeep::expire)
+    }
+
+    pub fn check(&self, call: &Call) -> Result<u8, Ended> {
+        self.carry_out(call, upkeep::check)
+    }
+
+    fn carry_out(
+        &self,
+        call: &Call,
+        job: fn(&InstanceRef, &Site, &dyn Look) -> anyhow::Result<Job>,
+    ) -> Result<u8, Ended> {
+        let session = self.run.open(call)?;
+        let reference = Backup::reference(&self.one, &session)?;
+        let job = job(&reference, &session.site, &session.local)?;
+        self.run.carry_out(&session, job)
+    }
+}
+
+/// The backups of an instance, as they are.
 #[derive(Args)]
 pub struct Backups {
     #[command(flatten)]
@@ -80,6 +123,15 @@ const TITLES: [&str; 6] = [
 ];
 
 impl Backups {
+    pub fn verify(&self, call: &Call) -> Result<u8, Ended> {
+        let session = call.look()?;
+        let target = self.one.target(&session)?;
+        let verdict = upkeep::verify(&target, &session.site, &session.local)?;
+        let data = json!({ "sound": verdict.sound, "report": verdict.report });
+        self.format.show(&data, || verdict.report + "\n")?;
+        Ok(exit::DONE)
+    }
+
     pub fn run(&self, call: &Call) -> Result<u8, Ended> {
         let session = call.look()?;
         let target = self.one.target(&session)?;

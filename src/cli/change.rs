@@ -59,7 +59,7 @@ pub struct Run {
     max_impact: Option<Limit>,
     /// How long to wait for another run on the same instance; 60 unless given, 0: not at all.
     #[arg(long, value_name = "SECONDS")]
-    lock_timeout: Option<u32>,
+    pub lock_timeout: Option<u32>,
     #[command(flatten)]
     pub format: Format,
 }

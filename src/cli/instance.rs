@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::backup::{Backup, Backups};
+use super::backup::{Backup, Backups, Upkeep};
 use super::change::{Format, Run};
 use super::given::{Altered, Created, Noun, Stated};
 use super::manifest::Manifest;
@@ -20,6 +20,7 @@ use crate::host::process;
 use crate::manifest::InstanceRef;
 use crate::pg::version::Major;
 use crate::resource::Job;
+use crate::resource::backup::health::Part;
 use crate::resource::instance;
 use crate::resource::instance::desired::InstanceSpec;
 use crate::resource::instance::hold;
@@ -123,6 +124,14 @@ enum Verb {
     Backups(Backups),
     /// Restore an instance from a backup, up to a point in time or another target.
     Restore(Restore),
+    /// Delete the backups and the WAL that are beyond retention.
+    BackupExpire(Upkeep),
+    /// Check that WAL arrives in the repository.
+    BackupCheck(Upkeep),
+    /// Read all backups again, and compare them with their checksums.
+    BackupVerify(Backups),
+    /// Print how the backups of all instances stand, for the textfile collector of Prometheus.
+    BackupMetrics,
     /// Print the environment for libpq clients.
     Env {
         #[command(flatten)]
@@ -286,6 +295,14 @@ impl Command {
             Some(Verb::Backup(backup)) => backup.run(call),
             Some(Verb::Backups(backups)) => backups.run(call),
             Some(Verb::Restore(restore)) => restore.run(call),
+            Some(Verb::BackupExpire(upkeep)) => upkeep.expire(call),
+            Some(Verb::BackupCheck(upkeep)) => upkeep.check(call),
+            Some(Verb::BackupVerify(backups)) => backups.verify(call),
+            Some(Verb::BackupMetrics) => {
+                let session = call.look()?;
+                show::print(&facts::backup_metrics(&session.site, &session.local)?)?;
+                Ok(exit::DONE)
+            }
             Some(Verb::Env { one, format }) => env(call, one, *format),
             Some(Verb::Logs(logs)) => logs.run(call),
             Some(Verb::Shell { one, shell }) => self::shell(call, one, shell.as_deref()),
@@ -398,21 +415,20 @@ fn list(call: &Call, version: Option<Major>, format: Format) -> Result<u8, Ended
 fn status(call: &Call, one: &One, format: Format) -> Result<u8, Ended> {
     let session = call.look()?;
     let target = one.target(&session)?;
-    let components = facts::components(&target, &session.local)?;
+    let components = facts::components(&target, &session.site, &session.local)?;
     let items: Vec<Value> = components
         .iter()
-        .map(|(name, runs)| json!({ "component": name, "running": runs }))
+        .map(|part| json!({ "component": part.name, "running": part.sound, "detail": part.detail }))
         .collect();
     if let Some(hold) = hold::Hold::read(&session.local, &target.paths)? {
         show::say([hold.told(&target.paths)]);
     }
     let text = || {
-        let word = |runs: bool| if runs { "running" } else { "not running" };
-        let line = |(name, runs): &(&str, bool)| format!("{name}: {}", word(*runs));
+        let line = |part: &Part| format!("{}: {}", part.name, part.detail);
         show::lines(components.iter().map(line))
     };
     format.show(&Value::Array(items), text)?;
-    Ok(if components.iter().all(|(_, runs)| *runs) {
+    Ok(if components.iter().all(|part| part.sound) {
         exit::DONE
     } else {
         exit::NOT_RUNNING

@@ -11,6 +11,9 @@ mod site;
 mod stanza;
 mod stanza_file;
 mod tool;
+mod upkeep;
+
+use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 use schemars::JsonSchema;
@@ -24,7 +27,8 @@ use self::tool::PgBackRest as Tool;
 use super::item::Item;
 use super::service::Service;
 use super::{Component, Contribution, Lack, Removed, View, Wishes};
-use crate::backup::BackupTool;
+use crate::backup::schedule::{Schedule, Scheduling, Timing};
+use crate::backup::{BackupTool, Kind};
 use crate::bail_fault;
 use crate::host::Look;
 use crate::manifest::{
@@ -52,6 +56,9 @@ pub struct Spec {
     /// Go on in a stanza that holds backups of another cluster, which stay in it. To be given once.
     #[serde(default)]
     pub take_over: bool,
+    /// When backups are taken by themselves, by type; `never` takes one away. At first as the site settings say.
+    #[serde(default)]
+    pub schedule: Option<settings::Schedule>,
     /// Whether the instance is archived and backed up. With `absent` it is no longer; its backups stay.
     #[serde(default)]
     pub state: Presence,
@@ -115,7 +122,11 @@ impl Component for PgBackRest {
             own: own.clone(),
             stanza,
         };
-        Ok(present(spec, tool, view))
+        let scheduling = scheduling(spec, &tool, view)?;
+        Ok(Contribution {
+            scheduling,
+            ..present(spec, tool, view)
+        })
     }
 
     fn retract(&self, view: &View, removed: Removed) -> Result<Vec<Box<dyn AnyStage>>> {
@@ -200,6 +211,55 @@ fn access(view: &View, state: Presence) -> (HbaRecord, IdentMapping) {
     (record, mapping)
 }
 
+/// When backups are taken by themselves: here, or nowhere.
+fn scheduling(spec: &Spec, tool: &Tool, view: &View) -> Result<Scheduling> {
+    let timings = |schedule: Option<&settings::Schedule>, place: &str| {
+        let Some(schedule) = schedule else {
+            return Ok(BTreeMap::new());
+        };
+        let all = [
+            (Kind::Full, &schedule.full),
+            (Kind::Diff, &schedule.diff),
+            (Kind::Incr, &schedule.incr),
+        ];
+        let said = all
+            .into_iter()
+            .filter_map(|(kind, text)| Some((kind, text.as_ref()?)));
+        said.map(|(kind, text)| {
+            let key = format!("{place}.{}", kind.name());
+            Ok((kind, Timing::parse(&key, text)?))
+        })
+        .collect::<Result<BTreeMap<_, _>>>()
+    };
+    let own = timings(spec.schedule.as_ref(), "pgbackrest.schedule")?;
+    if !tool.is_local() {
+        if own.values().any(|timing| *timing != Timing::Never) {
+            bail_fault!(
+                Input,
+                "instance `{}`: `pgbackrest.schedule` is given, and its backups are taken by the repository host", view.paths;
+                "schedule them there"
+            );
+        }
+        return Ok(Scheduling::Ended);
+    }
+    let site_says = tool.own.schedule.is_some();
+    let default = settings::Schedule {
+        incr: Some("daily".to_owned()),
+        ..settings::Schedule::default()
+    };
+    let site = tool.own.schedule.as_ref().unwrap_or(&default);
+    let site = timings(Some(site), "pgbackrest.schedule of the site settings")?;
+    let times = site.into_iter().filter_map(|(kind, timing)| match timing {
+        Timing::At(calendar) => Some((kind, calendar)),
+        Timing::Never => None,
+    });
+    Ok(Scheduling::As(Schedule {
+        own,
+        site: times.collect(),
+        site_says,
+    }))
+}
+
 fn present(spec: &Spec, tool: Tool, view: &View) -> Contribution {
     let role = &view.site.postgresql.backuprole;
     let (record, mapping) = access(view, Presence::Present);
@@ -243,7 +303,10 @@ fn present(spec: &Spec, tool: Tool, view: &View) -> Contribution {
 /// documentation, 26.3.1).
 fn retracted(own: &settings::PgBackRest, view: &View, bound: bool) -> Contribution {
     if !bound {
-        return Contribution::default();
+        return Contribution {
+            scheduling: Scheduling::Ended,
+            ..Contribution::default()
+        };
     }
     let (record, mapping) = access(view, Presence::Absent);
     Contribution {
@@ -254,6 +317,7 @@ fn retracted(own: &settings::PgBackRest, view: &View, bound: bool) -> Contributi
         hba: vec![record],
         ident: vec![mapping],
         after_roles: vec![Box::new(membership(own, view, None))],
+        scheduling: Scheduling::Ended,
         ..Contribution::default()
     }
 }

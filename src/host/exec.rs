@@ -3,9 +3,10 @@
 #![expect(clippy::disallowed_methods, reason = "host/ is where effects live")]
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::process::{Command as Process, Stdio};
+use std::process::{Child, Command as Process, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -16,6 +17,9 @@ use crate::settings::Caller;
 
 /// How much of a failed program's words goes into the error, in bytes.
 const TAIL: usize = 2048;
+
+/// Of what a program tells of its progress, no more than a line in this time is passed on.
+const PACE: Duration = Duration::from_secs(1);
 
 /// Where programs are looked for.
 pub const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -28,8 +32,12 @@ pub fn output(caller: &Caller, command: &Command) -> Result<Output> {
 /// The same, with the lock as its standard input: when we are killed, the program works on, and nobody else must
 /// come to the same instance before it has ended. (`pg_ctl` gives the server another standard input.)
 fn output_under(caller: &Caller, command: &Command, lock: Option<&File>) -> Result<Output> {
+    let progress = command
+        .progress
+        .filter(|_| log::log_enabled!(log::Level::Info));
     let mut process = Process::new(command.program.as_std_path());
     process
+        .args(progress)
         .args(&command.arguments)
         .env_clear()
         .envs(environment(caller))
@@ -77,9 +85,12 @@ fn output_under(caller: &Caller, command: &Command, lock: Option<&File>) -> Resu
         // A program that does not read to the end tells us so by its exit status.
         let _ = stdin.write_all(text.expose().as_bytes());
     }
-    let result = child
-        .wait_with_output()
-        .with_context(|| format!("wait for `{}`", command.program))?;
+    let result = if progress.is_some() {
+        followed(child)
+    } else {
+        child.wait_with_output()
+    };
+    let result = result.with_context(|| format!("wait for `{}`", command.program))?;
     drop(secret_file);
     let status = result
         .status
@@ -89,6 +100,36 @@ fn output_under(caller: &Caller, command: &Command, lock: Option<&File>) -> Resu
         status,
         stdout: result.stdout,
         stderr: result.stderr,
+    })
+}
+
+/// Waits for a program, and passes on to the log what it tells meanwhile.
+fn followed(mut child: Child) -> std::io::Result<std::process::Output> {
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let (stdout, stderr) = std::thread::scope(|scope| {
+        let stderr = scope.spawn(|| {
+            let mut words = Vec::new();
+            stderr.map(|mut stream| stream.read_to_end(&mut words));
+            words
+        });
+        let (mut words, mut told) = (Vec::new(), None::<Instant>);
+        for line in stdout
+            .into_iter()
+            .flat_map(|stream| BufReader::new(stream).split(b'\n').map_while(Result::ok))
+        {
+            if told.is_none_or(|told| told.elapsed() >= PACE) {
+                log::info!("{}", String::from_utf8_lossy(&line));
+                told = Some(Instant::now());
+            }
+            words.extend(line);
+            words.push(b'\n');
+        }
+        (words, stderr.join().unwrap_or_default())
+    });
+    Ok(std::process::Output {
+        status: child.wait()?,
+        stdout,
+        stderr,
     })
 }
 

@@ -17,6 +17,11 @@ pub fn attended() -> bool {
     std::io::stdin().is_terminal()
 }
 
+/// Somebody reads what is said while it is done.
+pub fn watched() -> bool {
+    std::io::stderr().is_terminal()
+}
+
 /// Asks for one line; none when the input ends. The question goes to stderr, as stdout is for data.
 pub fn ask(question: &str) -> Result<Option<String>> {
     put(question);

@@ -1,5 +1,12 @@
 //! Backups of an instance: an act that is asked for, or due when the newest one is too old; and what there is to know.
 
+pub mod health;
+pub mod schedule;
+pub mod timer;
+pub mod upkeep;
+
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 use schemars::JsonSchema;
@@ -30,7 +37,8 @@ pub struct BackupSpec {
     /// seconds. Without it each call takes one.
     #[serde(default)]
     pub max_age: Option<String>,
-    /// How many seconds to wait for a run that stops or restarts the instance; 60 unless given, 0: not at all.
+    /// How many seconds to wait for another backup, or for a run that stops or restarts the instance; 60 unless given,
+    /// 0: not at all.
     #[serde(default)]
     #[schemars(extend("x-hidden" = ["cli"]))]
     pub lock_timeout: Option<u32>,
@@ -81,6 +89,11 @@ pub fn job(spec: &BackupSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         target: target.clone(),
         kind: spec.kind,
         newer_than: max_age.map(|age| now - age),
+        patience: if site.check {
+            Duration::ZERO
+        } else {
+            job.subject.lock_timeout
+        },
     }));
     job.stages.push(Box::new(Newest {
         tool: tool(&target, site, look)?,
@@ -123,6 +136,8 @@ struct Take {
     target: Target,
     kind: Kind,
     newer_than: Option<Timestamp>,
+    /// How long another backup into the stanza is waited for.
+    patience: Duration,
 }
 
 struct Seen {
@@ -146,7 +161,7 @@ impl Stage for Take {
             return Err(missing);
         }
         Ok(Seen {
-            catalogue: self.tool.catalogue(look)?,
+            catalogue: self.when_free(look)?,
             identifier: super::instance::condition::identifier(look, datadir)?,
             running: self.target.running(look)?,
             standby: look.stat(&datadir.join("standby.signal"))?.is_some(),
@@ -172,11 +187,25 @@ impl Stage for Take {
                 "start it with `pgsocle instance start {paths}`"
             );
         };
+        if let Some(problem) = seen.catalogue.problems.first() {
+            bail_fault!(
+                Unavailable,
+                "the repository of stanza `{stanza}` of instance `{paths}` is not in order: {problem}";
+                "mend it first; `pgsocle instance backup-check {paths}` tells when it is"
+            );
+        }
+        if seen.catalogue.clusters.is_empty() {
+            bail_fault!(
+                NotFound,
+                "stanza `{stanza}` of instance `{paths}` is not in its repository";
+                "mount the repository if it is not; where it was lost, apply the instance with its `pgbackrest` again to make it anew"
+            );
+        }
         if seen.catalogue.busy {
             bail_fault!(
                 Conflict,
                 "a backup is being taken into stanza `{stanza}` of instance `{paths}` already";
-                "wait until it is through; `max_age` then finds it"
+                "wait until it is through, longer with `lock_timeout`; `max_age` then finds it"
             );
         }
         let object = object(&self.target);
@@ -195,6 +224,19 @@ impl Stage for Take {
             tool.take(self.kind, &running.server, seen.standby),
         ));
         Ok(plan)
+    }
+}
+
+impl Take {
+    /// What there is once no other backup is being taken, or the patience is over.
+    fn when_free(&self, look: &dyn Look) -> Result<Catalogue> {
+        let catalogue = self.tool.catalogue(look)?;
+        // A file, since the tool itself is costly to ask.
+        let Some(mark) = self.tool.lock().filter(|_| catalogue.busy) else {
+            return Ok(catalogue);
+        };
+        look.patiently(self.patience, &mut || Ok(look.stat(&mark)?.is_none()))?;
+        self.tool.catalogue(look)
     }
 }
 
@@ -270,6 +312,10 @@ pub fn info(target: &Target, site: &Site, look: &dyn Look) -> Result<Map<String,
         ("backup_in_progress".to_owned(), json!(catalogue.busy)),
         ("problems".to_owned(), json!(catalogue.problems)),
         ("archiver".to_owned(), json!(archiver)),
+        (
+            "timers".to_owned(),
+            json!(health::timers(&target.paths, &site.settings, look)?),
+        ),
     ]))
 }
 

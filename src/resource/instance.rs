@@ -58,6 +58,7 @@ use self::report::{Report, Traits as Chosen};
 use self::service::{Service, Settle};
 use self::target::{DEFAULT_PORT, Target};
 use self::templates::Templates;
+use crate::backup::schedule::Scheduling;
 use crate::bail_fault;
 use crate::component::{self, Contribution};
 use crate::host::Look;
@@ -70,6 +71,7 @@ use crate::pg::ident_map::Mapping;
 use crate::pg::version::Major;
 use crate::resource::access;
 use crate::resource::authentication;
+use crate::resource::backup::schedule::Timers;
 use crate::resource::database;
 use crate::resource::expect::NewInstance;
 use crate::resource::role::Roles;
@@ -89,7 +91,9 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         State::Forgotten => {
             let mut job = Job::new(subject("instance", &target.paths, site));
             spec.shape(&mut job);
+            let timers = Timers::new(&target.paths, site, Scheduling::Ended);
             job.stages.push(Box::new(Forgetting { target }));
+            job.stages.push(Box::new(timers));
             Ok(job)
         }
         _ => present(spec, target, adoption, site, look),
@@ -183,6 +187,10 @@ fn present(
     job.stages
         .extend(running(&spec, components.roles, &target, site)?);
     job.stages.extend(components.after_roles);
+    if components.scheduling != Scheduling::Unmanaged {
+        let timers = Timers::new(&target.paths, site, components.scheduling);
+        job.stages.push(Box::new(timers));
+    }
     job.stages.push(Box::new(Settle {
         target: target.clone(),
         state: spec.state,
@@ -320,11 +328,13 @@ pub fn removal_job(target: Target, site: &Site, look: &dyn Look, how: How) -> Re
         settings: site.settings.clone(),
         wanted: false,
     }));
+    let timers = Timers::new(&target.paths, site, Scheduling::Ended);
     job.stages.push(Box::new(Removal {
         dumps_are_shared: site.settings.dumps_are_shared(),
         target,
         how,
     }));
+    job.stages.push(Box::new(timers));
     job.stages.extend(retracted);
     Ok(job)
 }

@@ -42,6 +42,11 @@ pub struct PgBackRest {
     #[serde(default)]
     pub options: BTreeMap<String, Word>,
 
+    /// When backups are taken by themselves, where this host takes them and systemd is the `scheduler`. Unset: incremental
+    /// ones, `daily`.
+    #[serde(default)]
+    pub schedule: Option<Schedule>,
+
     /// Directory of the logs.
     #[serde(default = "configpath")]
     #[schemars(with = "Log")]
@@ -111,4 +116,20 @@ fn place(number: usize) -> String {
         None => "pgbackrest.repository".to_owned(),
         Some(index) => format!("pgbackrest.more_repositories[{index}]"),
     }
+}
+
+/// Times of backups, by type, as systemd writes them: `daily`, `Sun 02:00`. Each is put off by up to an hour, always the same
+/// for an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(inline)]
+pub struct Schedule {
+    /// Full backups.
+    pub full: Option<String>,
+
+    /// What has changed since the last full one.
+    pub diff: Option<String>,
+
+    /// What has changed since the last one.
+    pub incr: Option<String>,
 }

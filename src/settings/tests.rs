@@ -91,6 +91,7 @@ fn complete_names_every_key() {
             // Not of pglift.
             "pgbackrest.more_repositories",
             "pgbackrest.options",
+            "pgbackrest.schedule",
             "require_mountpoint",
             "deletion_protection",
         ]

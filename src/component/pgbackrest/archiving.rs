@@ -104,7 +104,7 @@ impl Stage for Archiving {
             format!("check that WAL of instance `{paths}` arrives in stanza `{stanza}`"),
             Diff::new(&object, "checked: false\n", "checked: true\n"),
             Impact::None,
-            vec![self.tool.check()],
+            self.tool.check(),
         ));
         Ok(plan)
     }

@@ -5,9 +5,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::info;
 use super::stanza_file::StanzaFile;
+use super::upkeep;
 use crate::backup::recovery::{self, Recovery, Target};
-use crate::backup::{BackupTool, Catalogue, Kind, Place};
-use crate::host::{Command, Look, Probe, Server};
+use crate::backup::{BackupTool, Catalogue, Expired, Kind, Place, Verdict};
+use crate::host::{Command, Look, Output, Probe, Server};
 use crate::plan::Step;
 use crate::settings;
 use crate::{bail_fault, fault};
@@ -90,11 +91,6 @@ impl PgBackRest {
             .args(["--no-online", command])
     }
 
-    /// Asks the server and the repository whether WAL arrives. Needs a server that runs.
-    pub fn check(&self) -> Step {
-        Step::Run(self.command().arg("check"))
-    }
-
     /// pgBackRest deletes a stanza only while it is stopped.
     pub fn delete_stanza(&self, datadir: &Utf8Path) -> Vec<Step> {
         vec![
@@ -118,17 +114,20 @@ impl PgBackRest {
     }
 
     fn info(&self, look: &dyn Look, set: Option<&str>) -> Result<Catalogue> {
-        let output = look.probe(&Probe::pgbackrest_info(self.command(), set))?;
-        if !output.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            let said = said.trim().trim_start_matches("ERROR: ");
-            bail_fault!(
-                Unavailable,
-                "pgBackRest cannot look into its repository: {said}"
-            );
-        }
-        info::parse(&output.stdout)
+        let probe = Probe::pgbackrest_info(self.command(), set);
+        info::parse(&answer(look, &probe, "look into its repository")?.stdout)
     }
+}
+
+/// What a command that only reads says.
+fn answer(look: &dyn Look, probe: &Probe, what: &str) -> Result<Output> {
+    let output = look.probe(probe)?;
+    if !output.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let said = said.trim().trim_start_matches("ERROR: ");
+        bail_fault!(Unavailable, "pgBackRest cannot {what}: {said}");
+    }
+    Ok(output)
 }
 
 impl BackupTool for PgBackRest {
@@ -178,6 +177,7 @@ impl BackupTool for PgBackRest {
         if standby {
             command = command.arg("--backup-standby");
         }
+        command.progress = Some("--log-level-console=detail");
         let kind = format!("--type={}", kind.name());
         vec![Step::Run(command.args([
             kind.as_str(),
@@ -232,5 +232,36 @@ impl BackupTool for PgBackRest {
             command = command.arg("--archive-mode=off");
         }
         vec![Step::Run(command.arg("restore"))]
+    }
+
+    fn lock(&self) -> Option<Utf8PathBuf> {
+        let name = format!("{}-backup.lock", self.stanza);
+        Some(self.own.lockpath.join(name))
+    }
+
+    fn expired(&self, look: &dyn Look) -> Result<Expired> {
+        let probe = Probe::pgbackrest_expire(self.command());
+        let said = answer(look, &probe, "tell what has expired")?;
+        Ok(upkeep::expired(&said.text()))
+    }
+
+    fn expire(&self) -> Vec<Step> {
+        vec![Step::Run(self.command().arg("expire"))]
+    }
+
+    fn check(&self) -> Vec<Step> {
+        vec![Step::Run(self.command().arg("check"))]
+    }
+
+    fn verify(&self, look: &dyn Look) -> Result<Verdict> {
+        let said = answer(
+            look,
+            &Probe::pgbackrest_version(&self.own.execpath),
+            "tell its version",
+        )?;
+        upkeep::can_verify(&said.text())?;
+        let probe = Probe::pgbackrest_verify(self.command());
+        let said = answer(look, &probe, "verify its repository")?;
+        Ok(upkeep::verdict(&said.text()))
     }
 }

@@ -176,7 +176,15 @@ fn fill(site: &Settings, name: &str, template: &str) -> Result<String> {
 
 /// What root does for the system user when the program was called as root.
 pub fn privileges(site: &Settings) -> Result<Privileges> {
-    let mut privileges = Privileges::default();
+    let mut privileges = Privileges {
+        // Timers lie there as well.
+        unit_path: site
+            .systemd
+            .as_ref()
+            .filter(|systemd| !systemd.user && site.scheduler.is_some())
+            .map(|systemd| systemd.unit_path.clone()),
+        ..Privileges::default()
+    };
     for item in items(site, &Templates::shipped(site))? {
         match (&item.what, item.purpose) {
             _ if !item.root => {}

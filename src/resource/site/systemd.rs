@@ -29,7 +29,22 @@ pub enum Access {
 impl Systemd {
     /// None where the site's services are not systemd's.
     pub fn observe(look: &dyn Look, site: &Settings) -> Result<Option<Self>> {
-        let (Some(systemd), Some(_)) = (&site.systemd, &site.service_manager) else {
+        match site.service_manager {
+            Some(_) => Self::reached(look, site),
+            None => Ok(None),
+        }
+    }
+
+    /// None where nothing runs at its time by systemd.
+    pub fn scheduler(look: &dyn Look, site: &Settings) -> Result<Option<Self>> {
+        match site.scheduler {
+            Some(_) => Self::reached(look, site),
+            None => Ok(None),
+        }
+    }
+
+    fn reached(look: &dyn Look, site: &Settings) -> Result<Option<Self>> {
+        let Some(systemd) = &site.systemd else {
             return Ok(None);
         };
         let exists = |path: &Utf8Path| look.stat(path).map(|stat| stat.is_some());

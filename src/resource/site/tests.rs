@@ -70,7 +70,7 @@ impl Machine {
         self.files.insert(path.into(), content.to_owned());
     }
 
-    fn take(&mut self, path: &str) {
+    pub fn take(&mut self, path: &str) {
         self.files.remove(Utf8Path::new(path));
     }
 

@@ -166,8 +166,12 @@ impl Site {
                 chown(&path, Some(site.account.uid), Some(site.account.gid)).unwrap();
             }
         }
-        // A copy: the checkout may lie where the servers' user cannot go.
-        std::fs::copy(executable(), site.path("bin/pgsocle")).expect("copy the executable");
+        // A copy: the checkout may lie where the servers' user cannot go. By a process of its own: what another thread starts
+        // meanwhile would have a file of ours open to be written, and nobody can run that ("text file busy").
+        Run::program("cp")
+            .arg(executable())
+            .arg(site.path("bin/pgsocle"))
+            .go();
         site.write_settings(more);
         site
     }

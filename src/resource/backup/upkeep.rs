@@ -1,0 +1,164 @@
+//! Looking after backups: what is beyond retention goes, the way of WAL into the repository is checked, and what lies there is
+//! read again.
+
+use anyhow::Result;
+
+use super::tool;
+use crate::backup::{BackupTool, Expired, Verdict};
+use crate::host::{LockMode, Look};
+use crate::manifest::{InstanceRef, Place};
+use crate::plan::{Action, Change, Diff, Impact, Plan};
+use crate::resource::instance::target::{Running, Target};
+use crate::resource::{Job, Site, addressed};
+use crate::stage::{Stage, World};
+use crate::{bail_fault, fault};
+
+/// A run on the backups of an instance, which goes on being changed meanwhile.
+fn begun(
+    what: &str,
+    reference: &InstanceRef,
+    site: &Site,
+    look: &dyn Look,
+) -> Result<(Job, Box<dyn BackupTool>, Target)> {
+    let place = Place {
+        instance: Some(reference.clone()),
+        ..Place::default()
+    };
+    let begun = addressed(what, &place, site, look)?;
+    let mut job = begun.job;
+    job.subject.mode = LockMode::Read;
+    let tool = tool(&begun.target, site, look)?;
+    if let Some(missing) = tool.missing(look)? {
+        return Err(missing);
+    }
+    Ok((job, tool, begun.target))
+}
+
+/// The run that takes away what is beyond retention.
+pub fn expire(reference: &InstanceRef, site: &Site, look: &dyn Look) -> Result<Job> {
+    let (mut job, tool, target) = begun("expiry of backups", reference, site, look)?;
+    job.stages.push(Box::new(Expiry { tool, target }));
+    Ok(job)
+}
+
+struct Expiry {
+    tool: Box<dyn BackupTool>,
+    target: Target,
+}
+
+impl Stage for Expiry {
+    type Seen = Expired;
+
+    fn name(&self) -> String {
+        format!("expiry of backups of instance {}", self.target.paths)
+    }
+
+    fn observe(&self, look: &dyn Look, _: &World) -> Result<Expired> {
+        self.tool.expired(look)
+    }
+
+    fn plan(&self, seen: &Expired) -> Result<Plan> {
+        let mut plan = Plan::default();
+        let wal = seen
+            .wal
+            .iter()
+            .map(|(start, stop)| format!("{start} to {stop}"));
+        let wal: Vec<String> = wal.collect();
+        let mut what = Vec::new();
+        if !seen.backups.is_empty() {
+            what.push(format!("backups {}", seen.backups.join(", ")));
+        }
+        if !wal.is_empty() {
+            what.push(format!("WAL {}", wal.join(", ")));
+        }
+        if what.is_empty() {
+            return Ok(plan);
+        }
+        let paths = &self.target.paths;
+        let object = format!("backups of instance {paths}");
+        let lines: Vec<&str> = seen
+            .backups
+            .iter()
+            .chain(&wal)
+            .map(String::as_str)
+            .collect();
+        plan.changes.push(Change::new(
+            Action::Drop,
+            &object,
+            format!(
+                "delete what has expired of instance `{paths}`: {}",
+                what.join("; ")
+            ),
+            Diff::new(&object, lines.join("\n") + "\n", ""),
+            Impact::Destructive,
+            self.tool.expire(),
+        ));
+        Ok(plan)
+    }
+}
+
+/// The run that checks whether WAL arrives in the repository; it leaves nothing changed.
+pub fn check(reference: &InstanceRef, site: &Site, look: &dyn Look) -> Result<Job> {
+    let (mut job, tool, target) = begun("check of backups", reference, site, look)?;
+    job.stages.push(Box::new(Check { tool, target }));
+    Ok(job)
+}
+
+struct Check {
+    tool: Box<dyn BackupTool>,
+    target: Target,
+}
+
+impl Stage for Check {
+    type Seen = Option<Running>;
+
+    fn name(&self) -> String {
+        format!("check of backups of instance {}", self.target.paths)
+    }
+
+    fn observe(&self, look: &dyn Look, _: &World) -> Result<Option<Running>> {
+        self.target.running(look)
+    }
+
+    fn plan(&self, seen: &Option<Running>) -> Result<Plan> {
+        let (paths, stanza) = (&self.target.paths, self.tool.stanza());
+        if seen.is_none() {
+            bail_fault!(
+                Unavailable,
+                "instance `{paths}` is stopped: no WAL of it could arrive in stanza `{stanza}`";
+                "start it with `pgsocle instance start {paths}`"
+            );
+        }
+        let object = format!("archive of stanza {stanza}");
+        let mut plan = Plan::default();
+        plan.changes.push(
+            Change::new(
+                Action::Alter,
+                &object,
+                format!("check that WAL of instance `{paths}` arrives in stanza `{stanza}`"),
+                Diff::new(&object, "checked: false\n", "checked: true\n"),
+                Impact::None,
+                self.tool.check(),
+            )
+            .transient(),
+        );
+        Ok(plan)
+    }
+}
+
+/// Reads all backups of an instance again; an error unless they are sound.
+pub fn verify(target: &Target, site: &Site, look: &dyn Look) -> Result<Verdict> {
+    let tool = tool(target, site, look)?;
+    if let Some(missing) = tool.missing(look)? {
+        return Err(missing);
+    }
+    let verdict = tool.verify(look)?;
+    if !verdict.sound {
+        return Err(fault!(
+            Command,
+            "stanza `{}` of instance `{}` is damaged, or cannot be read:\n{}", tool.stanza(), target.paths, verdict.report;
+            "take a full backup: what is damaged cannot be restored from"
+        ));
+    }
+    Ok(verdict)
+}
