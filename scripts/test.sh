@@ -4,7 +4,7 @@ set -eu
 . "$(dirname "$0")/common.sh"
 need_cargo
 server_programs
-packages util-linux strace sudo pgbackrest
+packages util-linux strace sudo zsh fish pgbackrest
 
 # Other majors than the distribution's, where its archive has them.
 if PGSOCLE_TEST_MAJORS=$(scripts/majors.sh); then

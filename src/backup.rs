@@ -1,13 +1,15 @@
 //! Backups, whatever tool takes them: what there is to know of them, and what a tool must be able to do.
 
+pub mod recovery;
 pub mod schedule;
 
 use anyhow::Result;
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::recovery::Recovery;
 use crate::host::{Look, Server};
 use crate::plan::Step;
 
@@ -46,6 +48,8 @@ pub struct Backup {
     pub label: String,
     #[serde(rename = "type")]
     pub kind: Kind,
+    /// Major version of its server.
+    pub version: String,
     /// When it was begun and ended, in UTC.
     pub date_start: Timestamp,
     pub date_stop: Timestamp,
@@ -173,6 +177,23 @@ pub struct Verdict {
     pub report: String,
 }
 
+/// Where the data of a backup are put.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// The directory into which they are restored.
+    pub directory: &'a Utf8Path,
+    /// Where that will be when the server is started: what fetches WAL then is told of it.
+    pub datadir: &'a Utf8Path,
+    /// The directory of the WAL, where it is not below the data directory.
+    pub waldir: Option<&'a Utf8Path>,
+    /// Below which the tablespaces go; none: where they were.
+    pub tablespaces: Option<Utf8PathBuf>,
+    /// Files that are there and right are kept.
+    pub delta: bool,
+    /// The server is not to archive: it is a copy.
+    pub silent: bool,
+}
+
 /// What takes backups of an instance and gives them back.
 pub trait BackupTool {
     /// As people call it: `pgBackRest`.
@@ -213,4 +234,7 @@ pub trait BackupTool {
 
     /// Reads everything in the repository, and compares it with its checksums.
     fn verify(&self, look: &dyn Look) -> Result<Verdict>;
+
+    /// Puts the data of a backup somewhere, made ready for a recovery.
+    fn restore(&self, label: &str, place: &Place, recovery: &Recovery) -> Vec<Step>;
 }

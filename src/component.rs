@@ -39,6 +39,11 @@ pub trait Component: Sync {
         Ok(Vec::new())
     }
 
+    /// What holds the backups of a stanza, whatever cluster they are of.
+    fn stanza_tool(&self, _: &Settings, _: &str) -> Result<Option<Box<dyn BackupTool>>> {
+        Ok(None)
+    }
+
     /// What takes the backups of an instance, where this component does.
     fn backup_tool(&self, _: &View) -> Result<Option<Box<dyn BackupTool>>> {
         Ok(None)
@@ -73,6 +78,16 @@ pub fn backup_tool(view: &View) -> Result<Option<Box<dyn BackupTool>>> {
 pub struct Removed {
     /// Its backups go too.
     pub delete_backups: bool,
+}
+
+/// What holds the backups of a stanza.
+pub fn stanza_tool(site: &Settings, stanza: &str) -> Result<Option<Box<dyn BackupTool>>> {
+    for component in REGISTRY {
+        if let Some(tool) = component.stanza_tool(site, stanza)? {
+            return Ok(Some(tool));
+        }
+    }
+    Ok(None)
 }
 
 /// What a component adds to the run on an instance.

@@ -383,7 +383,7 @@ impl Run<'_> {
                 self.undone.extend(whole.then_some(summary));
                 continue;
             };
-            if whole && scope == Scope::Creation {
+            if whole && matches!(scope, Scope::Creation | Scope::Restore) {
                 // What was made in a cluster that is gone is gone with it.
                 reverted.splice(0..0, applied.drain(place..));
             } else if whole {

@@ -1,7 +1,5 @@
 //! Read-only kinds: what modules ending in `_info` and the verbs `get`, `list` and `env` show.
 
-pub mod logs;
-
 use anyhow::Result;
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -64,6 +64,14 @@ const ABOUT: &[About] = &[
         "Roles, databases and settings may be changed meanwhile; a stop, a restart or a drop of the instance is refused and told of the backup.",
     ),
     about!(
+        "instance_restore",
+        "0.1.0",
+        "Restores a PostgreSQL instance from a backup",
+        "Replaces the data of a stopped instance by those of a backup, makes a new instance of them, or puts them into a directory; then recovers up to a target.",
+        "The data that were there are set aside until the restored server has answered, and come back when it fails.",
+        "Check mode tells which backup and which WAL would be used, and whether there is room for them. Each call restores: there is no condition under which nothing is done.",
+    ),
+    about!(
         "role",
         "0.1.0",
         "Manages a role of a PostgreSQL instance",

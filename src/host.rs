@@ -20,7 +20,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -288,6 +288,27 @@ pub struct Query {
     pub parameter: Value,
 }
 
+/// The answer to a query: the JSON text of a list with an object for each row, for whoever knows what they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rows(pub String);
+
+impl Rows {
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The rows as values of a type.
+    pub fn read<T: serde::de::DeserializeOwned>(&self) -> Result<Vec<T>> {
+        serde_json::from_str(&self.0).context("rows of an observation")
+    }
+}
+
+impl Default for Rows {
+    fn default() -> Self {
+        Self("[]".to_owned())
+    }
+}
+
 /// What root does for the system user: nothing that is not named here.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Privileges {
@@ -301,6 +322,14 @@ pub struct Privileges {
 
 /// The names of all units of ours begin so.
 pub const UNIT_PREFIX: &str = "pgsocle-";
+
+/// Where systemd looks for what is added to units of others (systemd.unit).
+pub const SYSTEM_UNITS: &str = "/etc/systemd/system";
+/// The name of what we add to one.
+pub const HOLD_FILE: &str = "pgsocle-hold.conf";
+/// What a unit says that heeds a hold; the path of the file of the hold follows.
+pub const HOLD_LINES: &str =
+    "# Held by `pgsocle instance hold` while this file is there: it says why.\nAssertPathExists=!";
 
 /// A service unit of the instance's manager.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -426,10 +455,12 @@ pub trait Look {
     fn list(&self, path: &Utf8Path) -> Result<Option<Vec<String>>>;
     fn link(&self, path: &Utf8Path) -> Result<Option<Utf8PathBuf>>;
     fn probe(&self, probe: &Probe) -> Result<Output>;
-    /// The rows of each query as JSON objects; the sessions are read-only and run side by side.
-    fn query(&self, queries: &[Query]) -> Result<Vec<Vec<Value>>>;
+    /// The rows of each query; the sessions are read-only and run side by side.
+    fn query(&self, queries: &[Query]) -> Result<Vec<Rows>>;
     /// Whether something listens on or occupies a TCP port, on any address family.
     fn port_taken(&self, port: u16) -> Result<bool>;
+    /// Bytes that an ordinary user can still write where a path lies, or would.
+    fn free_space(&self, path: &Utf8Path) -> Result<u64>;
     fn alive(&self, pid: i32) -> bool;
     /// Asks again and again until the answer is yes or the time is over; gives the last answer.
     fn patiently(

@@ -8,7 +8,9 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::fault;
-use crate::host::{Command, START_TIMEOUT, Server, Unit, Verb};
+use crate::host::{
+    Command, HOLD_FILE, HOLD_LINES, START_TIMEOUT, SYSTEM_UNITS, Server, Unit, Verb,
+};
 use crate::plan::{Content, Step};
 use crate::settings::InstancePaths;
 use crate::settings::Settings;
@@ -176,22 +178,78 @@ impl Manager {
     /// The lines of a unit that keep whoever starts it from starting a held instance: an assertion, since a
     /// condition would let `systemctl start` end as if it had started something (systemd.unit).
     pub fn hold_condition(paths: &InstancePaths) -> String {
-        format!(
-            "# Held by `pgsocle instance hold` while this file is there: it says why.\nAssertPathExists=!{}\n",
-            quoted(&paths.hold())
-        )
+        format!("{HOLD_LINES}{}\n", quoted(&paths.hold()))
     }
 
-    /// Makes the manager know the instance, and start it at boot.
-    pub fn register(&self, bindir: &Utf8Path, paths: &InstancePaths) -> Vec<Step> {
+    /// The drop-in by which a unit of others heeds a hold.
+    pub fn hold_file(&self) -> Option<Utf8PathBuf> {
+        match self {
+            Self::None | Self::Systemd { .. } => None,
+            Self::Foreign { unit, .. } => Some(Utf8PathBuf::from(format!(
+                "{SYSTEM_UNITS}/{unit}.d/{HOLD_FILE}"
+            ))),
+        }
+    }
+
+    /// Its content.
+    pub fn hold_file_content(paths: &InstancePaths) -> String {
+        format!("[Unit]\n{}", Self::hold_condition(paths))
+    }
+
+    /// Makes a unit of others heed a hold.
+    pub fn heed_hold(&self, content: &str) -> Vec<Step> {
+        self.on_hold_file(|directory, file| {
+            vec![
+                Step::make_dir(directory, 0o755).as_root(true),
+                Step::write(file, Content::Bytes(content.into()), 0o644).as_root(true),
+            ]
+        })
+    }
+
+    /// Takes that back; `alone`: nothing else is in the directory of the drop-in.
+    pub fn ignore_hold(&self, alone: bool) -> Vec<Step> {
+        self.on_hold_file(|directory, file| {
+            let mut steps = vec![Step::Remove { path: file.into() }.as_root(true)];
+            if alone {
+                let path = directory.into();
+                steps.push(Step::RemoveEmptyDir { path }.as_root(true));
+            }
+            steps
+        })
+    }
+
+    fn on_hold_file(&self, steps: impl Fn(&Utf8Path, &Utf8Path) -> Vec<Step>) -> Vec<Step> {
+        let (Self::Foreign { unit, .. }, Some(file)) = (self, self.hold_file()) else {
+            return Vec::new();
+        };
+        let mut steps = file
+            .parent()
+            .map_or_else(Vec::new, |directory| steps(directory, &file));
+        steps.push(Step::Service {
+            unit: unit.clone(),
+            verb: Verb::DaemonReload,
+        });
+        steps
+    }
+
+    /// Makes the manager know the instance, and start it at boot if that is wanted.
+    pub fn register(&self, bindir: &Utf8Path, paths: &InstancePaths, boot: bool) -> Vec<Step> {
         let mut steps = self.write_instance_file(bindir, paths);
-        if let Self::Systemd { unit, .. } = self {
-            steps.push(Step::Service {
-                unit: unit.clone(),
-                verb: Verb::Enable,
-            });
+        if boot {
+            steps.extend(self.at_boot(true));
         }
         steps
+    }
+
+    /// Has the manager start the instance at boot, or not.
+    pub fn at_boot(&self, starts: bool) -> Option<Step> {
+        let Self::Systemd { unit, .. } = self else {
+            return None;
+        };
+        Some(Step::Service {
+            unit: unit.clone(),
+            verb: if starts { Verb::Enable } else { Verb::Disable },
+        })
     }
 
     /// Makes the manager know what has changed of the instance.

@@ -12,5 +12,6 @@ pub mod pgpass;
 pub mod postmaster_opts;
 pub mod postmaster_pid;
 pub mod scram;
+pub mod slot;
 mod text;
 pub mod version;

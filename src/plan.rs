@@ -116,6 +116,13 @@ pub enum Step {
         from: Utf8PathBuf,
         to: Utf8PathBuf,
     },
+    /// For taking back: where something was set aside it gets its name again, and what has it now goes; else nothing.
+    PutBack {
+        path: Utf8PathBuf,
+        aside: Utf8PathBuf,
+        /// By way of this name: half-removed it must not be taken for the thing itself.
+        gone: Utf8PathBuf,
+    },
     /// Removes a file or a whole directory tree; what is not there is no error.
     Remove {
         path: Utf8PathBuf,
@@ -247,6 +254,7 @@ impl fmt::Display for Step {
             Self::Rename { from, to } | Self::RenameIfExists { from, to } => {
                 write!(f, "rename {from} to {to}")
             }
+            Self::PutBack { path, aside, .. } => write!(f, "put {aside} back as {path}"),
             Self::Remove { path } => write!(f, "remove {path}"),
             Self::MoveUp { from, .. } => write!(f, "move the content of {from} up"),
             Self::EmptyDir { path } => write!(f, "empty {path}"),
@@ -317,6 +325,8 @@ pub enum Scope {
     Configuration,
     /// A database made by this run, until its inner objects stand.
     Database(String),
+    /// A restore, until the restored server has answered.
+    Restore,
     /// A start for the time of this run only.
     TemporaryStart,
 }

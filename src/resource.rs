@@ -13,6 +13,7 @@ pub mod expect;
 pub mod instance;
 pub mod parameters;
 pub mod pgconf;
+pub mod restore;
 pub mod role;
 #[cfg(test)]
 mod samples;
@@ -124,6 +125,17 @@ pub const REGISTRY: &[Kind] = &[
         },
     },
     Kind {
+        name: "instance_restore",
+        schema: schema::<restore::RestoreSpec>,
+        job: |value, site, look| {
+            restore::job(
+                &crate::input::from_json(value, "instance_restore")?,
+                site,
+                look,
+            )
+        },
+    },
+    Kind {
         name: "role",
         schema: schema_within::<RoleSpec>,
         job: role_job,
@@ -203,10 +215,12 @@ fn joined(mut first: Value, mut second: Value) -> Value {
 
 fn role_job(value: Value, site: &Site, look: &dyn Look) -> Result<Job> {
     let Within { place, spec } = Within::<RoleSpec>::from_value(value, "role")?;
-    within("role", &spec.name.clone(), &place, site, look, |paths| {
-        let mut roles = role::Roles::new(vec![spec], paths)?;
+    within("role", &spec.name.clone(), &place, site, look, |target| {
+        let mut roles = role::Roles::new(vec![spec], target.paths.clone())?;
         roles.view = true;
-        Ok(vec![Box::new(roles)])
+        let mut stages: Vec<Box<dyn AnyStage>> = vec![Box::new(roles)];
+        stages.extend(access::taken_over(target));
+        Ok(stages)
     })
 }
 
@@ -218,7 +232,7 @@ fn database_job(value: Value, site: &Site, look: &dyn Look) -> Result<Job> {
         &place,
         site,
         look,
-        |paths| database::stages(vec![spec], paths, true),
+        |target| database::stages(vec![spec], target.paths.clone(), true),
     )
 }
 
@@ -229,7 +243,7 @@ fn within(
     place: &Place,
     site: &Site,
     look: &dyn Look,
-    stages: impl FnOnce(InstancePaths) -> Result<Vec<Box<dyn AnyStage>>>,
+    stages: impl FnOnce(&Target) -> Result<Vec<Box<dyn AnyStage>>>,
 ) -> Result<Job> {
     let Addressed {
         mut job,
@@ -243,7 +257,7 @@ fn within(
             ..Service::leaving(target.clone())
         }));
     }
-    job.stages.extend(stages(target.paths.clone())?);
+    job.stages.extend(stages(&target)?);
     if exists {
         job.stages.push(Box::new(Settle {
             target,

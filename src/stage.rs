@@ -110,6 +110,8 @@ pub struct World {
     /// Databases that earlier stages make (true) or drop (false).
     pub databases: BTreeMap<String, bool>,
     pub reload_needed: bool,
+    /// This run has told (or would have told) the server to read its files.
+    pub reloaded: bool,
     /// Settings that this run changes and that take effect with a restart: what the server says of them is out of date.
     pub restart_changed: Vec<String>,
     /// Those of them that run with another value than the new one.
@@ -129,7 +131,7 @@ pub struct World {
     pub runs_again: bool,
     /// Ports between which an earlier run was to move the instance, and may have done it by half.
     pub move_begun: Option<(u16, u16)>,
-    /// Configuration files that this run replaces, each once.
+    /// Configuration files that this run replaces, each once, until the server has read them.
     pub replaced: Vec<Replaced>,
     /// … and has replaced: they are on the disk, and the server has not been told.
     pub written: bool,
@@ -167,13 +169,13 @@ impl World {
                     } else {
                         Catalogs::Hidden(server)
                     };
-                    self.reload_needed = false;
+                    self.taken_over();
                     self.restart_needed.clear();
                 }
                 Fact::Restarts { before, after } => {
                     self.restarted = true;
                     self.catalogs = Catalogs::Readable(if performed { after } else { before });
-                    self.reload_needed = false;
+                    self.taken_over();
                     self.restart_needed.clear();
                 }
                 Fact::Stopped => self.catalogs = Catalogs::Stopped,
@@ -187,7 +189,8 @@ impl World {
                 Fact::NoDatabase(name) => _ = self.databases.insert(name, false),
                 Fact::ReloadNeeded => self.reload_needed = true,
                 Fact::Reloads => {
-                    self.reload_needed = false;
+                    self.reloaded = true;
+                    self.taken_over();
                     if performed {
                         self.restart_changed.clear();
                         self.restart_needed.clear();
@@ -218,6 +221,13 @@ impl World {
                 Fact::View(parts) => self.view.extend(parts),
             }
         }
+    }
+
+    /// The server has read its files (or would have).
+    fn taken_over(&mut self) {
+        self.reload_needed = false;
+        self.replaced.clear();
+        self.written = false;
     }
 
     /// What waits for a restart: what the server said when it was asked, and what this run adds to it and takes from it.

@@ -34,6 +34,7 @@ options:
   state:
     description:
       - 'Wanted run state.'
+      - 'Where servers are systemd''s units, one that is to run starts at boot as well, and one that is to be C(stopped) does not.'
     type: str
     choices: [started, stopped, absent, present, restarted, reloaded, forgotten]
     default: started

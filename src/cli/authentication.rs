@@ -18,6 +18,7 @@ use crate::pg::ident_map::Mapping;
 use crate::resource::authentication::info::{Listing, PghbaInfo, shown};
 use crate::resource::authentication::{self, Kind};
 use crate::resource::expect::Wanted;
+use crate::resource::instance::configuration::Text;
 
 /// A record of one of the files, in options.
 pub struct Of<T>(PhantomData<T>);
@@ -243,14 +244,15 @@ fn absent(mut object: Map<String, Value>) -> Map<String, Value> {
 fn edit<T: Kind>(within: &Within, call: &Call, run: &Run) -> Result<u8, Ended> {
     let session = run.open(call)?;
     let target = within.target(&session)?;
-    let content = authentication::current::<T>(&target, &session.local)?;
-    let copy = call.edit(&session, T::FILE, &content)?;
+    let base = authentication::current::<T>(&target, &session.local)?;
+    let copy = call.edit(&session, T::FILE, &base)?;
     let place = Place {
         instance: Some(within.reference(&session)?),
         ..Place::default()
     };
     let (site, look) = (&session.site, &session.local);
-    let done = authentication::edit_job::<T>(&place, copy.content.clone(), site, look)
+    let content = copy.content.clone();
+    let done = authentication::edit_job::<T>(&place, Text { base, content }, site, look)
         .map_err(Ended::from)
         .and_then(|job| run.carry_out(&session, job));
     if done.is_err() || run.dry_run {

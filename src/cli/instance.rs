@@ -10,6 +10,7 @@ use super::backup::{Backup, Backups, Upkeep};
 use super::change::{Format, Run};
 use super::given::{Altered, Created, Noun, Stated};
 use super::manifest::Manifest;
+use super::restore::Restore;
 use super::service::{Hold, Many, Start, Stop};
 use super::{Call, Ended, develop, incomplete, prompt, show};
 use crate::door::{Session, exit};
@@ -129,6 +130,8 @@ enum Verb {
     BackupVerify(Backups),
     /// Print how the backups of all instances stand, for the textfile collector of Prometheus.
     BackupMetrics,
+    /// Restore an instance from a backup, up to a point in time or another target.
+    Restore(Restore),
     /// Print the environment for libpq clients.
     Env {
         #[command(flatten)]
@@ -299,6 +302,7 @@ impl Command {
                 show::print(&facts::backup_metrics(&session.site, &session.local)?)?;
                 Ok(exit::DONE)
             }
+            Some(Verb::Restore(restore)) => restore.run(call),
             Some(Verb::Env { one, format }) => env(call, one, *format),
             Some(Verb::Logs(logs)) => logs.run(call),
             Some(Verb::Shell { one, shell }) => self::shell(call, one, shell.as_deref()),

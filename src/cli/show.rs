@@ -49,6 +49,12 @@ pub fn lines(lines: impl IntoIterator<Item = String>) -> String {
     lines.into_iter().map(|line| line + "\n").collect()
 }
 
+/// Filled with spaces. A width of the format macros has 16 bits, and what stands in a file may be longer.
+fn padded(text: &str, width: usize) -> String {
+    let room = width.saturating_sub(text.chars().count());
+    text.to_owned() + &" ".repeat(room)
+}
+
 /// Aligned columns under their titles; nothing is cut, however narrow the terminal. The last column is not padded.
 pub fn table(titles: &[&str], rows: &[Vec<String>]) -> String {
     let head: Vec<String> = titles.iter().map(|title| (*title).to_owned()).collect();
@@ -62,7 +68,7 @@ pub fn table(titles: &[&str], rows: &[Vec<String>]) -> String {
     for row in [&head].into_iter().chain(rows) {
         let mut line = String::new();
         for (width, cell) in widths.iter().zip(row) {
-            let _ = write!(line, "{cell:<width$}  ");
+            line.push_str(&padded(cell, width + 2));
         }
         text.push_str(line.trim_end());
         text.push('\n');
@@ -78,7 +84,7 @@ pub fn object(view: &Map<String, Value>) -> String {
     for (key, value) in view {
         let mut name = key.as_str();
         for line in value_lines(key, value) {
-            let line = format!("{name:<width$}{line}");
+            let line = padded(name, width) + &line;
             text.push_str(line.trim_end());
             text.push('\n');
             name = "";

@@ -14,7 +14,7 @@ mod upkeep;
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -100,7 +100,7 @@ impl Component for PgBackRest {
                 "give the name under which its backups are kept, as `{}`", paths.qualified_name
             ),
         };
-        check_name(&stanza, view)?;
+        check_name(&stanza).with_context(|| format!("instance `{paths}`"))?;
         let tool = Tool {
             own: own.clone(),
             stanza,
@@ -129,6 +129,17 @@ impl Component for PgBackRest {
         Ok(stages)
     }
 
+    fn stanza_tool(&self, site: &Settings, stanza: &str) -> Result<Option<Box<dyn BackupTool>>> {
+        let Some(own) = &site.pgbackrest else {
+            return Ok(None);
+        };
+        check_name(stanza)?;
+        Ok(Some(Box::new(Tool {
+            own: own.clone(),
+            stanza: stanza.to_owned(),
+        })))
+    }
+
     fn backup_tool(&self, view: &View) -> Result<Option<Box<dyn BackupTool>>> {
         let Some(own) = &view.site.pgbackrest else {
             return Ok(None);
@@ -139,12 +150,12 @@ impl Component for PgBackRest {
 }
 
 /// It becomes part of paths and of a shell command.
-fn check_name(stanza: &str, view: &View) -> Result<()> {
+fn check_name(stanza: &str) -> Result<()> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     if stanza.is_empty() || stanza.starts_with(['-', '.']) || !stanza.chars().all(plain) {
         bail_fault!(
             Input,
-            "instance `{}`: stanza name `{stanza}` is not valid", view.paths;
+            "stanza name `{stanza}` is not valid";
             "use letters, digits, `_`, `-` and `.`"
         );
     }

@@ -207,6 +207,19 @@ pub fn rename(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
     sync_parent(to)
 }
 
+/// Gives what was set aside its name again, where something was; what has the name by now is removed.
+pub fn put_back(path: &Utf8Path, aside: &Utf8Path, gone: &Utf8Path) -> Result<()> {
+    if !aside.exists() {
+        return Ok(());
+    }
+    remove(gone)?;
+    if path.exists() {
+        rename(path, gone)?;
+    }
+    rename(aside, path)?;
+    remove(gone)
+}
+
 /// Moves what is in a directory up into its parent, `PG_VERSION` last.
 pub fn move_up(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
     fs::set_permissions(to, fs::metadata(from)?.permissions())?;

@@ -20,8 +20,8 @@ use crate::host::root::{Helper, Request, remove_empty_dir};
 use crate::host::signals::Signals;
 use crate::host::sql::Sessions;
 use crate::host::{
-    Act, Claim, Command, FileKind, Interruption, Look, Output, Probe, Query, Stat, Unit, Verb,
-    exec, files, lock,
+    Act, Claim, Command, FileKind, Interruption, Look, Output, Probe, Query, Rows, Stat, Unit,
+    Verb, exec, files, lock,
 };
 use crate::plan::{Content, RunAs, Step};
 use crate::settings::Caller;
@@ -154,7 +154,7 @@ impl Look for Local {
         Ok(said)
     }
 
-    fn query(&self, queries: &[Query]) -> Result<Vec<Vec<Value>>> {
+    fn query(&self, queries: &[Query]) -> Result<Vec<Rows>> {
         self.sessions.query(&self.caller, queries)
     }
 
@@ -182,6 +182,15 @@ impl Look for Local {
             }
         }
         Ok(false)
+    }
+
+    fn free_space(&self, path: &Utf8Path) -> Result<u64> {
+        // What is not there yet will be made below what is.
+        let there = path.ancestors().find(|above| above.exists());
+        let there = there.unwrap_or(Utf8Path::new("/"));
+        let found = nix::sys::statvfs::statvfs(there.as_std_path())
+            .with_context(|| format!("the free space at `{there}`"))?;
+        Ok(found.blocks_available() * found.fragment_size())
     }
 
     fn alive(&self, pid: i32) -> bool {
@@ -310,6 +319,7 @@ impl Act for Local {
             Step::Rename { from, to } | Step::RenameIfExists { from, to } => {
                 files::rename(from, to)
             }
+            Step::PutBack { path, aside, gone } => files::put_back(path, aside, gone),
             Step::Remove { path } => files::remove(path),
             Step::MoveUp { from, to } => files::move_up(from, to),
             Step::EmptyDir { path } => {

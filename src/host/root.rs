@@ -21,7 +21,7 @@ use crate::bail_fault;
 use crate::host::exec::{SEARCH_PATH, tail};
 use crate::host::files;
 use crate::host::users::find;
-use crate::host::{Privileges, UNIT_PREFIX, Unit, Verb};
+use crate::host::{HOLD_FILE, HOLD_LINES, Privileges, SYSTEM_UNITS, UNIT_PREFIX, Unit, Verb};
 
 /// The hidden argument that makes the program be the child.
 pub const ARGUMENT: &str = "root-helper";
@@ -177,13 +177,20 @@ impl Charter {
             } => self.write(path, content, *mode)?,
             Request::Remove { path } => self.remove(path)?,
             Request::RemoveEmptyDir { path } => {
-                self.is_directory(path)?;
+                if held_unit(&path.join(HOLD_FILE)).is_some() {
+                    only_roots(Utf8Path::new(SYSTEM_UNITS))?;
+                } else {
+                    self.is_directory(path)?;
+                }
                 remove_empty_dir(path)?;
             }
             Request::Service { name, verb } => {
-                if !(matches!(verb, Verb::Start | Verb::Stop | Verb::ResetFailed)
-                    && self.is_sysusers(name)?)
-                {
+                let allowed = match verb {
+                    Verb::Start | Verb::Stop | Verb::ResetFailed => self.is_sysusers(name)?,
+                    Verb::DaemonReload => is_service(name),
+                    _ => false,
+                };
+                if !allowed {
                     self.is_unit(name)?;
                 }
                 let unit = Unit {
@@ -241,6 +248,7 @@ impl Charter {
         let above = |file: &Utf8PathBuf| file.parent() == Some(path);
         if !self.privileges.files.iter().any(above)
             && self.privileges.unit_path.as_deref() != Some(path)
+            && !self.is_hold(&path.join(HOLD_FILE))?
         {
             self.is_ours(path)?;
         }
@@ -257,7 +265,9 @@ impl Charter {
     }
 
     fn write(&self, path: &Utf8Path, content: &str, mode: u32) -> Result<()> {
-        self.is_ours(path)?;
+        if !(is_hold_text(content) && self.is_hold(path)?) {
+            self.is_ours(path)?;
+        }
         let parent = path.parent().unwrap_or(Utf8Path::new("/"));
         only_roots(parent)?;
         files::replace(path, content.as_bytes(), mode)?;
@@ -265,7 +275,14 @@ impl Charter {
     }
 
     fn remove(&self, path: &Utf8Path) -> Result<()> {
-        self.is_ours(path)?;
+        let of_others = match held_unit(path) {
+            // What is left of a unit that is gone is nobody else's.
+            Some(unit) => owner(unit)?.is_some_and(|uid| uid != self.uid),
+            None => true,
+        };
+        if of_others {
+            self.is_ours(path)?;
+        }
         let Ok(metadata) = fs::symlink_metadata(path) else {
             return Ok(());
         };
@@ -313,20 +330,17 @@ impl Charter {
         )
     }
 
-    /// A unit of others whose server is the system user's: postgresql-common's of a cluster of that user, or one that says
-    /// `User=` so. The system user could end these processes anyway; what it says of itself is not believed.
+    /// Whether the server of a unit of others is the system user's, who could end these processes anyway.
     fn is_sysusers(&self, name: &str) -> Result<bool> {
-        if !is_service(name) || name.starts_with(UNIT_PREFIX) {
-            return Ok(false);
+        Ok(owner(name)? == Some(self.uid))
+    }
+
+    /// What lets a unit of others heed a hold, which the system user could stop anyway.
+    fn is_hold(&self, path: &Utf8Path) -> Result<bool> {
+        match held_unit(path) {
+            Some(unit) => self.is_sysusers(unit),
+            None => Ok(false),
         }
-        if let Some(conf) = packaged_conf(name) {
-            return Ok(fs::metadata(&conf).is_ok_and(|metadata| metadata.uid() == self.uid));
-        }
-        let user = run(
-            "systemctl",
-            &["--system", "show", "--value", "-p", "User", name],
-        )?;
-        Ok(!user.is_empty() && find(&user)?.is_some_and(|user| user.uid == self.uid))
     }
 
     fn is_unit(&self, name: &str) -> Result<()> {
@@ -345,6 +359,50 @@ fn is_service(name: &str) -> bool {
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || ":-_.@".contains(c))
     })
+}
+
+/// The user whose server a unit of others runs: postgresql-common's runs a cluster's, others say `User=`. What the system user says
+/// of itself is not believed.
+fn owner(name: &str) -> Result<Option<u32>> {
+    if !is_service(name) || name.starts_with(UNIT_PREFIX) {
+        return Ok(None);
+    }
+    if let Some(conf) = packaged_conf(name) {
+        return Ok(fs::metadata(&conf).ok().map(|metadata| metadata.uid()));
+    }
+    let user = run(
+        "systemctl",
+        &["--system", "show", "--value", "-p", "User", name],
+    )?;
+    Ok(if user.is_empty() {
+        None
+    } else {
+        find(&user)?.map(|user| user.uid)
+    })
+}
+
+/// The unit to which our drop-in belongs; none: it is another file.
+fn held_unit(path: &Utf8Path) -> Option<&str> {
+    let below = path
+        .as_str()
+        .strip_prefix(SYSTEM_UNITS)?
+        .strip_prefix('/')?;
+    let (directory, HOLD_FILE) = below.split_once('/')? else {
+        return None;
+    };
+    directory.strip_suffix(".d").filter(|unit| is_service(unit))
+}
+
+/// Nothing but which file keeps a unit from starting.
+fn is_hold_text(content: &str) -> bool {
+    content
+        .strip_prefix("[Unit]\n")
+        .and_then(|lines| lines.strip_prefix(HOLD_LINES)?.strip_suffix('\n'))
+        .is_some_and(|path| {
+            path.starts_with(['/', '"'])
+                && path.trim_end_matches('"').ends_with("/hold")
+                && !path.contains(char::is_control)
+        })
 }
 
 /// The postgresql.conf of the cluster that `postgresql@VERSION-NAME.service` runs as its owner (`pg_ctlcluster(1)`).
@@ -508,11 +566,66 @@ mod tests {
             ("postgresql@99-nothing.service", Verb::Stop),
             ("postgresql@15-main.service", Verb::Disable),
             ("ssh.target", Verb::Stop),
+            ("--all.service", Verb::DaemonReload),
         ] {
             assert_eq!(
                 ask(name, verb).unwrap_err().to_string(),
                 format!("`{name}` is not one of our units")
             );
+        }
+    }
+
+    #[test]
+    fn holds_of_units_of_others() {
+        for (path, unit) in [
+            (
+                "/etc/systemd/system/postgresql@15-main.service.d/pgsocle-hold.conf",
+                Some("postgresql@15-main.service"),
+            ),
+            (
+                "/etc/systemd/system/postgresql-15.service.d/pgsocle-hold.conf",
+                Some("postgresql-15.service"),
+            ),
+            (
+                "/etc/systemd/system/postgresql-15.service.d/other.conf",
+                None,
+            ),
+            ("/etc/systemd/system/postgresql-15.service.d", None),
+            ("/etc/systemd/system/../x.service.d/pgsocle-hold.conf", None),
+            ("/etc/systemd/system/a/x.service.d/pgsocle-hold.conf", None),
+            ("/etc/systemd/systemx.service.d/pgsocle-hold.conf", None),
+            ("/etc/systemd/system/ssh.socket.d/pgsocle-hold.conf", None),
+        ] {
+            assert_eq!(held_unit(path.into()), unit, "{path}");
+        }
+        let own = |path: &str| format!("[Unit]\n{HOLD_LINES}{path}\n");
+        for (content, allowed) in [
+            (own("/p/var/pgsocle/15-main/hold"), true),
+            (own("\"/my data/hold\""), true),
+            (own("/etc/passwd"), false),
+            (own("/p/hold\n[Service]\nExecStart=/p/hold"), false),
+            (own("p/hold"), false),
+            (format!("{}User=root\n", own("/p/hold")), false),
+            ("[Service]\nExecStart=/p/hold\n".to_owned(), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(is_hold_text(&content), allowed, "{content}");
+        }
+        // Not of a cluster of the system user's.
+        let path = Utf8PathBuf::from(
+            "/etc/systemd/system/postgresql@99-nothing.service.d/pgsocle-hold.conf",
+        );
+        for request in [
+            Request::Write {
+                path: path.clone(),
+                content: own("/p/hold"),
+                mode: 0o644,
+            },
+            Request::MakeRootDir {
+                path: path.parent().unwrap().into(),
+            },
+        ] {
+            assert!(charter().fulfil(&request).is_err(), "{request:?}");
         }
     }
 

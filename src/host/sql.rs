@@ -4,16 +4,17 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::error::Error;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use postgres::types::Type;
+use postgres::error::SqlState;
+use postgres::types::{FromSql, Type};
 use postgres::{Client, Config, NoTls};
-use serde_json::Value;
 
 use crate::fault;
 use crate::fault::{Fault, Kind};
-use crate::host::{Probe, Query, Server, exec};
+use crate::host::{Probe, Query, Rows, Server, exec};
 use crate::pg::pgpass::Pgpass;
 use crate::secret::{Secret, Text};
 use crate::settings::Caller;
@@ -22,7 +23,7 @@ use crate::settings::Caller;
 const SIDE_BY_SIDE: usize = 4;
 
 /// The rows of a query, with its place among the queries.
-type Answer = (usize, Vec<Value>);
+type Answer = (usize, Rows);
 
 /// How long a server may take to read its files again.
 const RELOAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -49,8 +50,8 @@ fn key(server: &Server, database: &str, read_only: bool) -> Key {
 pub struct Sessions(RefCell<HashMap<Key, Client>>);
 
 impl Sessions {
-    /// Rows of each query as JSON; queries of different databases run side by side.
-    pub fn query(&self, caller: &Caller, queries: &[Query]) -> Result<Vec<Vec<Value>>> {
+    /// Rows of each query; queries of different databases run side by side.
+    pub fn query(&self, caller: &Caller, queries: &[Query]) -> Result<Vec<Rows>> {
         let mut databases: Vec<&str> = queries
             .iter()
             .map(|query| query.database.as_str())
@@ -82,7 +83,7 @@ impl Sessions {
                 })
                 .collect()
         });
-        let mut all = vec![Vec::new(); queries.len()];
+        let mut all = vec![Rows::default(); queries.len()];
         for answer in answers {
             for (index, rows) in answer? {
                 all[index] = rows;
@@ -145,7 +146,8 @@ impl Sessions {
     }
 
     /// Has the server read its files again. The postmaster does that by and by, so that a session which asks at once
-    /// is often told the old state: new sessions ask until the load time has moved.
+    /// is often told the old state: new sessions ask until the load time has moved. Telling it so writes nothing: the session
+    /// that has looked at the server does it, and none is opened for it.
     pub fn reload(&self, caller: &Caller, server: &Server) -> Result<()> {
         let loaded = |client: &mut Client| -> Result<String> {
             let rows = client
@@ -156,7 +158,7 @@ impl Sessions {
                 .map_err(|error| refused(&"pg_conf_load_time".into(), &error))?;
             Ok(rows.first().context("no load time")?.try_get(0)?)
         };
-        let before = self.with(caller, server, MAINTENANCE, false, |client| {
+        let before = self.with(caller, server, MAINTENANCE, true, |client| {
             let before = loaded(client)?;
             client
                 .batch_execute("SELECT pg_catalog.pg_reload_conf()")
@@ -248,23 +250,41 @@ fn ask(caller: &Caller, queries: &[Query], databases: &[&str]) -> Result<Vec<Ans
     Ok(answers)
 }
 
-fn rows(client: &mut Client, query: &Query) -> Result<Vec<Value>> {
+fn rows(client: &mut Client, query: &Query) -> Result<Rows> {
     let sql = format!(
-        "SELECT coalesce(pg_catalog.json_agg(q), '[]') FROM ({}) q",
+        "SELECT coalesce(pg_catalog.json_agg(q), '[]')::pg_catalog.text FROM ({}) q",
         query.sql.trim()
     );
     // With the type of the parameter said, a query is one round trip; else it would be prepared first, and closed after.
     let parameter = query.parameter.to_string();
-    let answer = client
-        .query_typed(&sql, &[(&parameter, Type::TEXT)])
-        .map_err(|error| refused(&"an observation".into(), &error))?;
+    let ask = |client: &mut Client| client.query_typed(&sql, &[(&parameter, Type::TEXT)]);
+    let is_not_utf8 =
+        |error: &postgres::Error| error.code() == Some(&SqlState::CHARACTER_NOT_IN_REPERTOIRE);
+    let answer = match ask(client) {
+        // Where the database has no encoding (SQL_ASCII), a server that is to talk UTF-8 refuses to tell of anything else;
+        // without one of the session it hands out the bytes.
+        Err(error) if is_not_utf8(&error) => client
+            .batch_execute("SET client_encoding = 'SQL_ASCII'")
+            .and_then(|()| ask(client)),
+        answer => answer,
+    };
+    let answer = answer.map_err(|error| refused(&"an observation".into(), &error))?;
     let row = answer.first().context("an observation without an answer")?;
-    match row
-        .try_get::<_, Value>(0)
-        .context("rows of an observation")?
-    {
-        Value::Array(rows) => Ok(rows),
-        other => anyhow::bail!("rows of an observation are no list: {other}"),
+    let Told(rows) = row.try_get(0).context("rows of an observation")?;
+    Ok(Rows(rows))
+}
+
+/// JSON of the server's. Text that it takes from files, and names of a database without an encoding, may be any bytes:
+/// what is no UTF-8 in them is replaced.
+struct Told(String);
+
+impl<'a> FromSql<'a> for Told {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        Ok(Self(String::from_utf8_lossy(raw).into_owned()))
+    }
+
+    fn accepts(of: &Type) -> bool {
+        [Type::JSON, Type::TEXT].contains(of)
     }
 }
 
@@ -306,8 +326,7 @@ fn connect(caller: &Caller, server: &Server, database: &str, read_only: bool) ->
 fn wants_password(error: &postgres::Error) -> bool {
     error.code().is_some_and(|code| code.code() == "28P01")
         || error.to_string().contains("configuration")
-        || std::error::Error::source(error)
-            .is_some_and(|source| source.to_string().contains("password"))
+        || Error::source(error).is_some_and(|source| source.to_string().contains("password"))
 }
 
 /// From the site's password file, else from its password command.
@@ -330,7 +349,7 @@ fn password(caller: &Caller, server: &Server, database: &str) -> Result<Option<S
 
 fn unreachable_server(server: &Server, error: &postgres::Error) -> anyhow::Error {
     let said = error.as_db_error().map_or_else(
-        || std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string),
+        || Error::source(error).map_or_else(|| error.to_string(), ToString::to_string),
         |said| said.message().to_owned(),
     );
     let mut fault = Fault::new(

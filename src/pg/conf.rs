@@ -291,6 +291,9 @@ const SECRETS: [&str; 6] = [
     "ssl_passphrase_command",
 ];
 
+/// What each of these names has in it, and few other lines of a file.
+const IN_SECRETS: &[u8] = b"_co";
+
 /// Whether the value of a setting may hold a password: a connection string, a command, or a name that says so.
 pub fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
@@ -299,6 +302,10 @@ pub fn is_secret(name: &str) -> bool {
 
 /// A comment that mentions such a setting with a value, without what is behind the equal sign.
 fn masked_comment(text: &str) -> String {
+    let mut windows = text.as_bytes().windows(IN_SECRETS.len());
+    if !windows.any(|window| window.eq_ignore_ascii_case(IN_SECRETS)) {
+        return text.to_owned();
+    }
     let lower = text.to_ascii_lowercase();
     let value = |name: &str, at: usize| {
         let behind = lower.get(at + name.len()..)?;

@@ -10,6 +10,7 @@ mod number;
 use anyhow::Result;
 use serde::Deserialize;
 
+use super::version::Major;
 use crate::{bail_fault, fault};
 
 pub use list::{is_list, merge_list, split_list};
@@ -187,6 +188,33 @@ pub fn check(guc: &Guc, value: &str) -> Result<()> {
         VarType::String => {}
     }
     Ok(())
+}
+
+/// Whether a running server of this major is sure to take a value that has passed [`check`] with what the server itself says
+/// of the parameter: its type, its range and its words are all that is asked for. In doubt it is not: of strings, of
+/// parameters with a check of their own in the server's code, of libraries and of majors that are not known here, and of
+/// unusual spellings.
+pub fn is_settled(guc: &Guc, value: &str, major: Major) -> bool {
+    let plain_number = || {
+        let digits = value.strip_prefix('-').unwrap_or(value);
+        let unit = digits.trim_start_matches(|c: char| c.is_ascii_digit());
+        let length = digits.len() - unit.len();
+        (1..=9).contains(&length)
+            && (length == 1 || !digits.starts_with('0'))
+            && unit.chars().all(|c| c.is_ascii_alphabetic())
+    };
+    major <= Major::NEWEST_KNOWN
+        && !guc.name.contains('.')
+        && !known::has_own_check(&guc.name)
+        && match guc.vartype {
+            VarType::Bool => parse_bool(value).is_some(),
+            VarType::Integer | VarType::Real => plain_number(),
+            VarType::Enum => guc
+                .enumvals
+                .iter()
+                .any(|word| word.eq_ignore_ascii_case(value)),
+            VarType::String => false,
+        }
 }
 
 fn enum_hint(values: &[String], wanted: &str) -> String {

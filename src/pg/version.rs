@@ -31,6 +31,11 @@ impl Major {
         self.0
     }
 
+    /// Those this program was tried with.
+    pub fn known() -> impl Iterator<Item = Self> {
+        (Self::OLDEST.0..=Self::NEWEST_KNOWN.0).map(Self)
+    }
+
     /// Whether this program was tried with it.
     pub fn is_known(self) -> bool {
         (Self::OLDEST..=Self::NEWEST_KNOWN).contains(&self)

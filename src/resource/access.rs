@@ -8,12 +8,14 @@ use crate::manifest::{HbaMethod, HostConnection, Presence, RoleHba, RoleSpec, Up
 use crate::pg::auth_file::Entry as _;
 use crate::pg::hba::{self, ConnectionType, Hba, Position, Record};
 use crate::pg::pgpass::Pgpass;
-use crate::plan::{Action, Change, Content, Diff, Impact, Plan, Scope, Step};
+use crate::plan::{Action, Change, Content, Diff, Fact, Impact, Plan, Replaced, Scope, Step};
 use crate::resource::catalog::{self, ServerFacts};
+use crate::resource::instance::accepted::Accepted;
 use crate::resource::instance::service;
+use crate::resource::instance::target::Target;
 use crate::secret::MASK;
 use crate::settings::InstancePaths;
-use crate::stage::World;
+use crate::stage::{AnyStage, Sight, Stage, World};
 
 /// The two files as they are.
 pub struct Files {
@@ -61,6 +63,7 @@ impl Files {
                 && !(world.cluster_made
                     || world.started
                     || world.restarted
+                    || world.reloaded
                     || world.reload_needed)
                 && match look.stat(hba_path)? {
                     Some(stat) => stat.modified > service::loaded(look, server)?,
@@ -91,19 +94,11 @@ const HBA: &str = "file pg_hba.conf";
 pub fn plan(
     specs: &[&RoleSpec],
     files: &Files,
-    server: &Server,
     keeps: &dyn Fn(&str) -> bool,
     plan: &mut Plan,
 ) -> Result<()> {
     if let Some((path, content)) = &files.hba {
-        let change = hba_change(specs, path, content, files.hba_unread, server)?;
-        if change.is_some() {
-            let errors = Hba::parse(content).errors();
-            plan.warnings.extend(errors.iter().map(|(line, reason)| {
-                format!("line {line} of {path} is wrong ({reason}): the server reads nothing of the file until that is corrected")
-            }));
-        }
-        plan.changes.extend(change);
+        hba(specs, path, content, files.hba_unread, plan)?;
     }
     if let Some((path, before)) = &files.passfile {
         let change = passfile(specs, path, before, files.port, keeps);
@@ -118,13 +113,13 @@ pub fn plan(
     Ok(())
 }
 
-fn hba_change(
+fn hba(
     specs: &[&RoleSpec],
     path: &Utf8Path,
     content: &[u8],
     unread: bool,
-    server: &Server,
-) -> Result<Option<Change>> {
+    plan: &mut Plan,
+) -> Result<()> {
     let before = Hba::parse(content);
     let mut after = before.clone();
     for spec in specs {
@@ -142,34 +137,100 @@ fn hba_change(
             }
         }
     }
-    if unread && before.render() == after.render() {
-        return Ok(Some(Change::new(
-            Action::Reload,
-            HBA,
-            "reload for pg_hba.conf, which an interrupted run had changed",
-            Diff::new(path.as_str(), "", ""),
-            Impact::Reload,
-            vec![Step::Reload {
-                server: server.clone(),
-            }],
-        )));
-    }
-    Ok((before.render() != after.render()).then(|| {
-        let steps = vec![
-            Step::write(path, Content::Bytes(after.render()), 0o600),
-            Step::Reload {
-                server: server.clone(),
-            },
-        ];
-        Change::new(
+    let rendered = after.render();
+    let changes = rendered != before.render();
+    if changes {
+        let write = |content: &[u8]| {
+            let content = Content::Bytes(content.to_vec());
+            vec![Step::write(path, content, 0o600)]
+        };
+        let change = Change::new(
             Action::Alter,
             HBA,
-            "change pg_hba.conf and reload",
+            "change pg_hba.conf",
             Diff::new(path.as_str(), before.masked(), after.masked()),
             Impact::Reload,
-            steps,
-        )
-    }))
+            write(&rendered),
+        );
+        plan.changes
+            .push(change.undo(Scope::Configuration, write(content)));
+        plan.facts.push(Fact::Replaces(Replaced {
+            path: path.into(),
+            before: content.to_vec(),
+            after: rendered,
+        }));
+    }
+    if changes || unread {
+        plan.facts.push(Fact::ReloadNeeded);
+    }
+    Ok(())
+}
+
+/// What follows where roles have changed `pg_hba.conf`: the server is asked whether it takes the file, and told to read it.
+pub fn taken_over(target: &Target) -> [Box<dyn AnyStage>; 2] {
+    [
+        Box::new(Accepted {
+            target: target.clone(),
+            asked: false,
+        }),
+        Box::new(Reload {
+            paths: target.paths.clone(),
+        }),
+    ]
+}
+
+/// Has the server read `pg_hba.conf`, which it has accepted.
+struct Reload {
+    paths: InstancePaths,
+}
+
+impl Stage for Reload {
+    type Seen = (Server, Vec<Replaced>);
+
+    fn name(&self) -> String {
+        format!("pg_hba.conf of instance {}", self.paths)
+    }
+
+    fn sight(&self, world: &World) -> Sight {
+        if world.reload_needed && world.server().is_some() {
+            Sight::Look
+        } else {
+            Sight::Skip
+        }
+    }
+
+    fn observe(&self, _: &dyn Look, world: &World) -> Result<Self::Seen> {
+        Ok((catalog::server(world)?.clone(), world.replaced.clone()))
+    }
+
+    fn plan(&self, (server, replaced): &Self::Seen) -> Result<Plan> {
+        let reload = Step::Reload {
+            server: server.clone(),
+        };
+        let mut back: Vec<Step> = replaced
+            .iter()
+            .map(|file| Step::write(&file.path, Content::Bytes(file.before.clone()), 0o600))
+            .collect();
+        back.push(reload.clone());
+        // The object is the file's: a run that is killed here has not had it read.
+        let change = Change::new(
+            Action::Reload,
+            HBA,
+            format!("reload instance `{}`", self.paths),
+            Diff::new(HBA, "", ""),
+            Impact::Reload,
+            vec![reload],
+        );
+        Ok(Plan {
+            changes: vec![
+                change
+                    .undo(Scope::Configuration, back)
+                    .settles(Scope::Configuration),
+            ],
+            facts: vec![Fact::Reloads],
+            ..Plan::default()
+        })
+    }
 }
 
 fn entry(role: &str, spec: &RoleHba) -> Result<Record> {

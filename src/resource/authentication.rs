@@ -28,6 +28,7 @@ use crate::pg::ident_map::Mapping;
 use crate::pg::version::Major;
 use crate::plan::{Action, Change, Content, Diff, Fact, Impact, Plan, Replaced, Scope, Step};
 use crate::resource::instance::accepted::Accepted;
+use crate::resource::instance::configuration::Text;
 use crate::resource::instance::service::{self, Service};
 use crate::resource::instance::target::Target;
 use crate::resource::{Addressed, Job, Site, access, addressed};
@@ -130,13 +131,8 @@ pub fn job<T: Kind>(value: Value, site: &Site, look: &dyn Look) -> Result<Job> {
 }
 
 /// The run that replaces what is in one of the files: for what somebody has edited.
-pub fn edit_job<T: Kind>(
-    place: &Place,
-    content: Vec<u8>,
-    site: &Site,
-    look: &dyn Look,
-) -> Result<Job> {
-    run::<T>(place, site, look, |_| Ok(Wanted::Content(content)))
+pub fn edit_job<T: Kind>(place: &Place, text: Text, site: &Site, look: &dyn Look) -> Result<Job> {
+    run::<T>(place, site, look, |_| Ok(Wanted::Content(text)))
 }
 
 /// Records that come with something else of the instance, at the head of the file; a new cluster gets them from its templates.
@@ -290,6 +286,9 @@ impl<T: Kind> Stage for File<T> {
     }
 
     fn plan(&self, seen: &Seen) -> Result<Plan> {
+        if let Wanted::Content(text) = &self.wanted {
+            text.check(T::path(&self.target.paths), &seen.content)?;
+        }
         let before = AuthFile::<T>::parse(&seen.content);
         let after = self.wanted.applied(&seen.content)?;
         let content = after.render();

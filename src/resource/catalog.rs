@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::host::{Look, Query, Server};
+use crate::host::{Look, Query, Rows, Server};
 use crate::manifest::Settings;
 use crate::pg::guc::{self, Guc};
 use crate::pg::ident::{ident, literal};
@@ -70,24 +70,22 @@ pub fn observe<T: DeserializeOwned>(
 /// Asks the server of a query for its [`ServerFacts`].
 pub fn facts_query(beside: &Query) -> Query {
     Query {
+        server: beside.server.clone(),
+        database: beside.database.clone(),
         sql: include_str!("../sql/server.sql"),
-        ..beside.clone()
+        parameter: Value::Null,
     }
 }
 
 /// The answer to [`facts_query`].
-pub fn facts(answer: Vec<Value>) -> Result<ServerFacts> {
-    let facts = answer.into_iter().next();
-    let facts = facts.context("the server said nothing of itself")?;
-    serde_json::from_value(facts).context("facts of the server")
+pub fn facts(answer: Rows) -> Result<ServerFacts> {
+    let facts = rows(answer)?.pop();
+    facts.context("the server said nothing of itself")
 }
 
 /// Rows of an observation as the types of a stage.
-pub fn rows<T: DeserializeOwned>(values: Vec<Value>) -> Result<Vec<T>> {
-    values
-        .into_iter()
-        .map(|value| serde_json::from_value(value).context("rows of an observation"))
-        .collect()
+pub fn rows<T: DeserializeOwned>(rows: Rows) -> Result<Vec<T>> {
+    rows.read()
 }
 
 /// A standby refuses every write: said before, instead of by the server in the middle.

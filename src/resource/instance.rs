@@ -14,9 +14,11 @@ pub mod discovery;
 pub mod explain;
 pub mod foreground;
 pub mod forgetting;
+pub mod heeding;
 pub mod hold;
 pub mod keeper;
 pub mod kept;
+pub mod logs;
 pub mod lookup;
 mod mounts;
 pub mod passfile;
@@ -37,7 +39,7 @@ use anyhow::Result;
 use serde_json::{Map, Value, json};
 
 use self::accepted::Accepted;
-use self::adoption::Adoption;
+use self::adoption::{Adoption, Unseen};
 use self::cluster::{Cluster, Traits};
 use self::condition::{Aim, Condition};
 use self::configuration::Configuration;
@@ -60,11 +62,13 @@ use crate::bail_fault;
 use crate::component::{self, Contribution};
 use crate::host::Look;
 use crate::manifest::{
-    DatabaseSpec, InstanceRef, Membership, Presence, RoleSpec, Setting, Settings, UpdatePassword,
+    DatabaseSpec, HbaRecord, IdentMapping, InstanceRef, Membership, Presence, RoleSpec, Setting,
+    Settings, UpdatePassword,
 };
 use crate::pg::hba::Record;
 use crate::pg::ident_map::Mapping;
 use crate::pg::version::Major;
+use crate::resource::access;
 use crate::resource::authentication;
 use crate::resource::backup::schedule::Timers;
 use crate::resource::database;
@@ -77,17 +81,25 @@ use crate::stage::AnyStage;
 
 /// The run that brings an instance to what is wanted.
 pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
-    let (target, adoption) = target(&spec, site, look)?;
+    let (target, adoption) = match target(&spec, site, look) {
+        Err(error)
+            if site.check
+                && spec.adopt
+                && Unseen::explains(&error, look, &site.settings, spec.version)? =>
+        {
+            let paths = site.settings.paths(version(&spec, site, look)?, &spec.name);
+            let mut job = Job::new(subject("instance", &paths, site));
+            spec.shape(&mut job);
+            job.stages.push(Box::new(Unseen { paths }));
+            return Ok(job);
+        }
+        found => found?,
+    };
     if spec.state == State::Absent {
         return declared_absent(&spec, target, site, look);
     }
     if spec.state == State::Forgotten {
-        let mut job = Job::new(subject("instance", &target.paths, site));
-        spec.shape(&mut job);
-        let timers = Timers::new(&target.paths, site, Scheduling::Ended);
-        job.stages.push(Box::new(Forgetting { target }));
-        job.stages.push(Box::new(timers));
-        return Ok(job);
+        return Ok(forgotten(&spec, target, site));
     }
     let mut job = begun(&spec, &target, site)?;
     if let Some(adoption) = adoption {
@@ -133,22 +145,13 @@ pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         settings: parameters(&spec, &components),
         purge: spec.settings_purge,
         keeps: components.keeps,
+        site: Some(site.settings.clone()),
         text: None,
         alone: false,
         assumed: false,
     }));
-    if !components.hba.is_empty() {
-        job.stages.push(authentication::contributed::<Record>(
-            &target,
-            &components.hba,
-        )?);
-    }
-    if !components.ident.is_empty() {
-        job.stages.push(authentication::contributed::<Mapping>(
-            &target,
-            &components.ident,
-        )?);
-    }
+    job.stages
+        .extend(admitted(&components.hba, &components.ident, &target)?);
     job.stages
         .push(Box::new(Accepted::new(&target, spec.state)));
     job.stages.push(Box::new(Registration {
@@ -193,6 +196,22 @@ fn components(
         paths: &target.paths,
     };
     component::contribution(&wishes, &view)
+}
+
+/// Whom components let in.
+fn admitted(
+    hba: &[HbaRecord],
+    ident: &[IdentMapping],
+    target: &Target,
+) -> Result<Vec<Box<dyn AnyStage>>> {
+    let mut stages = Vec::new();
+    if !hba.is_empty() {
+        stages.push(authentication::contributed::<Record>(target, hba)?);
+    }
+    if !ident.is_empty() {
+        stages.push(authentication::contributed::<Mapping>(target, ident)?);
+    }
+    Ok(stages)
 }
 
 /// What components want of postgresql.conf, and what the user does: the latter wins.
@@ -257,6 +276,7 @@ fn inner(
         .on_stopped(roles.own_only)
         .split();
     let mut stages: Vec<Box<dyn AnyStage>> = vec![Box::new(there)];
+    stages.extend(access::taken_over(target));
     stages.extend(database::stages(databases, target.paths.clone(), false)?);
     stages.push(Box::new(gone));
     Ok(stages)
@@ -316,6 +336,15 @@ fn declared_absent(
     Ok(job)
 }
 
+fn forgotten(spec: &InstanceSpec, target: Target, site: &Site) -> Job {
+    let mut job = Job::new(subject("instance", &target.paths, site));
+    spec.shape(&mut job);
+    let timers = Timers::new(&target.paths, site, Scheduling::Ended);
+    job.stages.push(Box::new(Forgetting { target }));
+    job.stages.push(Box::new(timers));
+    job
+}
+
 fn newer(version: Major) -> Option<String> {
     let known = Major::NEWEST_KNOWN;
     (version > known)
@@ -330,6 +359,11 @@ fn target(spec: &InstanceSpec, site: &Site, look: &dyn Look) -> Result<(Target, 
     if !matches!(spec.state, State::Stopped | State::Absent) {
         target.patience = target.manner.timeout;
     }
+    target.boot = match spec.state {
+        State::Started | State::Restarted | State::Reloaded => Some(true),
+        State::Stopped => Some(false),
+        State::Present | State::Absent | State::Forgotten => None,
+    };
     Ok((target, adoption))
 }
 

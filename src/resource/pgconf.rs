@@ -139,6 +139,7 @@ fn run(spec: PgconfSpec, text: Option<Text>, site: &Site, look: &dyn Look) -> Re
         settings: spec.settings,
         purge: spec.settings_purge,
         keeps: Vec::new(),
+        site: None,
         text,
         alone: true,
         assumed: !exists,

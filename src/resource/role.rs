@@ -9,7 +9,7 @@ use anyhow::Result;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use self::removal::drop;
+use self::removal::{Bonds, drop};
 use self::wanted::Wanted;
 use crate::bail_fault;
 use crate::host::{Look, Query, Server};
@@ -29,7 +29,7 @@ pub struct Roles {
     pub paths: InstancePaths,
     /// Key of the object's view in the reply, when there is exactly one and it was asked for by itself.
     pub view: bool,
-    /// These come with the instance by themselves: on a stopped server they are left for later, not an error.
+    /// These come with the instance by themselves: on a stopped server they are left for later, on a standby to its primary.
     own_only: bool,
     /// Roles that a later stage of the run drops; their entries in files are taken away here, with one reload for all.
     gone: Vec<RoleSpec>,
@@ -61,25 +61,9 @@ pub struct Row {
     /// `name=value` items.
     pub settings: Option<Vec<String>>,
     pub comment: Option<String>,
-    /// Databases in which objects depend on it (empty string: objects that belong to no database).
-    pub dependents: Option<Vec<String>>,
-    /// Databases that it owns, or has privileges on.
-    #[serde(default)]
-    pub on_databases: Option<Vec<String>>,
-    pub owned_databases: Option<Vec<Owned>>,
-    #[serde(default)]
-    pub owned_tablespaces: Option<Vec<String>>,
-    /// Databases that accept no connections, whoever owns them.
-    #[serde(default)]
-    pub closed_databases: Option<Vec<String>>,
-}
-
-/// A database of a role.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Owned {
-    pub name: String,
-    pub is_template: bool,
-    pub sessions: i64,
+    /// Asked for only where the role is to go.
+    #[serde(skip)]
+    pub bonds: Bonds,
 }
 
 /// A grant of a membership.
@@ -181,15 +165,7 @@ impl Roles {
             .collect();
         let dropped = |name: &String| world.databases.get(name) == Some(&false);
         for row in rows.values_mut() {
-            for names in [&mut row.dependents, &mut row.on_databases]
-                .into_iter()
-                .flatten()
-            {
-                names.retain(|name| !dropped(name));
-            }
-            if let Some(owned) = &mut row.owned_databases {
-                owned.retain(|own| !dropped(&own.name));
-            }
+            row.bonds.leave_out(&dropped);
         }
         let mut known: BTreeSet<String> = rows.keys().cloned().collect();
         for (name, made) in &world.roles {
@@ -374,15 +350,21 @@ impl Stage for Roles {
             .filter(|spec| spec.state == Presence::Absent)
             .map(|spec| spec.name.as_str())
             .collect();
-        let (facts, rows) = catalog::observe(
+        let (facts, mut rows) = catalog::observe::<Row>(
             look,
             Query {
                 server: server.clone(),
                 database: catalog::MAINTENANCE.into(),
                 sql: include_str!("../sql/role.sql"),
-                parameter: json!({ "names": self.names(), "absent": absent, "valid_until": valid_until }),
+                parameter: json!({ "names": self.names(), "valid_until": valid_until }),
             },
         )?;
+        if !absent.is_empty() {
+            let mut bonds = Bonds::observe(look, server, &absent)?;
+            for row in &mut rows {
+                row.bonds = bonds.remove(&row.name).unwrap_or_default();
+            }
+        }
         let settings = self.specs.iter().filter_map(|spec| spec.settings.as_ref());
         let parameters = Parameters::observe(look, server, settings)?;
         self.seen(look, world, facts, rows, parameters)
@@ -403,6 +385,10 @@ impl Stage for Roles {
     }
 
     fn plan(&self, seen: &Seen) -> Result<Plan> {
+        if self.own_only && seen.facts.in_recovery {
+            // A standby has them from its primary.
+            return Ok(Plan::default());
+        }
         catalog::refuse_standby(&seen.facts, &self.paths)?;
         let mut plan = Plan::default();
         let mut known = seen.known.clone();
@@ -439,7 +425,7 @@ impl Stage for Roles {
                 (Presence::Absent, Some(row)) => {
                     drops.push(drop(spec, row, seen, &known)?);
                     plan.facts.push(Fact::NoRole(spec.name.clone()));
-                    let databases = row.owned_databases.iter().flatten();
+                    let databases = row.bonds.owned_databases.iter();
                     plan.facts.extend(
                         databases
                             .filter(|_| spec.drop_owned)
@@ -456,7 +442,6 @@ impl Stage for Roles {
         access::plan(
             &with_files,
             &seen.files,
-            &seen.server,
             &|name| seen.rows.contains_key(name) && matches.get(name) != Some(&true),
             &mut plan,
         )?;
@@ -567,11 +552,7 @@ impl Row {
             grants: None,
             settings: None,
             comment: None,
-            dependents: None,
-            on_databases: None,
-            owned_databases: None,
-            owned_tablespaces: None,
-            closed_databases: None,
+            bonds: Bonds::default(),
         }
     }
 

@@ -50,6 +50,7 @@ pub fn target(version: u16) -> Target {
         mountpoints: Vec::new(),
         protected_by_default: true,
         manner: Manner::default(),
+        boot: None,
         patience: std::time::Duration::ZERO,
         password_command: Vec::new(),
     }

@@ -1,4 +1,4 @@
--- Settings that wait for a restart, and what else is asked for: the value that runs, as SHOW gives it, and the one that
+-- Settings that wait for a restart, and what else is asked for, those of loaded libraries included: the value that runs, as SHOW gives it, and the one that
 -- the files say by now, the last of them all (postgresql.auto.conf is read last; it is null where none says anything).
 -- $1: [...], names of others that are asked for.
 SELECT s.name,
@@ -6,6 +6,8 @@ SELECT s.name,
        s.unit,
        s.context,
        coalesce(s.enumvals, '{}') AS enumvals,
+       s.min_val::pg_catalog.float8 AS min,
+       s.max_val::pg_catalog.float8 AS max,
        s.boot_val AS boot,
        s.pending_restart AS waits,
        s.source = 'configuration file' AS from_file,

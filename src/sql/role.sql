@@ -1,4 +1,4 @@
--- Roles by name, with what is managed of them. $1: {"names": [...], "absent": [...], "valid_until": {role: text}}
+-- Roles by name, with what is managed of them. $1: {"names": [...], "valid_until": {role: text}}
 SELECT r.rolname AS name,
        r.rolsuper AS superuser,
        r.rolinherit AS inherit,
@@ -14,48 +14,8 @@ SELECT r.rolname AS name,
        w.granted -> r.oid::pg_catalog.text -> 'roles' AS memberships,
        w.granted -> r.oid::pg_catalog.text -> 'grants' AS grants,
        w.settings -> r.oid::pg_catalog.text AS settings,
-       w.comments ->> r.oid::pg_catalog.text AS comment,
-       CASE WHEN w.absent ? r.rolname THEN
-         (SELECT pg_catalog.json_agg(DISTINCT coalesce(d.datname, ''))
-            FROM pg_catalog.pg_shdepend s
-            LEFT JOIN pg_catalog.pg_database d ON d.oid = s.dbid
-           WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass
-             AND s.refobjid = r.oid AND s.deptype <> 'p'
-             AND s.classid <> 'pg_catalog.pg_database'::pg_catalog.regclass
-             -- Memberships of the role itself go with it, whoever granted them (DropRole in user.c).
-             AND NOT EXISTS (SELECT FROM pg_catalog.pg_auth_members m
-                              WHERE s.classid = 'pg_catalog.pg_auth_members'::pg_catalog.regclass
-                                AND pg_catalog.to_json(m) ->> 'oid' = s.objid::pg_catalog.text
-                                AND r.oid IN (m.roleid, m.member)))
-       END AS dependents,
-       CASE WHEN w.absent ? r.rolname THEN
-         (SELECT pg_catalog.json_agg(DISTINCT d.datname)
-            FROM pg_catalog.pg_shdepend s
-            JOIN pg_catalog.pg_database d ON d.oid = s.objid
-           WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass
-             AND s.refobjid = r.oid AND s.deptype <> 'p'
-             AND s.classid = 'pg_catalog.pg_database'::pg_catalog.regclass)
-       END AS on_databases,
-       CASE WHEN w.absent ? r.rolname THEN
-         (SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
-                   'name', d.datname,
-                   'is_template', d.datistemplate,
-                   -- Our own sessions are closed before; autovacuum makes way by itself.
-                   'sessions', (SELECT pg_catalog.count(*)
-                                  FROM pg_catalog.pg_stat_activity a
-                                 WHERE a.datid = d.oid AND a.application_name <> 'pgsocle'
-                                   AND a.backend_type <> 'autovacuum worker')) ORDER BY d.datname)
-            FROM pg_catalog.pg_database d WHERE d.datdba = r.oid)
-       END AS owned_databases,
-       CASE WHEN w.absent ? r.rolname THEN
-         (SELECT pg_catalog.json_agg(t.spcname ORDER BY t.spcname)
-            FROM pg_catalog.pg_tablespace t WHERE t.spcowner = r.oid)
-       END AS owned_tablespaces,
-       CASE WHEN w.absent ? r.rolname THEN
-         (SELECT pg_catalog.json_agg(d.datname ORDER BY d.datname)
-            FROM pg_catalog.pg_database d WHERE NOT d.datallowconn)
-       END AS closed_databases
-  FROM (SELECT j.j -> 'names' AS names, j.j -> 'absent' AS absent, j.j -> 'valid_until' AS valid_until,
+       w.comments ->> r.oid::pg_catalog.text AS comment
+  FROM (SELECT j.j -> 'names' AS names, j.j -> 'valid_until' AS valid_until,
                -- Maps, each made once: there may be thousands of roles, and a look into a table for each takes longer.
                (SELECT pg_catalog.jsonb_object_agg(m.member, pg_catalog.jsonb_build_object('roles', m.roles, 'grants', m.grants))
                   FROM (SELECT m.member,

@@ -260,11 +260,11 @@ fn what_is_not_adopted() {
     ");
     insta::assert_snapshot!(refusal(&json!({ "name": "x", "adopt": true, "datadir": "lib" })), @"data directory `lib` is not an absolute path");
     // This machine may have clusters of its own.
-    let said = refusal(&json!({ "name": "nobody", "version": "13", "adopt": true }));
+    let said = refusal(&json!({ "name": "nobody", "version": version.to_string(), "adopt": true }));
     let (said, hint) = said.split_once("\n  ").unwrap();
     assert_eq!(
         said,
-        "there is no cluster `13/nobody` to adopt, neither below /etc/postgresql nor below /var/lib/pgsql"
+        "there is no cluster `15/nobody` to adopt, neither below /etc/postgresql nor below /var/lib/pgsql"
     );
     assert!(
         hint.starts_with("say where it lies with `datadir`"),
@@ -436,4 +436,94 @@ fn as_people_do_it() {
         missing.stderr,
         "error: instance `main` does not exist: there is none at all\n"
     );
+}
+
+#[test]
+fn a_cluster_with_a_tablespace_elsewhere() {
+    let site = Site::new(&Major::usual());
+    let version = site.major().number;
+    let cluster = Cluster::new(&site, "main");
+    let space = site.path("srv/space");
+    site.program("mkdir").arg(&space).go();
+    cluster.pg_ctl("start");
+    let create = format!("CREATE TABLESPACE fast LOCATION '{}'", space.display());
+    cluster.ask(&create);
+    cluster.ask("CREATE TABLE t TABLESPACE fast AS SELECT 1 AS n");
+    let database = json!({ "name": "shop", "tablespace": "fast" });
+    site.converges(
+        "instance",
+        &cluster.with("main", json!({ "databases": [database] })),
+    );
+    for state in ["stopped", "started"] {
+        site.converges("instance", &json!({ "name": "main", "state": state }));
+    }
+    let found = "SELECT concat_ws(' ', n, (SELECT spcname FROM pg_tablespace s, pg_database d \
+                 WHERE d.dattablespace = s.oid AND datname = 'shop')) FROM t";
+    assert_eq!(cluster.ask(found), "1 fast");
+    // Let go of, it is there as it was.
+    site.converges(
+        "instance",
+        &json!({ "name": "main", "version": version.to_string(), "state": "forgotten" }),
+    );
+    assert_eq!(cluster.ask(found), "1 fast");
+}
+
+#[test]
+fn a_cluster_of_another_user() {
+    // Only root gives directories away.
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let site = Site::new(&Major::usual());
+    let cluster = Cluster::new(&site, "main");
+    let told = cluster.with(
+        "main",
+        json!({ "config_file": cluster.etc().join("postgresql.conf") }),
+    );
+    std::os::unix::fs::chown(cluster.data(), Some(2), None).unwrap();
+    // Whether it lets others in or not.
+    for mode in [0o750, 0o700] {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(cluster.data(), mode).unwrap();
+        let [said, hint] = site.refusal("instance", &told);
+        let user = site.sysuser();
+        assert_eq!(
+            said,
+            format!(
+                "data directory `SITE/srv/lib/15/main` belongs to user `bin`, and instances of this site belong to `{user}`"
+            )
+        );
+        assert_eq!(
+            hint,
+            "adopt it with a site of its own, whose settings have `sysuser: [bin, …]` (PGSOCLE_CONFIG_DIR names its directory)"
+        );
+    }
+}
+
+#[test]
+fn before_the_packages_are_there() {
+    let site = Site::new(&Major::usual());
+    let nowhere = json!({ "postgresql": { "bindir": site.path("none/{version}") } });
+    site.write_settings(&nowhere);
+    for more in [
+        json!({ "version": "15" }),
+        json!({ "version": "15", "datadir": site.path("srv/nowhere") }),
+    ] {
+        let mut params = json!({ "name": "nobody", "adopt": true });
+        params
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        // What the packages will bring is not known; without them there is nothing to adopt.
+        let checked = site.ansible("instance", true, &params);
+        assert_eq!(checked["changed"], false);
+        assert_eq!(
+            checked["undetermined"],
+            json!([
+                "adoption of instance 15/nobody: server programs of PostgreSQL 15 are not installed yet, and neither is there a cluster"
+            ])
+        );
+        let reply = site.ansible_run("instance", false, &params).code(1).json();
+        assert_eq!(reply["error_kind"], "not_found");
+    }
 }

@@ -501,6 +501,32 @@ fn in_an_editor() {
     let kept = PathBuf::from(kept.expect("the place of the edited file"));
     std::fs::remove_dir_all(kept.parent().unwrap()).unwrap();
     assert_eq!(site.hba_lines().last().unwrap(), "local shop all md5");
+    // Another program was faster: its work is not lost, and neither is ours.
+    let text = site.hba_text();
+    let other = format!(
+        "sh -c 'echo local a all md5 >> \"$1\"; echo local b all md5 >> {}' sh",
+        site.hba_path().display()
+    );
+    let late = site
+        .pgsocle(["pghba", "edit"])
+        .env("EDITOR", other)
+        .code(1)
+        .go();
+    assert!(
+        late.stderr
+            .contains("pg_hba.conf` was changed by somebody else in the meantime"),
+        "{late:?}"
+    );
+    assert_eq!(site.hba_text(), format!("{text}local b all md5\n"));
+    let kept = late.stderr.split("your text is kept in `").nth(1).unwrap();
+    let kept = PathBuf::from(kept.split('`').next().unwrap());
+    assert!(
+        std::fs::read_to_string(&kept)
+            .unwrap()
+            .ends_with("local a all md5\n")
+    );
+    std::fs::remove_dir_all(kept.parent().unwrap()).unwrap();
+    site.write_hba(&text);
     let failed = site
         .pgsocle(["pghba", "edit"])
         .env("EDITOR", "false")

@@ -6,14 +6,14 @@ use super::support::pg::{Major, Site};
 use super::support::tree;
 
 /// A site whose backups go to a directory of its own.
-fn site() -> Site {
+pub fn site() -> Site {
     Site::with_settings(
         &Major::usual(),
         &json!({ "pgbackrest": { "repository": { "mode": "path", "path": "backups" } } }),
     )
 }
 
-fn params(site: &Site, more: &Value) -> Value {
+pub fn params(site: &Site, more: &Value) -> Value {
     let mut params =
         json!({ "name": "main", "port": site.port(), "pgbackrest": { "stanza": "app" } });
     for (key, value) in more.as_object().unwrap() {

@@ -68,7 +68,7 @@ fn assert_kept(site: &Site, said: &str, hint: &str) {
 }
 
 /// A site whose instances let a replication role in through their sockets.
-fn with_replication(major: &Major) -> Site {
+pub fn with_replication(major: &Major) -> Site {
     let settings = json!({ "replrole": "replication", "auth": { "local": "trust" } });
     Site::with_settings(major, &json!({ "postgresql": settings }))
 }
@@ -217,23 +217,7 @@ fn standbys_are_restarted_before_their_primaries() {
     let directory = |name: &str| site.path(format!("srv/srv/pgsql/{number}/{name}/data"));
     // One follows the primary, the other one that standby; the names would have it the other way round.
     for (name, port, from) in [("b", ports[1], ports[0]), ("c", ports[2], ports[1])] {
-        site.program("mkdir")
-            .arg("-p")
-            .arg(directory(name).parent().unwrap())
-            .go();
-        site.postgresql("pg_basebackup")
-            .args([
-                "-h",
-                &site.path("run/postgresql").display().to_string(),
-                "-p",
-                &from.to_string(),
-            ])
-            .args(["-U", "replication", "-R", "--checkpoint=fast", "-D"])
-            .arg(directory(name))
-            .go();
-        let conf = directory(name).join("postgresql.conf");
-        let text = std::fs::read_to_string(&conf).unwrap();
-        site.write_owned(&conf, format!("{text}\nport = {port}\n").as_bytes(), 0o600);
+        site.standby(from, port, &directory(name));
         site.pgsocle(["instance", "start", name]).go();
     }
     let summaries = |args: &[&str]| -> Vec<String> {

@@ -182,6 +182,48 @@ complete -p pgsocle
             ""
         )
     );
+    // As zsh does it, but for the menu.
+    let script = r#"
+compdef() { echo "compdef $*"; }
+_describe() { print -rl -- "${(@P)2}"; }
+_files() { echo files; }
+eval "$("$0" completion zsh)"
+path=(${0:h} $path)
+words=(pgsocle instance start "") CURRENT=4
+_pgsocle
+words=(pgsocle instance alter --state pre) CURRENT=5
+_pgsocle
+words=(pgsocle no such "") CURRENT=4
+_pgsocle
+"#;
+    let output = site
+        .program("zsh")
+        .args(["-f", "-c", script])
+        .arg(site.path("bin/pgsocle"))
+        .go();
+    assert_eq!(
+        (output.stdout, output.stderr.as_str()),
+        (
+            format!("compdef _pgsocle pgsocle\nmain:port {port}\npresent\nfiles\n"),
+            ""
+        )
+    );
+    let script = r#"
+set --prepend PATH (dirname $argv[1])
+pgsocle completion fish | source
+complete --do-complete "pgsocle instance start "
+complete --do-complete "pgsocle ins"
+"#;
+    let output = site
+        .program("fish")
+        .args(["--no-config", "-c", script])
+        .arg(site.path("bin/pgsocle"))
+        .go();
+    let help = "Instances: make, change, run and drop them";
+    assert_eq!(
+        (output.stdout, output.stderr.as_str()),
+        (format!("main\tport {port}\ninstance\t{help}\n"), "")
+    );
     for shell in ["bash", "zsh", "fish"] {
         let script = Run::pgsocle().args(["completion", shell]).go().stdout;
         assert!(script.contains("pgsocle dev complete"), "{script}");

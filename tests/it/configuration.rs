@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::instance::with_main;
-use crate::support::pg::Site;
+use crate::support::pg::{Site, free_port};
 
 impl Site {
     fn conf_path(&self) -> PathBuf {
@@ -218,5 +218,56 @@ fn include_loops_and_missing_files() {
         warning.contains("a.conf")
             && warning.ends_with("(it was so before this run: the server would not start)"),
         "{warning} {line}"
+    );
+}
+
+#[test]
+fn an_included_file_says_where_a_stopped_one_will_listen() {
+    let site = with_main(&json!({ "state": "stopped", "settings": { "work_mem": "8MB" } }));
+    let (port, number) = (free_port(), site.major().number);
+    let more = site.datadir().join("more.conf");
+    let text = format!("port = {port}\nwork_mem = 7MB\n");
+    site.write_owned(&more, text.as_bytes(), 0o600);
+    site.append_conf("include 'more.conf'\nmaintenance_work_mem = 70MB");
+    let shown = || {
+        let view: Value = site
+            .pgsocle(["instance", "get", "main", "-o", "json"])
+            .json();
+        let settings =
+            ["work_mem", "maintenance_work_mem"].map(|name| view["settings"][name].clone());
+        (view["port"].clone(), settings)
+    };
+    let expected = (json!(port), [json!("7MB"), json!("70MB")]);
+    assert_eq!(shown(), expected);
+    let listed = site.pgsocle(["instance", "list", "-o", "json"]).json();
+    assert_eq!(listed[0]["port"], port);
+    // What a run promises of the settings is what they are then.
+    let params = json!({ "name": "main", "state": "present", "settings": { "work_mem": "9MB", "maintenance_work_mem": "90MB" } });
+    let reply = site.converges("instance", &params);
+    let view = &reply["instance"];
+    let expected = (json!(port), [json!("7MB"), json!("90MB")]);
+    assert_eq!(
+        (
+            view["port"].clone(),
+            ["work_mem", "maintenance_work_mem"].map(|name| view["settings"][name].clone())
+        ),
+        expected
+    );
+    assert_eq!(shown(), expected);
+    site.converges("instance", &json!({ "name": "main", "state": "started" }));
+    assert_eq!(site.socket().port, port.to_string());
+    site.converges("role", &json!({ "instance": "main", "name": "ann" }));
+    site.converges("instance", &json!({ "name": "main", "state": "stopped" }));
+    // Where it cannot be followed, the rest is shown all the same.
+    site.write_owned(
+        &more,
+        format!("{text}include 'more.conf'\n").as_bytes(),
+        0o600,
+    );
+    assert_eq!(shown().1, [json!("9MB"), json!("90MB")]);
+    site.ansible(
+        "instance",
+        false,
+        &json!({ "name": "main", "version": number.to_string(), "state": "absent" }),
     );
 }

@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use crate::support::bin::Output;
 use crate::support::faults::{Fault, Point};
 use crate::support::laws::Socket;
+use crate::support::mounts::apart;
 use crate::support::pg::Site;
 use crate::support::tree::{self, Tree};
 
@@ -74,6 +75,7 @@ impl Scenario {
     }
 
     fn go_back(&self) {
+        self.forget_what_is_set_aside();
         for (kind, params) in &self.back {
             self.site.ansible(kind, false, params);
         }
@@ -129,10 +131,32 @@ impl Scenario {
         );
     }
 
+    /// Each removal that keeps the data takes the next number.
+    fn forget_what_is_set_aside(&self) {
+        let instances = self.site.path("srv/srv/pgsql");
+        let major = instances.join(self.site.major().number.to_string());
+        for entry in std::fs::read_dir(major.join("main")).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.to_string_lossy().contains(".dropped-") {
+                std::fs::remove_dir_all(path).unwrap();
+            }
+        }
+    }
+
     fn start_over(&self) {
         for name in left_over(&self.site) {
             let path = self.site.path(name);
-            let _ = std::fs::remove_file(&path).or_else(|_| std::fs::remove_dir_all(&path));
+            let above = path.parent().unwrap();
+            let on_a_mount_point = ["pgsocle-new", "pgsocle-drop"]
+                .iter()
+                .any(|name| path.ends_with(name));
+            if on_a_mount_point {
+                for part in ["data", "wal"].map(|name| above.with_file_name(name)) {
+                    empty(&part);
+                }
+            } else {
+                remove(&path);
+            }
         }
     }
 
@@ -316,6 +340,16 @@ fn forget_staged(site: &Site) {
     }
 }
 
+fn remove(path: &Path) {
+    let _ = std::fs::remove_file(path).or_else(|_| std::fs::remove_dir_all(path));
+}
+
+fn empty(directory: &Path) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        remove(&entry.path());
+    }
+}
+
 /// What no run may leave, by its name.
 fn left_over(site: &Site) -> Vec<String> {
     let mut left = Vec::new();
@@ -367,7 +401,14 @@ fn files(site: &Site) -> Tree {
             && !["history", "lock", "lock.server", "trace"].contains(&&*name)
             && !name.ends_with(".log")
     };
-    tree::snapshot_of(site.dir(), &kept)
+    let mut files = tree::snapshot_of(site.dir(), &kept);
+    for (path, what) in &mut files {
+        // It says when it was made.
+        if path.ends_with("/hold") {
+            "a hold".clone_into(what);
+        }
+    }
+    files
 }
 
 const SETTINGS: &str = "SELECT name, setting, pending_restart FROM pg_settings WHERE source NOT IN ('client', 'session', 'default') \
@@ -496,6 +537,54 @@ fn a_role_of_a_stopped_one() {
 #[test]
 fn a_database() {
     scenarios::database().holds(KILL, any);
+}
+
+#[test]
+fn an_adoption_and_its_end() {
+    scenarios::adoption().holds(KILL, any);
+    scenarios::end_of_an_adoption().holds(KILL, any);
+}
+
+#[test]
+fn a_removal_that_keeps_the_data() {
+    scenarios::removal_that_keeps_the_data("started").holds(KILL, any);
+    scenarios::removal_that_keeps_the_data("stopped").holds(KILL, any);
+}
+
+#[test]
+fn the_parameters_alone() {
+    scenarios::parameters().holds(KILL, any);
+}
+
+#[test]
+fn a_record_of_pg_hba_and_of_pg_ident() {
+    scenarios::record_of_pg_hba().holds(KILL, any);
+    scenarios::record_of_pg_ident().holds(KILL, any);
+}
+
+#[test]
+fn a_hold_and_its_end() {
+    scenarios::hold().holds(KILL, any);
+    scenarios::end_of_a_hold().holds(KILL, any);
+}
+
+#[test]
+fn an_alteration() {
+    scenarios::alteration().holds(KILL, any);
+}
+
+#[test]
+fn a_creation_on_mount_points() {
+    apart("crash::a_creation_on_mount_points", || {
+        scenarios::creation_on_mount_points().holds(KILL, any);
+    });
+}
+
+#[test]
+fn a_removal_on_mount_points() {
+    apart("crash::a_removal_on_mount_points", || {
+        scenarios::removal_on_mount_points().holds(KILL, any);
+    });
 }
 
 #[test]

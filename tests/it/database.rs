@@ -385,7 +385,8 @@ fn a_role_goes_after_its_database() {
     assert_eq!(
         reply["changes"],
         json!([
-            "change pg_hba.conf and reload",
+            "change pg_hba.conf",
+            format!("reload instance `{}/main`", site.major().number),
             "drop database `shop`",
             "drop role `ann`",
             "drop role `bob`"

@@ -10,12 +10,17 @@ use crate::support::pg::{Major, Site};
 /// A site with one instance `main` that runs.
 pub fn with_main(params: &Value) -> Site {
     let site = Site::new(&Major::usual());
+    with_main_at(&site, params);
+    site
+}
+
+/// The same at a site that has been prepared.
+pub fn with_main_at(site: &Site, params: &Value) {
     let mut all = json!({ "name": "main", "port": site.port() });
     for (key, value) in params.as_object().unwrap() {
         all[key] = value.clone();
     }
     site.ansible("instance", false, &all);
-    site
 }
 
 impl Site {

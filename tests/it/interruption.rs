@@ -240,7 +240,7 @@ fn with_slow_initdb(site: &Site) -> (std::path::PathBuf, std::path::PathBuf) {
     (begun, go_on)
 }
 
-fn wait_for(what: &str, found: impl Fn() -> bool) {
+pub fn wait_for(what: &str, found: impl Fn() -> bool) {
     let patience = Instant::now() + Duration::from_secs(60);
     while !found() {
         assert!(Instant::now() < patience, "{what} does not come");

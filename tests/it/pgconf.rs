@@ -1,7 +1,10 @@
 //! Parameters of an instance: `pgconf`, as a module and on the command line.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 
+use pgsocle::pg::guc::{self, Guc};
+use pgsocle::pg::version::Major as Version;
 use serde_json::{Value, json};
 
 use crate::instance::with_main;
@@ -152,6 +155,13 @@ fn what_is_refused() {
     assert!(
         site.refusal("pgconf", &loaded)[0]
             .ends_with("invalid value `soon` for parameter `auto_explain.log_min_duration`")
+    );
+    // Each of them right, and the two exclude each other: only code of the server's knows.
+    let both = json!({ "instance": "main", "settings": { "log_parser_stats": true, "log_statement_stats": true } });
+    let said = &site.refusal("pgconf", &both)[0];
+    assert!(
+        said.contains("invalid value for parameter `log_parser_stats`"),
+        "{said}"
     );
     let preset = json!({ "instance": "main", "settings": { "server_version": "19" } });
     assert!(
@@ -423,6 +433,32 @@ fn an_editor_on_a_private_copy() {
     }
     let output = edit("false").code(1).go();
     assert!(output.stderr.contains("nothing was changed"), "{output:?}");
+    // Another program was faster: its work is not lost, and neither is ours.
+    let text = std::fs::read_to_string(&conf).unwrap();
+    let late = format!(
+        "echo '# mine' >> \"$1\"; echo '# of another' >> {}",
+        conf.display()
+    );
+    let output = edit(&script("late", &late)).code(1).go();
+    assert!(
+        output
+            .stderr
+            .contains("postgresql.conf` was changed by somebody else in the meantime"),
+        "{output:?}"
+    );
+    assert_eq!(
+        std::fs::read_to_string(&conf).unwrap(),
+        format!("{text}# of another\n")
+    );
+    let kept = output
+        .stderr
+        .split("your text is kept in `")
+        .nth(1)
+        .unwrap();
+    let kept = std::path::Path::new(kept.split('`').next().unwrap());
+    assert!(std::fs::read_to_string(kept).unwrap().ends_with("# mine\n"));
+    std::fs::remove_dir_all(kept.parent().unwrap()).unwrap();
+    site.write_owned(&conf, text.as_bytes(), 0o640);
     // A file that was broken by hand is mended so.
     let text = std::fs::read_to_string(&conf).unwrap();
     site.write_owned(
@@ -482,5 +518,68 @@ fn every_major() {
         );
         let facts = site.ansible("pgconf_info", false, &json!({ "names": ["work_mem"] }));
         assert_eq!(facts["settings"][0]["running"], "8MB");
+    }
+}
+
+/// `postgres -C` is not asked about these: the server must say the same. (`allow_alter_system` of 17 may stand in a file, and no
+/// ALTER SYSTEM takes it.)
+#[test]
+fn the_server_takes_what_is_settled() {
+    for major in Major::all() {
+        let site = Site::new(&major);
+        site.ansible(
+            "instance",
+            false,
+            &json!({ "name": "main", "port": site.port() }),
+        );
+        let described = site.ask(
+            "SELECT json_agg(g) FROM (SELECT name, vartype, unit, context, coalesce(enumvals, '{}') AS enumvals, \
+             min_val::float8 AS min, max_val::float8 AS max, boot_val AS boot FROM pg_settings \
+             WHERE context NOT IN ('internal', 'postmaster') AND name <> 'allow_alter_system') g",
+        );
+        let known: Vec<Guc> = serde_json::from_str(&described).unwrap();
+        let mut settled = Vec::new();
+        for guc in &known {
+            let bounds = [guc.min, guc.max].into_iter().flatten();
+            let words = [
+                "on", "OFF", "t", "0", "1", "2", "7", "-1", "1kB", "3MB", "1GB", "1d", "90s",
+                "4parsecs",
+            ];
+            let mut values: Vec<String> = bounds
+                .flat_map(|bound| [bound, bound - 1.0, bound + 1.0, (bound / 2.0).round()])
+                .map(|number| number.to_string())
+                .chain(guc.enumvals.iter().map(|word| word.to_uppercase()))
+                .chain(words.map(str::to_owned))
+                .collect();
+            values.retain(|value| {
+                guc::check(guc, value).is_ok() && guc::is_settled(guc, value, Version::NEWEST_KNOWN)
+            });
+            settled.extend(values.into_iter().map(|value| (guc.name.clone(), value)));
+        }
+        // Each parameter with one of its values at least, but for some thirty strings and those with a check of their own.
+        let names: BTreeSet<&String> = settled.iter().map(|(name, _)| name).collect();
+        assert!(names.len() > 150, "{}: {}", major.number, names.len());
+        let statements = settled.iter().map(|(name, value)| {
+            format!("ALTER SYSTEM SET \"{name}\" = '{value}';\n\\if :ERROR\n\\echo {name} = {value}\n\\endif\n")
+        });
+        let script: String = std::iter::once(
+            "ALTER SYSTEM SET fsync = off;\nSELECT pg_reload_conf();\n\\o /dev/null\n".to_owned(),
+        )
+        .chain(statements)
+        .collect();
+        let output = site
+            .postgresql("psql")
+            .args(["-X", "-A", "-t", "-q", "-h"])
+            .arg(site.path("run/postgresql"))
+            .args(["-p", &site.port().to_string(), "-d", "postgres"])
+            .stdin(script)
+            .go();
+        assert_eq!(
+            output.stdout.trim(),
+            "t",
+            "{}: {}",
+            major.number,
+            output.stderr
+        );
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::instance::with_main;
-use crate::support::pg::Site;
+use crate::support::pg::{Major, Site};
 
 fn role(name: &str, more: &Value) -> Value {
     let mut params = json!({ "instance": "main", "name": name });
@@ -155,11 +155,12 @@ fn host_based_authentication_and_the_password_file() {
         reply["changes"],
         json!([
             "create role `ann`",
-            "change pg_hba.conf and reload",
+            "change pg_hba.conf",
             format!(
                 "change the password file {}",
                 site.path("home/.pgpass").display()
             ),
+            format!("reload instance `{}/main`", site.major().number),
         ])
     );
     assert_eq!(
@@ -193,6 +194,72 @@ fn host_based_authentication_and_the_password_file() {
     site.converges("role", &role("ann", &json!({ "state": "absent" })));
     assert_eq!(hba(), [""; 0]);
     assert_eq!(pgpass(), "");
+}
+
+/// As with `pghba`, the server has the last word on the file, before it is told to read it.
+#[test]
+fn records_that_the_server_refuses() {
+    for major in Major::all() {
+        let site = Site::new(&major);
+        let (number, path) = (major.number, site.datadir().join("pg_hba.conf"));
+        let records = |database: &str| json!([{ "database": database, "method": "md5" }]);
+        // In an instance that is new, and goes again.
+        let mut params = json!({
+            "name": "main", "port": site.port(),
+            "roles": [{ "name": "ann", "hba_records": records("@nowhere") }],
+        });
+        let reply = |kind: &str, params: &Value| -> Value {
+            let output = site.ansible_run(kind, false, params).code(2).go();
+            serde_json::from_str(&output.stdout).unwrap()
+        };
+        let refused = reply("instance", &params);
+        let start = format!(
+            "files of instance {number}/main: the server of instance `{number}/main` refuses the new configuration: \
+             `SITE/srv/srv/pgsql/{number}/main/data/pg_hba.conf` line "
+        );
+        let said = site.redact(refused["msg"].as_str().unwrap());
+        assert!(said.starts_with(&start), "{said}");
+        assert_eq!(refused["applied"], json!([]));
+        assert!(site.servers().is_empty());
+        params["roles"] = json!([]);
+        site.ansible("instance", false, &params);
+
+        let (text, loaded) = (
+            std::fs::read_to_string(&path).unwrap(),
+            site.ask("SELECT pg_conf_load_time()"),
+        );
+        let params = role("ann", &json!({ "hba_records": records("@nowhere") }));
+        let refused = reply("role", &params);
+        let line = text.lines().count() + 1;
+        let said = site.redact(refused["msg"].as_str().unwrap());
+        assert!(said.starts_with(&format!("{start}{line}: ")), "{said}");
+        assert_eq!(
+            refused["hint"],
+            "the previous files are back, and the server was told nothing: correct what is wanted, and try again"
+        );
+        assert_eq!(refused["applied"], json!(["create role `ann`"]));
+        assert_eq!(refused["reverted"], json!(["change pg_hba.conf"]));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        assert_eq!(site.ask("SELECT pg_conf_load_time()"), loaded);
+        // A file that somebody broke is not taken over by adding to it: said before anything is done.
+        site.write_owned(&path, format!("{text}nonsense\n").as_bytes(), 0o600);
+        let params = role("bob", &json!({ "hba_records": records("shop") }));
+        let [msg, _] = site.refusal("role", &params);
+        let older = start.replace(
+            "refuses the new configuration",
+            "takes over no change as its files are",
+        );
+        assert_eq!(
+            msg,
+            format!("{older}{line}: invalid connection type \"nonsense\"")
+        );
+        assert_eq!(
+            site.ask("SELECT count(*) FROM pg_roles WHERE rolname = 'bob'"),
+            "0"
+        );
+        site.write_owned(&path, text.as_bytes(), 0o600);
+        site.converges("role", &params);
+    }
 }
 
 #[test]

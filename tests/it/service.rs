@@ -106,7 +106,6 @@ fn units_are_written_once_and_kept_true() {
         [
             "--user daemon-reload".to_owned(),
             "--user daemon-reload".to_owned(),
-            format!("--user enable {unit}"),
         ]
     );
     let file = host.units().join(format!("{unit}.d/instance.conf"));
@@ -345,4 +344,59 @@ fn a_hold_is_written_into_a_unit_that_lacks_it() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), full);
     let reply = host.run("instance_hold", false, &hold).json();
     assert_eq!(reply["changed"], false);
+}
+
+#[test]
+fn what_is_declared_stopped_does_not_start_at_boot() {
+    let host = Host::with_unit("ActiveState=inactive\nJob=\nUnitFileState=enabled\n", true);
+    let (version, unit) = (host.site.major().number, host.unit());
+    host.run("instance", false, &host.instance("stopped")).go();
+    let known = host.calls();
+    for check_mode in [true, false] {
+        let reply = host
+            .run("instance", check_mode, &host.instance("stopped"))
+            .json();
+        assert_eq!(
+            reply["changes"],
+            json!([format!(
+                "keep instance `{version}/main` from starting at boot"
+            )])
+        );
+        assert_eq!(reply["diff"][0]["after"], "starts_at_boot: false\n");
+    }
+    assert_eq!(host.told(known), [format!("--user disable {unit}")]);
+    // Nothing is said of it.
+    let reply = host
+        .run("instance", false, &host.instance("present"))
+        .json();
+    assert_eq!(reply["changed"], false);
+}
+
+#[test]
+fn a_start_by_hand_of_what_does_not_start_at_boot() {
+    let host = Host::with_unit("ActiveState=failed\nJob=\nUnitFileState=disabled\n", true);
+    let version = host.site.major().number;
+    host.run("instance", false, &host.instance("stopped")).go();
+    let reply = host.run("instance", true, &host.instance("started")).json();
+    assert_eq!(
+        reply["changes"],
+        json!([
+            format!("have instance `{version}/main` start at boot"),
+            format!("start instance `{version}/main`")
+        ])
+    );
+    assert!(!reply["warnings"].to_string().contains("not at boot"));
+    let said = host
+        .site
+        .pgsocle(["instance", "start", "main", "--dry-run"])
+        .env("PATH", host.fakes.path())
+        .env("XDG_RUNTIME_DIR", host.site.path("home/.run"))
+        .go()
+        .stderr;
+    assert!(
+        said.contains(&format!(
+            "instance `{version}/main` is started now and not at boot"
+        )),
+        "{said}"
+    );
 }

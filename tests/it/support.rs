@@ -9,6 +9,7 @@ pub mod canary;
 pub mod fakebin;
 pub mod faults;
 pub mod laws;
+pub mod mounts;
 pub mod pg;
 pub mod source;
 pub mod tree;

@@ -5,8 +5,8 @@ use clap::Args;
 use super::One;
 use crate::cli::{Call, Ended, show};
 use crate::door::exit;
-use crate::facts::logs;
 use crate::host::tail::{self, Tail};
+use crate::resource::instance::logs;
 
 #[derive(Args)]
 pub struct Logs {

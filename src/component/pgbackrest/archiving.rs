@@ -37,9 +37,8 @@ pub fn archiver(look: &dyn Look, server: &Server) -> Result<Archiver> {
         parameter: Value::Null,
     };
     let rows = look.query(&[query])?.into_iter().next().unwrap_or_default();
-    Ok(serde_json::from_value(
-        rows.into_iter().next().unwrap_or_default(),
-    )?)
+    let rows: Vec<Archiver> = rows.read()?;
+    Ok(rows.into_iter().next().unwrap_or_default())
 }
 
 impl Stage for Archiving {

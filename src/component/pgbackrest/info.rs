@@ -30,6 +30,8 @@ struct Cluster {
     #[serde(default = "first")]
     repo_key: u16,
     system_id: u64,
+    #[serde(default)]
+    version: String,
 }
 
 #[derive(Deserialize)]
@@ -140,23 +142,20 @@ pub fn parse(output: &[u8]) -> Result<Catalogue> {
     let Some(stanza) = stanzas.into_iter().next() else {
         return Ok(Catalogue::default());
     };
-    let by_id: BTreeMap<(u16, u32), u64> = stanza
+    let by_id: BTreeMap<(u16, u32), &Cluster> = stanza
         .db
         .iter()
-        .map(|cluster| ((cluster.repo_key, cluster.id), cluster.system_id))
+        .map(|cluster| ((cluster.repo_key, cluster.id), cluster))
         .collect();
-    let cluster = |database: &Database| {
-        by_id
-            .get(&(database.repo_key, database.id))
-            .copied()
-            .unwrap_or_default()
-    };
+    let found = |database: &Database| by_id.get(&(database.repo_key, database.id));
+    let cluster = |database: &Database| found(database).map_or(0, |cluster| cluster.system_id);
     let mut backups = stanza
         .backup
         .into_iter()
         .map(|entry| {
             Ok(Backup {
                 kind: entry.kind,
+                version: found(&entry.database).map_or_else(String::new, |own| own.version.clone()),
                 date_start: Timestamp::from_second(entry.timestamp.start)?,
                 date_stop: Timestamp::from_second(entry.timestamp.stop)?,
                 size: entry.info.size,
@@ -233,6 +232,7 @@ mod tests {
         {
           "label": "20261127-203328F",
           "type": "full",
+          "version": "15",
           "date_start": "2026-11-27T20:33:28Z",
           "date_stop": "2026-11-27T20:33:34Z",
           "size": 23010874,

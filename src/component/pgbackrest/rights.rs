@@ -77,7 +77,7 @@ impl Stage for Rights {
             parameter: json!({ "role": self.role, "functions": functions(self.paths.version) }),
         };
         let rows = look.query(&[query])?.into_iter().next().unwrap_or_default();
-        let rows: Vec<Row> = serde_json::from_value(rows.into())?;
+        let rows: Vec<Row> = rows.read()?;
         Ok(Some(Seen {
             server: server.clone(),
             missing: rows.into_iter().map(|row| row.signature).collect(),

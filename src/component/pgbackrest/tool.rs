@@ -6,7 +6,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::info;
 use super::stanza_file::StanzaFile;
 use super::upkeep;
-use crate::backup::{BackupTool, Catalogue, Expired, Kind, Verdict};
+use crate::backup::recovery::{self, Recovery, Target};
+use crate::backup::{BackupTool, Catalogue, Expired, Kind, Place, Verdict};
 use crate::host::{Command, Look, Output, Probe, Server};
 use crate::plan::Step;
 use crate::settings::{self, Repository};
@@ -202,5 +203,53 @@ impl BackupTool for PgBackRest {
         let probe = Probe::pgbackrest_verify(self.command());
         let said = answer(look, &probe, "verify its repository")?;
         Ok(upkeep::verdict(&said.text()))
+    }
+
+    fn restore(&self, label: &str, place: &Place, recovery: &Recovery) -> Vec<Step> {
+        let fetch = self
+            .command()
+            .arg(format!("--pg1-path={}", place.datadir))
+            .arg("archive-get")
+            .to_string()
+            .replace('%', "%%");
+        let (kind, target) = match &recovery.target {
+            Target::Latest => ("default", None),
+            Target::Immediate => ("immediate", None),
+            Target::Time(time) => ("time", Some(time.strftime("%F %T%.6f+00").to_string())),
+            Target::Lsn(lsn) => ("lsn", Some(recovery::shown(*lsn))),
+            Target::Xid(xid) => ("xid", Some(xid.to_string())),
+            Target::Name(name) => ("name", Some(name.clone())),
+        };
+        let mut command = self.command().args([
+            format!("--pg1-path={}", place.directory),
+            format!("--set={label}"),
+            format!("--type={kind}"),
+            format!("--recovery-option=restore_command={fetch} %f \"%p\""),
+        ]);
+        if let Some(target) = target {
+            command = command.arg(format!("--target={target}"));
+        }
+        if recovery.target != Target::Latest {
+            command = command.arg(format!("--target-action={}", recovery.action.name()));
+        }
+        if recovery.exclusive {
+            command = command.arg("--target-exclusive");
+        }
+        if let Some(timeline) = &recovery.timeline {
+            command = command.arg(format!("--target-timeline={timeline}"));
+        }
+        if let Some(waldir) = place.waldir {
+            command = command.arg(format!("--link-map=pg_wal={waldir}"));
+        }
+        if let Some(tablespaces) = &place.tablespaces {
+            command = command.arg(format!("--tablespace-map-all={tablespaces}"));
+        }
+        if place.delta {
+            command = command.arg("--delta");
+        }
+        if place.silent {
+            command = command.arg("--archive-mode=off");
+        }
+        vec![Step::Run(command.arg("restore"))]
     }
 }

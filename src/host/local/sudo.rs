@@ -43,6 +43,7 @@ fn commands(step: &Step) -> Result<Vec<Command>> {
             vec![write, sudo(&["mv", "-f", "-T", &new, path.as_str()])]
         }
         Step::Remove { path } => vec![sudo(&["rm", "-rf", "--", path.as_str()])],
+        Step::RemoveEmptyDir { path } => vec![sudo(&["rm", "-d", "-f", "--", path.as_str()])],
         other => bail!("sudo does not do this: {other}"),
     })
 }
@@ -74,6 +75,12 @@ mod tests {
                 path: "/u/x.service.d".into()
             }),
             ["sudo -n rm -rf -- /u/x.service.d"]
+        );
+        assert_eq!(
+            shown(&Step::RemoveEmptyDir {
+                path: "/u/x.service.d".into()
+            }),
+            ["sudo -n rm -d -f -- /u/x.service.d"]
         );
         assert!(commands(&Step::Disconnect).is_err());
     }

@@ -27,6 +27,38 @@ pub(super) fn is_hidden_value(name: &str, value: &str) -> bool {
     )
 }
 
+/// Whether the server's code has a function that judges values of this parameter beyond its type, range and words: those that
+/// are no strings and need no restart (the `check_…` functions of `src/include/utils/guc_hooks.h`, before 16 of `guc.c`,
+/// in PostgreSQL 13 to 18), be it that they refuse nothing on some platforms.
+pub(super) fn has_own_check(name: &str) -> bool {
+    OWN_CHECKS
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(name))
+}
+
+const OWN_CHECKS: &[&str] = &[
+    "autovacuum_work_mem",
+    "client_connection_check_interval",
+    "default_with_oids",
+    "effective_io_concurrency",
+    "idle_replication_slot_timeout",
+    "log_executor_stats",
+    "log_parser_stats",
+    "log_planner_stats",
+    "log_statement_stats",
+    "maintenance_io_concurrency",
+    "max_slot_wal_keep_size",
+    "max_stack_depth",
+    "recovery_prefetch",
+    "seed",
+    "ssl",
+    "temp_buffers",
+    "transaction_deferrable",
+    "transaction_isolation",
+    "transaction_read_only",
+    "vacuum_buffer_usage_limit",
+];
+
 const UNITS: &[(&str, &[&str])] = &[
     (
         "B",

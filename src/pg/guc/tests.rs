@@ -259,6 +259,58 @@ fn checked() {
 }
 
 #[test]
+fn settled() {
+    let has = |name: &str, word: &str| Guc {
+        enumvals: vec![word.to_owned()],
+        ..guc(name)
+    };
+    for (guc, value, expected) in [
+        (guc("work_mem"), "8MB", true),
+        (guc("work_mem"), "8192", true),
+        (guc("log_rotation_age"), "0", true),
+        (guc("autovacuum_vacuum_cost_delay"), "-1", true),
+        (guc("autovacuum"), "of", true),
+        (has("client_min_messages", "log"), "LOG", true),
+        // Not told by the server.
+        (has("client_min_messages", "log"), "info", false),
+        // Spellings that nobody uses.
+        (guc("work_mem"), "8 MB", false),
+        (guc("work_mem"), "0x2000", false),
+        (guc("work_mem"), "08", false),
+        (guc("work_mem"), "8.5MB", false),
+        (guc("work_mem"), "1e4", false),
+        (guc("work_mem"), "", false),
+        (guc("work_mem"), "MB", false),
+        (guc("work_mem"), "8192000000", false),
+        (guc("search_path"), "public", false),
+        (
+            Guc {
+                name: "Max_Stack_Depth".to_owned(),
+                ..guc("work_mem")
+            },
+            "2MB",
+            false,
+        ),
+        (
+            Guc {
+                name: "auto_explain.log_min_duration".to_owned(),
+                ..guc("statement_timeout")
+            },
+            "1s",
+            false,
+        ),
+    ] {
+        let name = &guc.name;
+        assert_eq!(
+            is_settled(&guc, value, Major::NEWEST_KNOWN),
+            expected,
+            "{name} {value}"
+        );
+        assert!(!is_settled(&guc, value, Major::new(19)), "{name} {value}");
+    }
+}
+
+#[test]
 fn other_block_sizes() {
     let mut guc = guc("shared_buffers");
     guc.unit = Some("32kB".to_owned());

@@ -131,8 +131,25 @@ fn what_somebody_edited() {
         ),
         (format!("{HBA}# c"), "change pg_hba.conf [none]"),
     ] {
-        edited.wanted = Wanted::Content(content.into_bytes());
+        let content = content.into_bytes();
+        let base = HBA.into();
+        edited.wanted = Wanted::Content(Text { base, content });
         let text = samples::shown(edited.plan(&seen));
         assert_eq!(text.lines().next(), Some(first));
     }
+    let text = |base: &str, content: &str| {
+        Wanted::Content(Text {
+            base: base.into(),
+            content: content.into(),
+        })
+    };
+    edited.wanted = text("# other\n", "local all all trust\n");
+    assert_eq!(
+        samples::shown(edited.plan(&seen)),
+        "Conflict: `/srv/main/data/pg_hba.conf` was changed by somebody else in the meantime\n\
+         hint: edit it as it is now; nothing was changed\n"
+    );
+    // What the other has written is what was wanted.
+    edited.wanted = text("# other\n", HBA);
+    assert!(edited.plan(&seen).unwrap().is_empty());
 }

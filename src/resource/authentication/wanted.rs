@@ -7,6 +7,7 @@ use crate::bail_fault;
 use crate::manifest::{End, InFile, Presence};
 use crate::pg::auth_file::{AuthFile, Position, parse_line, shown};
 use crate::pg::version::Major;
+use crate::resource::instance::configuration::Text;
 
 pub enum Wanted<T> {
     /// One is there, at its place, or is not.
@@ -16,7 +17,7 @@ pub enum Wanted<T> {
     /// These and no others.
     Exactly(Vec<T>),
     /// The file as a whole.
-    Content(Vec<u8>),
+    Content(Text),
 }
 
 impl<T: Kind> Wanted<T> {
@@ -59,7 +60,7 @@ impl<T: Kind> Wanted<T> {
     pub fn applied(&self, content: &[u8]) -> Result<AuthFile<T>> {
         let mut file = AuthFile::parse(content);
         match self {
-            Self::Content(content) => return Ok(AuthFile::parse(content)),
+            Self::Content(text) => return Ok(AuthFile::parse(&text.content)),
             Self::Exactly(records) => _ = file.make_exact(records)?,
             Self::One(record, Presence::Present, position) => _ = file.place(record, position)?,
             Self::One(record, Presence::Absent, _) => _ = file.remove(record),

@@ -93,5 +93,5 @@ pub fn list(
         sql: include_str!("../../sql/database_list.sql"),
         parameter: json!({ "names": names, "exclude": exclude }),
     };
-    Ok(look.query(&[query])?.pop().unwrap_or_default())
+    catalog::rows(look.query(&[query])?.pop().unwrap_or_default())
 }

@@ -21,7 +21,7 @@ use crate::plan::{Plan, Replaced};
 use crate::resource::catalog;
 use crate::resource::instance::desired::State;
 use crate::resource::instance::target::Target;
-use crate::stage::{Sight, Stage, World};
+use crate::stage::{Catalogs, Sight, Stage, World};
 
 /// From this version on the server shows what it makes of `pg_ident.conf`.
 const IDENT_VIEW: Major = Major::new(15);
@@ -88,10 +88,12 @@ impl Stage for Accepted {
     }
 
     fn sight(&self, world: &World) -> Sight {
-        if world.cluster_made || (world.replaced.is_empty() && !self.asked) {
-            Sight::Skip
-        } else {
+        // A cluster that this run makes can be asked once it runs.
+        let answers = !world.cluster_made || matches!(world.catalogs, Catalogs::Readable(_));
+        if answers && (self.asked || !world.replaced.is_empty()) {
             Sight::Look
+        } else {
+            Sight::Skip
         }
     }
 
@@ -119,18 +121,21 @@ impl Stage for Accepted {
 
     fn plan(&self, seen: &Seen) -> Result<Plan> {
         let mut found = Found::default();
-        for row in &seen.settings {
-            found.setting(seen, row);
-        }
         let paths = &self.target.paths;
+        let records = [&paths.hba_file, &paths.ident_file].map(|path| path.file_name());
+        let of_parameters = |file: &Replaced| !records.contains(&file.path.file_name());
+        let parameters = self.asked || seen.replaced.iter().any(of_parameters);
+        for row in &seen.settings {
+            found.setting(seen, row, parameters);
+        }
         for (access, file) in [
             (&seen.hba, &paths.hba_file),
             (&seen.ident, &paths.ident_file),
         ] {
             found.access(seen, access, file);
         }
-        let empty = |file: &&Replaced| file.path == paths.hba_file;
-        if seen.written && seen.hba.records == 0 && seen.replaced.iter().any(|file| empty(&file)) {
+        let emptied = seen.hba.records == 0 && seen.replaced(&paths.hba_file).is_some();
+        if seen.written && emptied {
             found.ours.push(format!(
                 "`{}` has no record: nobody could connect",
                 paths.hba_file
@@ -176,7 +181,9 @@ enum Origin {
 }
 
 impl Found {
-    fn setting(&mut self, seen: &Seen, row: &Row) {
+    /// `parameters`: the server is to take over parameters. Records it takes over whatever becomes of these
+    /// (`process_pm_reload_request` in postmaster.c).
+    fn setting(&mut self, seen: &Seen, row: &Row, parameters: bool) {
         let origin = match &row.name {
             Some(name) if seen.touches(name) => seen.own(),
             _ => seen.origin(row.file.as_deref(), row.line),
@@ -206,8 +213,8 @@ impl Found {
             (Origin::Mended, _) => {}
             (Origin::Ours, _) => self.ours.push(said),
             // A line that cannot be read and an unknown parameter stop the reading as a whole (guc-file.l).
-            (Origin::Older, None) => self.older.push(said),
-            (Origin::Older, Some(_)) => self.warnings.push(format!(
+            (Origin::Older, None) if parameters => self.older.push(said),
+            (Origin::Older, _) => self.warnings.push(format!(
                 "{said} (the server goes on with the value that it has, and would not start again)"
             )),
         }
@@ -216,7 +223,7 @@ impl Found {
     /// One wrong record, and the server goes on with all that it has (hba.c, `load_hba`).
     fn access(&mut self, seen: &Seen, access: &Access, file: &Utf8Path) {
         let errors = access.errors.iter().flatten();
-        let is_written = |path: &Utf8Path| seen.replaced.iter().any(|file| file.path == path);
+        let is_written = |path: &Utf8Path| seen.replaced(path).is_some();
         for rule in errors {
             let path = rule.file.as_deref().unwrap_or(file);
             let said = place(Some(path), rule.line, &rule.error);
@@ -233,6 +240,14 @@ impl Found {
 }
 
 impl Seen {
+    /// What becomes of a file by this run. The server's path may lead through links.
+    fn replaced(&self, file: &Utf8Path) -> Option<&Replaced> {
+        let name = |replaced: &&Replaced| replaced.path.file_name() == file.file_name();
+        let mut all = self.replaced.iter();
+        all.find(|replaced| replaced.path == file)
+            .or_else(|| self.replaced.iter().find(name))
+    }
+
     /// What concerns only the content that this run writes.
     fn own(&self) -> Origin {
         if self.written {
@@ -247,16 +262,7 @@ impl Seen {
         let (Some(file), Some(line)) = (file, line) else {
             return Origin::Older;
         };
-        // The server's path may lead through links.
-        let replaced = self
-            .replaced
-            .iter()
-            .find(|replaced| replaced.path == file)
-            .or_else(|| {
-                let name = |replaced: &&Replaced| replaced.path.file_name() == file.file_name();
-                self.replaced.iter().find(name)
-            });
-        let Some(Replaced { before, after, .. }) = replaced else {
+        let Some(Replaced { before, after, .. }) = self.replaced(file) else {
             return Origin::Older;
         };
         let (seen, other) = if self.written {

@@ -6,7 +6,9 @@ use camino::Utf8PathBuf;
 
 use crate::bail_fault;
 use crate::fault;
+use crate::fault::{Fault, Kind};
 use crate::host::Look;
+use crate::pg::version::Major;
 use crate::plan::{Action, Change, Content, Diff, Impact, Plan, Step, attributes};
 use crate::resource::instance::cluster::{Directory, directory};
 use crate::resource::instance::discovery::{self, Found, Wish};
@@ -66,12 +68,46 @@ pub fn begin(look: &dyn Look, site: &Settings, wish: Wish) -> Result<(Target, Ad
     Ok((target, adoption(paths)))
 }
 
+/// In check mode on a host whose packages an earlier task would have installed: they may bring the cluster along.
+pub struct Unseen {
+    pub paths: InstancePaths,
+}
+
+impl Unseen {
+    /// Whether that is why there is no cluster.
+    pub fn explains(
+        error: &anyhow::Error,
+        look: &dyn Look,
+        site: &Settings,
+        version: Option<Major>,
+    ) -> Result<bool> {
+        let not_found = Fault::of(error).is_some_and(|fault| fault.kind == Kind::NotFound);
+        Ok(not_found && !discovery::has_programs(look, site, version)?)
+    }
+}
+
+impl Stage for Unseen {
+    type Seen = ();
+
+    fn name(&self) -> String {
+        format!("adoption of instance {}", self.paths)
+    }
+
+    fn observe(&self, _: &dyn Look, _: &World) -> Result<()> {
+        Ok(())
+    }
+
+    fn plan(&self, (): &()) -> Result<Plan> {
+        Ok(Plan::undetermined(format!(
+            "{}: server programs of PostgreSQL {} are not installed yet, and neither is there a cluster",
+            Stage::name(self),
+            self.paths.version
+        )))
+    }
+}
+
 /// The major of the only instance of the name that could be meant.
-fn known(
-    look: &dyn Look,
-    site: &Settings,
-    wish: &Wish,
-) -> Result<Option<crate::pg::version::Major>> {
+fn known(look: &dyn Look, site: &Settings, wish: &Wish) -> Result<Option<Major>> {
     let mut majors = Vec::new();
     for (version, name) in lookup::list(look, site)? {
         let (paths, _) = record::paths(look, site, version, &name)?;
@@ -263,7 +299,6 @@ pub fn lines(adopted: &Adopted) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pg::version::Major;
     use crate::resource::instance::keeper::Keeper;
     use crate::resource::samples;
     use crate::resource::site::tests::Machine;

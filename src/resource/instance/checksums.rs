@@ -8,9 +8,11 @@ use anyhow::Result;
 use serde_json::{Map, Value};
 
 use crate::fault;
-use crate::host::{Command, Look, Probe};
+use crate::host::{Command, Look, Probe, Query};
 use crate::pg::controldata::{ClusterState, ControlData};
-use crate::plan::{Action, Change, Diff, Fact, Impact, Step};
+use crate::pg::slot;
+use crate::plan::{Action, Change, Diff, Fact, Impact, Plan, Step};
+use crate::resource::catalog;
 use crate::resource::instance::target::Target;
 
 /// Checksums that are to be other than they are.
@@ -19,6 +21,17 @@ pub struct Switch {
     pub on: bool,
     /// Of the cluster, as `pg_control` has it.
     state: ClusterState,
+    /// Other clusters have the same blocks.
+    peers: Option<Peers>,
+}
+
+/// How a cluster is one of several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Peers {
+    /// It is a standby itself.
+    Primary,
+    /// Standbys receive WAL from it, or have a slot for that.
+    Standbys,
 }
 
 impl Switch {
@@ -28,8 +41,14 @@ impl Switch {
         let Some(control) = control_data(look, target)? else {
             return Ok(None);
         };
-        let state = control.state;
-        Ok((control.checksums != on).then_some(Self { on, state }))
+        if control.checksums == on {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            on,
+            state: control.state,
+            peers: Peers::observe(look, target)?,
+        }))
     }
 
     fn verb(self) -> &'static str {
@@ -56,7 +75,7 @@ impl Switch {
     }
 
     /// For the public view of the instance.
-    pub fn fact(self) -> Fact {
+    fn fact(self) -> Fact {
         Fact::View(Map::from_iter([(
             "data_checksums".to_owned(),
             Value::from(self.on),
@@ -71,8 +90,31 @@ impl Switch {
         ]))
     }
 
+    /// Switched in a plan, while the server is down.
+    pub fn put(self, target: &Target, plan: &mut Plan) {
+        plan.changes.push(self.change(target));
+        self.tell(target, plan);
+    }
+
+    /// What else a plan says that switches them. "It is recommended to stop all the clusters before switching them all
+    /// consistently" (documentation, `pg_checksums`, Notes).
+    pub fn tell(self, target: &Target, plan: &mut Plan) {
+        plan.facts.push(self.fact());
+        let paths = &target.paths;
+        let (is, others) = match self.peers {
+            None => return,
+            Some(Peers::Primary) => ("is a standby", "its primary and the other standbys"),
+            Some(Peers::Standbys) => ("has standbys", "them"),
+        };
+        plan.warnings.push(format!(
+            "instance `{paths}` {is}: {verb} page checksums of {others} too, with all of these servers stopped meanwhile, or make the \
+             standbys anew; pg_rewind and other tools that copy blocks corrupt checksums otherwise",
+            verb = self.verb()
+        ));
+    }
+
     /// For a server that is stopped.
-    pub fn change(self, target: &Target) -> Change {
+    fn change(self, target: &Target) -> Change {
         let object = format!("instance {}", target.paths);
         let [before, after] = self.lines();
         Change::new(
@@ -110,6 +152,36 @@ impl Switch {
             "instance `{paths}` runs: its page checksums can be {}d only while it is down", self.verb();
             "allow a stop and a start by `restart_policy: when_required` (`--restart-policy when_required`), or set `state: stopped`; nothing was changed"
         )
+    }
+}
+
+impl Peers {
+    fn observe(look: &dyn Look, target: &Target) -> Result<Option<Self>> {
+        let datadir = &target.paths.datadir;
+        if look.stat(&datadir.join("standby.signal"))?.is_some() {
+            return Ok(Some(Self::Primary));
+        }
+        let slots = datadir.join("pg_replslot");
+        for name in look.list(&slots)?.unwrap_or_default() {
+            let state = look.read(&slots.join(name).join("state"))?;
+            if state.and_then(|state| slot::is_physical(&state)) == Some(true) {
+                return Ok(Some(Self::Standbys));
+            }
+        }
+        let Some(running) = target.running(look)?.filter(|running| running.ready) else {
+            return Ok(None);
+        };
+        let query = Query {
+            server: running.server,
+            database: catalog::MAINTENANCE.into(),
+            sql: include_str!("../../sql/standbys.sql"),
+            parameter: Value::Null,
+        };
+        let answers = look.query(&[query])?;
+        Ok(answers
+            .iter()
+            .any(|rows| !rows.is_empty())
+            .then_some(Self::Standbys))
     }
 }
 

@@ -52,7 +52,8 @@ pub enum Directory {
     Empty,
     /// Holds a cluster of this major, as its `PG_VERSION` says.
     Cluster(String),
-    /// A mount point with what an interrupted creation or removal left.
+    /// A mount point with what an interrupted creation or removal left. One that is being removed is no cluster any more,
+    /// whatever is still in it.
     Remains,
     /// Holds something else.
     Other,
@@ -74,7 +75,7 @@ pub struct Seen {
     pub programs: bool,
     pub datadir: Directory,
     pub waldir: Directory,
-    /// What an interrupted run left behind.
+    /// What an interrupted run left behind; of a cluster that is there, inside of it.
     pub leftovers: Vec<Utf8PathBuf>,
     /// The WAL directory of one that was set aside.
     pub stranded: Option<Stranded>,
@@ -110,23 +111,21 @@ pub fn directory(look: &dyn Look, path: &Utf8Path) -> Result<Directory> {
     if names.is_empty() {
         return Ok(Directory::Empty);
     }
+    if names.iter().any(|name| name == DROP_INSIDE) {
+        return Ok(Directory::Remains);
+    }
     // global/pg_control is the last thing initdb's bootstrap needs: without it there is no cluster.
     let control = look.stat(&path.join("global/pg_control"))?;
     match look.read(&path.join("PG_VERSION"))? {
         Some(version) if control.is_some_and(|stat| stat.kind == FileKind::File) => Ok(
             Directory::Cluster(String::from_utf8_lossy(&version).trim().to_owned()),
         ),
-        None if names
-            .iter()
-            .any(|name| name == NEW_INSIDE || name == DROP_INSIDE) =>
-        {
-            Ok(Directory::Remains)
-        }
+        None if names.iter().any(|name| name == NEW_INSIDE) => Ok(Directory::Remains),
         _ => Ok(Directory::Other),
     }
 }
 
-/// What interrupted runs left of an instance that is not there (any more, or yet).
+/// What interrupted runs left of an instance that is not there (any more, or yet). What tells of the WAL directory goes last.
 pub fn leftovers(look: &dyn Look, paths: &InstancePaths) -> Result<Vec<Utf8PathBuf>> {
     let mut found = Vec::new();
     for path in [&paths.datadir, &paths.waldir] {
@@ -140,11 +139,11 @@ pub fn leftovers(look: &dyn Look, paths: &InstancePaths) -> Result<Vec<Utf8PathB
         }
     }
     // Killed between the two renames of a creation or a removal: the WAL directory has its name, the data directory has not.
-    for data in [
-        staging(&paths.datadir),
-        dropping(&paths.datadir),
-        paths.datadir.join(NEW_INSIDE),
-    ] {
+    let mut tells = vec![staging(&paths.datadir), dropping(&paths.datadir)];
+    if found.contains(&paths.datadir) {
+        tells.extend([paths.datadir.join(NEW_INSIDE), paths.datadir.clone()]);
+    }
+    for data in tells {
         if look.link(&data.join("pg_wal"))?.as_deref() == Some(&*paths.waldir)
             && look.stat(&paths.waldir)?.is_some()
             && !found.contains(&paths.waldir)
@@ -152,6 +151,7 @@ pub fn leftovers(look: &dyn Look, paths: &InstancePaths) -> Result<Vec<Utf8PathB
             found.push(paths.waldir.clone());
         }
     }
+    found.reverse();
     Ok(found)
 }
 
@@ -177,10 +177,13 @@ impl Stage for Cluster {
         let paths = &self.target.paths;
         let datadir = directory(look, &paths.datadir)?;
         let exists = matches!(datadir, Directory::Cluster(_));
-        let leftovers = if exists {
-            Vec::new()
-        } else {
+        let moved_up = paths.datadir.join(NEW_INSIDE);
+        let leftovers = if !exists {
             leftovers(look, paths)?
+        } else if look.list(&moved_up)?.is_some_and(|names| names.is_empty()) {
+            vec![moved_up]
+        } else {
+            Vec::new()
         };
         let stranded = kept::stranded(look, paths)?;
         let waldir = if leftovers.contains(&paths.waldir) || stranded.is_some() {
@@ -219,7 +222,14 @@ impl Stage for Cluster {
         let paths = &self.target.paths;
         match &seen.datadir {
             Directory::Cluster(major) if *major == paths.version.to_string() => {
-                return Ok(Plan::default());
+                return Ok(Plan {
+                    changes: seen
+                        .leftovers
+                        .iter()
+                        .map(|path| self.tidied(path))
+                        .collect(),
+                    ..Plan::default()
+                });
             }
             Directory::Cluster(major) => bail_fault!(
                 Conflict,
@@ -352,6 +362,19 @@ impl Cluster {
             check_encoding(encoding, &format!("instance `{paths}`"))?;
         }
         Ok(())
+    }
+
+    /// The directory in which the cluster was made, on a mount point: everything has been moved out of it.
+    fn tidied(&self, path: &Utf8PathBuf) -> Change {
+        let paths = &self.target.paths;
+        Change::new(
+            Action::Alter,
+            format!("data directory {paths}"),
+            format!("remove `{path}`, which an interrupted creation left"),
+            Diff::new(path.as_str(), "directory\n", ""),
+            Impact::None,
+            vec![Step::RemoveEmptyDir { path: path.clone() }],
+        )
     }
 
     fn creation(&self, seen: &Seen) -> Change {

@@ -1,11 +1,12 @@
 //! postgresql.conf, `pg_hba.conf`, `pg_ident.conf` and psqlrc: written from templates at creation, edited in place later.
 //!
 //! Values are checked before anything is written: each by what the server knows of its parameter, and all together by
-//! `postgres -C` on a private copy. What a running server makes of the files once they are written is asked by
-//! [`super::accepted`].
+//! `postgres -C` on a private copy, where that is not all that there is to know ([`guc::is_settled`]). What a running server
+//! makes of the files once they are written is asked by [`super::accepted`].
 
 mod effect;
 mod first;
+mod naming;
 mod shadow;
 mod staged;
 mod tls;
@@ -13,25 +14,24 @@ mod wanted;
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use serde_json::json;
 
 pub use self::shadow::{settings_view, shown};
 pub use self::wanted::PLACES;
 
 use self::staged::{Refusal, Verdict};
 use crate::bail_fault;
-use crate::host::{Look, Probe, Query, Server};
+use crate::host::{Look, Probe};
 use crate::manifest::Settings as Parameters;
 use crate::pg::conf::Conf;
 use crate::pg::guc::{self, Context, Guc};
 use crate::plan::{Action, Change, Content, Diff, Fact, Impact, Plan, Replaced, Scope, Step};
-use crate::resource::catalog;
 use crate::resource::instance::pending::{Parameter, parameters};
 use crate::resource::instance::reading::Reading;
 use crate::resource::instance::service;
 use crate::resource::instance::target::{Running, Target};
 use crate::resource::instance::templates::Templates;
 use crate::resource::pgconf;
+use crate::settings::Settings;
 use crate::stage::{Sight, Stage, World};
 
 /// The configuration that is wanted of an instance.
@@ -46,6 +46,8 @@ pub struct Configuration {
     pub purge: bool,
     /// Parameters that `purge` leaves.
     pub keeps: Vec<&'static str>,
+    /// Where other instances of the host are, if what names this one is to follow it.
+    pub site: Option<Settings>,
     /// In place of everything else.
     pub text: Option<Text>,
     /// The run is about nothing else: its reply tells what changes.
@@ -54,11 +56,25 @@ pub struct Configuration {
     pub assumed: bool,
 }
 
-/// A whole postgresql.conf: somebody has edited it.
+/// A whole file: somebody has edited it.
 pub struct Text {
     /// As it was when the editing began.
     pub base: Vec<u8>,
     pub content: Vec<u8>,
+}
+
+impl Text {
+    /// Refuses to write over what somebody else has written since the editing began.
+    pub fn check(&self, path: &Utf8Path, present: &[u8]) -> Result<()> {
+        if present != self.base && present != self.content {
+            bail_fault!(
+                Conflict,
+                "`{path}` was changed by somebody else in the meantime";
+                "edit it as it is now; nothing was changed"
+            );
+        }
+        Ok(())
+    }
 }
 
 #[derive(Default)]
@@ -82,6 +98,8 @@ pub struct Seen {
     unread: bool,
     /// The wanted port is another one than now, and somebody else has it.
     port_taken: bool,
+    /// What still names another instance, with the values that name this one.
+    following: Vec<(String, String)>,
     /// What the server reads, in its order.
     reading: Reading,
     /// What PostgreSQL makes of the file as it is to be.
@@ -129,15 +147,8 @@ impl Stage for Configuration {
             (Err(_), Some(_)) => Conf::parse_leniently(&seen.before),
             (conf, _) => conf.with_context(|| format!("`{}`", paths.config_file))?,
         };
-        if let Some(text) = &self.text
-            && seen.before != text.base
-            && seen.before != text.content
-        {
-            bail_fault!(
-                Conflict,
-                "`{}` was changed by somebody else in the meantime", paths.config_file;
-                "edit it as it is now; nothing was changed"
-            );
+        if let Some(text) = &self.text {
+            text.check(&paths.config_file, &seen.before)?;
         }
         let read = match &self.text {
             Some(text) => &Conf::parse(&text.content)?,
@@ -145,6 +156,10 @@ impl Stage for Configuration {
         };
         seen.reading = Reading::of(look, &paths.config_file, read)?;
         seen.reading.and_auto(&auto_file, &seen.auto);
+        if let Some(site) = &self.site {
+            seen.following =
+                naming::following(look, site, &self.target, &self.templates, &seen.conf)?;
+        }
         let wanted = self.wanted(&seen);
         if wanted.is_empty() && !self.replaces(&seen) {
             return Ok(seen);
@@ -166,15 +181,15 @@ impl Stage for Configuration {
         if asked.is_empty() && !self.replaces(&seen) {
             return Ok(seen);
         }
-        seen.gucs = match &running {
-            Some(running) => described(look, &running.server, &asked)?,
-            None => self.programs_describe(look)?,
-        };
-        seen.port_taken = self.moves_to_taken(look, &seen, running.as_ref())?;
-        if let Some(running) = running {
+        if let Some(running) = &running {
             seen.up = true;
             seen.running = parameters(look, &running.server, &asked)?;
+            let known = seen.running.iter().map(|parameter| &parameter.guc);
+            seen.gucs = known.cloned().collect();
+        } else {
+            seen.gucs = self.programs_describe(look)?;
         }
+        seen.port_taken = self.moves_to_taken(look, &seen, running.as_ref())?;
         self.judge(look, &mut seen)?;
         Ok(seen)
     }
@@ -210,6 +225,15 @@ impl Stage for Configuration {
             );
         }
         self.warn(seen, &conf, &mut plan);
+        // Unless something else was said of it.
+        let follows = |(name, value): &&(String, String)| conf.get(name).as_ref() == Some(value);
+        plan.warnings.extend(seen.following.iter().filter(follows).map(|(name, _)| {
+            let before = seen.conf.get(name).unwrap_or_default();
+            format!(
+                "setting `{name}` = `{before}` names another instance, as the site's template has it; now it names `{}`",
+                self.target.paths
+            )
+        }));
         if !seen.up {
             let older = seen.verdict.older.iter();
             plan.warnings.extend(older.map(|refusal| {
@@ -240,11 +264,11 @@ impl Stage for Configuration {
                 })),
             ));
         }
+        let values = self.values(seen, &conf);
         plan.facts
-            .push(Fact::Configured(self.target.configured(&conf)));
+            .push(Fact::Configured(self.target.configured(&values)));
         if !plan.changes.is_empty() {
-            plan.facts
-                .push(Fact::View(settings_view(&conf, &seen.auto)));
+            plan.facts.push(Fact::View(settings_view(values)));
         }
         Ok(plan)
     }
@@ -291,13 +315,19 @@ impl Configuration {
         Ok(look.stat(&self.target.bindir.join("postgres"))?.is_some())
     }
 
-    /// Has PostgreSQL judge the file as it is to be. What is refused without it needs no judgement.
+    /// Has PostgreSQL judge the file as it is to be. What is refused without it needs no judgement, nor do values of which
+    /// the running server has told all that it asks for.
     fn judge(&self, look: &dyn Look, seen: &mut Seen) -> Result<()> {
         let Ok(Edited { conf, changed }) = self.edited(seen) else {
             return Ok(());
         };
         let idle = changed.is_empty() && !self.replaces(seen) && seen.new.is_none();
-        if idle || !self.has_programs(look)? {
+        let plain = seen.up
+            && self.text.is_none()
+            && changed
+                .iter()
+                .all(|name| self.is_settled(seen, &conf, name));
+        if idle || plain || !self.has_programs(look)? {
             return Ok(());
         }
         let stands = seen.new.is_none() && !self.assumed;
@@ -312,6 +342,17 @@ impl Configuration {
             seen.names = names.map(|guc| guc.name.to_lowercase()).collect();
         }
         Ok(())
+    }
+
+    /// Whether nothing is left to be said of a new value that has been checked. One that is taken away may uncover another
+    /// in a file that is included; of what needs a restart, the programs on the disk will be the judges.
+    fn is_settled(&self, seen: &Seen, conf: &Conf, name: &str) -> bool {
+        let major = self.target.paths.version;
+        conf.get(name)
+            .zip(find(&seen.gucs, name))
+            .is_some_and(|(value, guc)| {
+                guc.context > Context::Postmaster && guc::is_settled(guc, &value, major)
+            })
     }
 
     /// The file with everything that is wanted, each value checked by what is known of its parameter.
@@ -421,10 +462,14 @@ impl Configuration {
             after,
         }));
         // A running one moves when it is restarted.
-        let [from, to] = [&seen.conf, conf].map(|conf| self.target.configured(conf).port);
+        let [from, to] = [&seen.conf, conf].map(|conf| self.port_in(seen, conf));
         if from != to && !seen.up {
             plan.facts.push(Fact::Moves(from, to));
         }
+    }
+
+    fn port_in(&self, seen: &Seen, conf: &Conf) -> u16 {
+        self.target.configured(&self.values(seen, conf)).port
     }
 
     /// Whether somebody else has the port to which the instance is to go.
@@ -442,22 +487,11 @@ impl Configuration {
             return Ok(false);
         };
         let own = running.map(|running| running.server.port);
-        if own == Some(port) || self.target.configured(&seen.conf).port == port {
+        if own == Some(port) || self.port_in(seen, &seen.conf) == port {
             return Ok(false);
         }
         look.port_taken(port)
     }
-}
-
-/// What a running server knows of parameters.
-fn described(look: &dyn Look, server: &Server, names: &[String]) -> Result<Vec<Guc>> {
-    let query = Query {
-        server: server.clone(),
-        database: catalog::MAINTENANCE.into(),
-        sql: include_str!("../../sql/gucs.sql"),
-        parameter: json!(names),
-    };
-    catalog::rows(look.query(&[query])?.into_iter().next().unwrap_or_default())
 }
 
 /// Refuses a value that is none by the type, range and words of its parameter. A name that is unknown here may be a

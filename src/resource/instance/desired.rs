@@ -75,7 +75,8 @@ pub struct InstanceSpec {
     #[serde(default)]
     #[schemars(extend("x-create-only" = true))]
     pub version: Option<Major>,
-    /// Wanted run state.
+    /// Wanted run state. Where servers are systemd's units, one that is to run starts at boot as well, and one that is to be `stopped`
+    /// does not.
     #[serde(default)]
     pub state: State,
     /// Whether a missing instance is made; if not, it must exist.

@@ -5,7 +5,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::fault::Fault;
+use crate::fault::{Fault, Kind};
 use crate::host::{FileKind, Look, Probe, Query};
 use crate::pg::conf::Conf;
 use crate::pg::guc;
@@ -253,10 +253,29 @@ pub fn find(look: &dyn Look, site: &Settings, wish: &Wish) -> Result<Found> {
     })
 }
 
+/// Whether server programs are installed that the cluster could have.
+pub fn has_programs(look: &dyn Look, site: &Settings, version: Option<Major>) -> Result<bool> {
+    let majors = version.map_or_else(|| Major::known().collect(), |version| vec![version]);
+    for bindir in majors.into_iter().flat_map(|major| site.bindirs(major)) {
+        if look.stat(&bindir.join("postgres"))?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// The major of the cluster; refuses what is none, or not ours to have.
 fn version(look: &dyn Look, wish: &Wish, datadir: &Utf8Path) -> Result<Major> {
-    // A link to a directory is followed.
-    let Some(stat) = look.stat(&datadir.join("."))? else {
+    // A link to a directory is followed. Of a directory that only its owner may enter, it is the directory that tells the owner.
+    let stat = match look.stat(&datadir.join(".")) {
+        Err(error) if Fault::of(&error).is_some_and(|fault| fault.kind == Kind::Denied) => look
+            .stat(datadir)?
+            .filter(|stat| stat.kind == FileKind::Directory)
+            .ok_or(error)
+            .map(Some)?,
+        found => found?,
+    };
+    let Some(stat) = stat else {
         bail_fault!(
             NotFound,
             "data directory `{datadir}` does not exist";

@@ -3,14 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result};
-use camino::{Utf8Path, Utf8PathBuf};
+use anyhow::Result;
+use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::bail_fault;
 use crate::host::{Look, Probe, Query, Server};
-use crate::pg::conf::Conf;
 use crate::pg::guc::{self, Context, Guc};
 use crate::resource::catalog;
 use crate::resource::instance::configuration::shown;
@@ -73,25 +72,12 @@ struct Row {
     guc: Value,
 }
 
-/// What the server reads of its configuration.
-pub fn reading(look: &dyn Look, target: &Target) -> Result<Reading> {
-    let file = &target.paths.config_file;
-    let auto = target.paths.datadir.join("postgresql.auto.conf");
-    let mut reading = Reading::of(look, file, &parse(look, file)?)?;
-    reading.and_auto(&auto, &parse(look, &auto)?);
-    Ok(reading)
-}
-
-fn parse(look: &dyn Look, path: &Utf8Path) -> Result<Conf> {
-    Conf::parse(&look.read(path)?.unwrap_or_default()).with_context(|| format!("`{path}`"))
-}
-
 /// Explains these parameters; with no name, all that a file sets.
 ///
 /// # Errors
 /// A name that neither the server, its programs nor the files know.
 pub fn explain(look: &dyn Look, target: &Target, names: &[String]) -> Result<Vec<Explained>> {
-    let reading = reading(look, target)?;
+    let reading = Reading::on_disk(look, &target.paths)?;
     let mut names: Vec<String> = names.iter().map(|name| name.to_lowercase()).collect();
     if names.is_empty() {
         names.extend(reading.assignments.iter().map(|one| one.name.clone()));

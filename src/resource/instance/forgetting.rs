@@ -10,6 +10,7 @@ use crate::pg::pgpass::Pgpass;
 use crate::plan::{Action, Change, Diff, Fact, Impact, Plan, Step};
 use crate::resource::instance::adoption;
 use crate::resource::instance::cluster::{Directory, directory};
+use crate::resource::instance::heeding::{self, Heeding};
 use crate::resource::instance::passfile::taken_away;
 use crate::resource::instance::target::Target;
 use crate::stage::{Stage, World};
@@ -28,6 +29,7 @@ pub struct Seen {
     /// A unit of ours runs it.
     registered: bool,
     held: bool,
+    heeding: heeding::Seen,
     /// A log that we began.
     start_log: bool,
 }
@@ -39,7 +41,7 @@ impl Stage for Forgetting {
         format!("instance {}", self.target.paths)
     }
 
-    fn observe(&self, look: &dyn Look, _: &World) -> Result<Seen> {
+    fn observe(&self, look: &dyn Look, world: &World) -> Result<Seen> {
         let paths = &self.target.paths;
         let running = self.target.running(look)?;
         Ok(Seen {
@@ -58,6 +60,7 @@ impl Stage for Forgetting {
                 None => false,
             },
             held: look.stat(&paths.hold())?.is_some(),
+            heeding: self.heeding().observe(look, world)?,
             start_log: look.stat(&paths.start_log)?.is_some(),
         })
     }
@@ -80,6 +83,11 @@ impl Stage for Forgetting {
         };
         plan.changes
             .extend(Self::passwords(seen, &adopted.passwords)?);
+        let Plan {
+            changes, warnings, ..
+        } = self.heeding().plan(&seen.heeding)?;
+        plan.changes.extend(changes);
+        plan.warnings.extend(warnings);
         let mut steps = Vec::new();
         if seen.registered {
             if seen.running
@@ -120,6 +128,14 @@ impl Stage for Forgetting {
 }
 
 impl Forgetting {
+    /// Its unit heeds holds no more.
+    fn heeding(&self) -> Heeding {
+        Heeding {
+            target: self.target.clone(),
+            held: false,
+        }
+    }
+
     /// Entries of our form at its port that were not there before the adoption.
     fn passwords(seen: &Seen, known: &[String]) -> Result<Option<Change>> {
         let Some((path, content)) = &seen.passfile else {

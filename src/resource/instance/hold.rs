@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::host::Look;
-use crate::manager::Manager;
 use crate::manifest::InstanceRef;
 use crate::plan::{Action, Change, Content, Diff, Fact, Impact, Plan, Step, attributes};
 use crate::resource::instance::desired::State;
+use crate::resource::instance::heeding::Heeding;
 use crate::resource::instance::registration::Registration;
 use crate::resource::instance::report::Report;
 use crate::resource::instance::service::{Service, Settle};
@@ -171,6 +171,10 @@ pub fn job(spec: &HoldSpec, site: &Site, look: &dyn Look) -> Result<Job> {
             wanted: true,
         }));
     }
+    job.stages.push(Box::new(Heeding {
+        target: target.clone(),
+        held: wanted.is_some(),
+    }));
     job.stages.push(Box::new(Holding {
         target: target.clone(),
         wanted,
@@ -242,12 +246,6 @@ impl Stage for Holding {
                     plan.warnings.push(format!(
                         "instance `{paths}` runs on: held, it will not be started again once it has ended; \
                          `stop` (`--stop`) stops it with the hold"
-                    ));
-                }
-                if let Manager::Foreign { unit, .. } = &self.target.manager {
-                    plan.warnings.push(format!(
-                        "the unit `{unit}` of instance `{paths}` is not pgsocle's and knows nothing of the hold: systemd may \
-                         still start it (as root: `systemctl mask {unit}` keeps it from that)"
                     ));
                 }
                 (

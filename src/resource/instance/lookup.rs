@@ -1,13 +1,12 @@
 //! Which instances there are, which one is meant, and what there is to say of one.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::host::{Look, Query};
 use crate::manifest::InstanceRef;
-use crate::pg::conf::Conf;
 use crate::pg::version::Major;
 use crate::resource::catalog;
 use crate::resource::instance::checksums::control_data;
@@ -15,6 +14,7 @@ use crate::resource::instance::cluster::{Directory, directory, leftovers};
 use crate::resource::instance::configuration::settings_view;
 use crate::resource::instance::hold::{self, Hold};
 use crate::resource::instance::pending::pending;
+use crate::resource::instance::reading::Reading;
 use crate::resource::instance::record::{self, Record};
 use crate::resource::instance::target::Target;
 use crate::settings::{Level, Settings};
@@ -229,11 +229,7 @@ pub fn cluster_facts(look: &dyn Look, target: &Target) -> Result<Option<ClusterF
 /// The public view of an instance: what `get` shows and modules return.
 pub fn describe(look: &dyn Look, target: &Target) -> Result<Map<String, Value>> {
     let paths = &target.paths;
-    let read = |path: &Utf8Path| -> Result<Conf> {
-        Conf::parse(&look.read(path)?.unwrap_or_default()).with_context(|| path.to_string())
-    };
-    let conf = read(&paths.config_file)?;
-    let auto = read(&paths.datadir.join("postgresql.auto.conf"))?;
+    let reading = Reading::in_view(look, paths)?;
     let running = target.running(look)?;
     let mut view = Map::new();
     view.insert("name".into(), json!(paths.name));
@@ -248,7 +244,7 @@ pub fn describe(look: &dyn Look, target: &Target) -> Result<Map<String, Value>> 
     );
     let hold = Hold::read(look, paths)?;
     view.insert("hold".into(), hold::view(hold.as_ref()));
-    view.extend(settings_view(&conf, &auto));
+    view.extend(settings_view(reading.values()));
     let facts = cluster_facts(look, target)?;
     let checksums = match &facts {
         Some(facts) => Some(facts.data_checksums),

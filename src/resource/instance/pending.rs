@@ -12,7 +12,7 @@ use crate::resource::catalog;
 #[derive(Debug, Clone, Deserialize)]
 pub struct Parameter {
     #[serde(flatten)]
-    guc: Guc,
+    pub guc: Guc,
     waits: bool,
     /// The value that runs is from a file.
     from_file: bool,

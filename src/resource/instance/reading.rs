@@ -1,11 +1,14 @@
 //! What the server reads, in its order: postgresql.conf with the files that it includes, then postgresql.auto.conf.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::bail_fault;
 use crate::host::Look;
 use crate::pg::conf::{Conf, Include, Statement};
+use crate::settings::InstancePaths;
 
 /// A value that a file gives to a parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,16 +46,56 @@ impl Reading {
         Ok(reading)
     }
 
+    /// What the server reads of the files of an instance.
+    ///
+    /// # Errors
+    /// As those of [`Reading::of`].
+    pub fn on_disk(look: &dyn Look, paths: &InstancePaths) -> Result<Self> {
+        let file = &paths.config_file;
+        Self::of(look, file, &parse(look, file)?)?.with_auto(look, paths)
+    }
+
+    /// The same for whoever changes nothing. Where an include cannot be followed, which keeps a server from starting and is
+    /// said where something is changed, postgresql.conf itself must do.
+    pub fn in_view(look: &dyn Look, paths: &InstancePaths) -> Result<Self> {
+        let file = &paths.config_file;
+        let conf = parse(look, file)?;
+        let reading = Self::of(look, file, &conf).unwrap_or_else(|_| {
+            let mut reading = Self::default();
+            reading.take(file, &conf, Some);
+            reading
+        });
+        reading.with_auto(look, paths)
+    }
+
+    fn with_auto(mut self, look: &dyn Look, paths: &InstancePaths) -> Result<Self> {
+        let file = paths.datadir.join("postgresql.auto.conf");
+        self.and_auto(&file, &parse(look, &file)?);
+        Ok(self)
+    }
+
+    /// The value that counts, of every parameter that has one.
+    pub fn values(&self) -> BTreeMap<String, String> {
+        let all = self.assignments.iter();
+        all.map(|one| (one.name.clone(), one.value.clone()))
+            .collect()
+    }
+
     /// Adds what is read after everything else.
     pub fn and_auto(&mut self, file: &Utf8Path, auto: &Conf) {
-        for (line, statement) in auto.statements() {
+        self.take(file, auto, |_| None);
+    }
+
+    /// Adds the assignments of one file.
+    fn take(&mut self, file: &Utf8Path, conf: &Conf, top: fn(usize) -> Option<usize>) {
+        for (line, statement) in conf.statements() {
             if let Statement::Setting { name, value } = statement {
                 self.assignments.push(Assignment {
                     name,
                     value,
                     file: file.to_owned(),
                     line,
-                    top: None,
+                    top: top(line),
                 });
             }
         }
@@ -119,6 +162,10 @@ impl Reading {
         }
         Ok(())
     }
+}
+
+fn parse(look: &dyn Look, path: &Utf8Path) -> Result<Conf> {
+    Conf::parse(&look.read(path)?.unwrap_or_default()).with_context(|| format!("`{path}`"))
 }
 
 /// The files that an include directive of a file names.

@@ -121,8 +121,7 @@ impl Stage for Service {
                 busy::check(&self.target, "started or changed", &seen.works)?;
                 if let Some(switch) = seen.switch {
                     switch.check_shut_down(&self.target)?;
-                    plan.changes.push(switch.change(&self.target));
-                    plan.facts.push(switch.fact());
+                    switch.put(&self.target, &mut plan);
                 }
                 self.not_running(seen, &mut plan)?;
             }
@@ -135,8 +134,7 @@ impl Stage for Service {
                     self.stop_steps(StopMode::Fast),
                 ));
                 if let Some(switch) = seen.switch {
-                    plan.changes.push(switch.change(&self.target));
-                    plan.facts.push(switch.fact());
+                    switch.put(&self.target, &mut plan);
                 }
                 self.not_running(seen, &mut plan)?;
             }
@@ -314,6 +312,13 @@ impl Service {
             steps.extend(seen.unit.clear(&self.target.manager)?);
             steps.extend(self.target.manager.start(&self.start(&seen.configured)));
             plan.warnings.extend(seen.unit.warnings.iter().cloned());
+            if seen.unit.by_hand_only && self.target.boot.is_none() && self.target.adopted.is_none()
+            {
+                plan.warnings.push(format!(
+                    "instance `{paths}` is started now and not at boot, since that is how its unit was left by `state: stopped` or \
+                     by hand; a declared `state: started` changes it"
+                ));
+            }
             let change = self
                 .change(
                     Action::Start,
@@ -379,7 +384,9 @@ impl Service {
             let restart = self.restart(seen, running)?;
             plan.warnings.extend(seen.unit.warnings.iter().cloned());
             plan.changes.push(restart);
-            plan.facts.extend(seen.switch.map(Switch::fact));
+            if let Some(switch) = seen.switch {
+                switch.tell(&self.target, plan);
+            }
             let (before, after) = (running.server.clone(), seen.configured.clone());
             if before.port != after.port {
                 plan.facts.push(Fact::Moves(before.port, after.port));
@@ -579,8 +586,7 @@ impl Stage for Settle {
         };
         plan.changes.push(change);
         if let Some(switch) = seen.switch {
-            plan.changes.push(switch.change(target));
-            plan.facts.push(switch.fact());
+            switch.put(target, &mut plan);
         }
         plan.facts.push(Fact::Stopped);
         plan.facts.push(state("stopped"));

@@ -1,5 +1,6 @@
 //! An instance that is addressed, with everything that follows from the site settings.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -9,12 +10,12 @@ use serde_json::Value;
 use crate::bail_fault;
 use crate::host::{FileKind, Look, Server, Unit};
 use crate::manager::{Manager, Manner, is_temporary, log_place};
-use crate::pg::conf::Conf;
 use crate::pg::guc;
 use crate::pg::postmaster_pid::PostmasterPid;
 use crate::pg::version::Major;
 use crate::plan::Step;
 use crate::resource::instance::cluster::{NEW_INSIDE, is_mountpoint, staging};
+use crate::resource::instance::reading::Reading;
 use crate::resource::instance::record::{self, Adopted};
 use crate::resource::instance::{condition, mounts};
 use crate::settings::InstancePaths;
@@ -40,6 +41,8 @@ pub struct Target {
     pub protected_by_default: bool,
     /// How long this run waits for the server, and how it stops it.
     pub manner: Manner,
+    /// Whether its unit is to start it at boot; none: that is left as it is.
+    pub boot: Option<bool>,
     /// How long a server is waited for that is just starting or stopping; none: it is taken as it is.
     pub patience: Duration,
 }
@@ -152,6 +155,7 @@ impl Target {
             manager: manager(site, look, &paths, adopted.as_ref()),
             adopted,
             manner: Manner::default(),
+            boot: None,
             patience: Duration::ZERO,
             bindir,
             mountpoints,
@@ -291,29 +295,24 @@ impl Target {
         found == self.paths.datadir || same(found, &self.paths.datadir)
     }
 
-    /// Where the server will listen, as its configuration says.
-    pub fn configured(&self, conf: &Conf) -> Server {
-        let port = conf
+    /// Where the server will listen, with these values of its parameters.
+    pub fn configured(&self, values: &BTreeMap<String, String>) -> Server {
+        let port = values
             .get("port")
             .and_then(|port| port.parse().ok())
             .unwrap_or(DEFAULT_PORT);
-        let sockets = conf.get("unix_socket_directories").unwrap_or_default();
-        let socket = guc::split_list(&sockets)
+        let sockets = values.get("unix_socket_directories");
+        let sockets = sockets.map(String::as_str).unwrap_or_default();
+        let socket = guc::split_list(sockets)
             .into_iter()
             .find(|directory| directory.starts_with('/'));
         let socket = socket.map_or_else(|| self.paths.socket_directory.clone(), Utf8PathBuf::from);
         self.server(&socket, port)
     }
 
-    /// The same for the configuration on disk, with what ALTER SYSTEM has put above it.
+    /// The same for the configuration on disk.
     pub fn configured_on_disk(&self, look: &dyn Look) -> Result<Server> {
-        let mut text = look.read(&self.paths.config_file)?.unwrap_or_default();
-        text.push(b'\n');
-        text.extend(
-            look.read(&self.paths.datadir.join("postgresql.auto.conf"))?
-                .unwrap_or_default(),
-        );
-        Ok(self.configured(&Conf::parse(&text)?))
+        Ok(self.configured(&Reading::in_view(look, &self.paths)?.values()))
     }
 
     /// What a server says before its own log is open.
@@ -435,8 +434,14 @@ impl Target {
         let mut told = Told::Nothing;
         let mut dropping: Option<(Value, Told)> = None;
         for line in String::from_utf8_lossy(journal).lines() {
-            // A journal grows with the instance's life, and most of it is about what lives in it: that is not taken apart.
-            if line.contains(r#""event":"begin""#) && !line.contains(&own) {
+            // A journal grows with the instance's life, and most of it is about what lives in it, or of ends that nobody waits
+            // for: that is not taken apart.
+            let matters = if line.contains(r#""event":"begin""#) {
+                line.contains(&own)
+            } else {
+                told == Told::Begun || dropping.is_some()
+            };
+            if !matters {
                 continue;
             }
             let Ok(line) = serde_json::from_str::<Value>(line) else {

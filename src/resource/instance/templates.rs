@@ -22,6 +22,8 @@ use crate::settings::expand;
 pub struct Templates {
     /// Parameters of postgresql.conf, variables filled in.
     pub parameters: Vec<(String, String)>,
+    /// Those of them that name the instance, with their templates.
+    pub naming: Vec<(String, String)>,
     pub group_access: bool,
     hba: String,
     ident: String,
@@ -95,6 +97,7 @@ impl Templates {
         flatten("settings", &serde_json::to_value(site)?, &mut variables);
         let mut this = Self {
             parameters: Vec::new(),
+            naming: Vec::new(),
             group_access: settings.initdb.allow_group_access == Some(true),
             hba: read("postgresql/pg_hba.conf")?,
             ident: read("postgresql/pg_ident.conf")?,
@@ -106,8 +109,17 @@ impl Templates {
         };
         let conf = Conf::parse(read("postgresql/postgresql.conf")?.as_bytes())
             .context("template postgresql.conf")?;
-        this.parameters = conf
-            .entries()
+        let entries = conf.entries();
+        this.naming = entries
+            .iter()
+            .filter(|(_, value)| {
+                ["{name}", "{instance}"]
+                    .iter()
+                    .any(|own| value.contains(own))
+            })
+            .cloned()
+            .collect();
+        this.parameters = entries
             .into_iter()
             .map(|(name, value)| Ok((name, this.fill("postgresql.conf", &value)?)))
             .collect::<Result<_>>()?;
@@ -138,6 +150,22 @@ impl Templates {
             .fold(value.to_owned(), |text, (name, value)| {
                 text.replace(&format!("{{{name}}}"), value)
             })
+    }
+
+    /// What the template gives for another instance. Where it gives nothing, it is returned itself.
+    pub fn fill_for(&self, template: &str, version: Major, name: &str) -> String {
+        let (number, instance) = (version.to_string(), format!("{version}/{name}"));
+        let variables: Vec<(&str, &str)> = self
+            .variables
+            .iter()
+            .map(|(variable, value)| match variable.as_str() {
+                "name" => ("name", name),
+                "version" => ("version", number.as_str()),
+                "instance" => ("instance", instance.as_str()),
+                other => (other, value.as_str()),
+            })
+            .collect();
+        expand(template, &variables).unwrap_or_else(|_| template.to_owned())
     }
 
     fn variable(&self, wanted: &str) -> &str {

@@ -1,10 +1,13 @@
 //! A role that is not to be there: what would stop its removal, and how it goes with what it owns.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
+use serde::Deserialize;
+use serde_json::json;
 
-use super::{Owned, Row, Seen, is_predefined};
+use super::{Row, Seen, is_predefined};
+use crate::host::{Look, Query, Server};
 use crate::manifest::RoleSpec;
 use crate::pg::ident::ident;
 use crate::plan::{Action, Change, Diff, Impact, Step, attributes};
@@ -12,13 +15,68 @@ use crate::resource::catalog;
 use crate::secret::Text;
 use crate::{bail_fault, fault};
 
+/// What a role is bound to that is to go.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Bonds {
+    /// Databases in which objects depend on it (empty string: objects that belong to no database).
+    pub dependents: Vec<String>,
+    /// Databases that it owns, or has privileges on.
+    pub on_databases: Vec<String>,
+    pub owned_databases: Vec<Owned>,
+    pub owned_tablespaces: Vec<String>,
+    /// Databases that accept no connections, whoever owns them.
+    pub closed_databases: Vec<String>,
+}
+
+/// A database of a role.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Owned {
+    pub name: String,
+    pub is_template: bool,
+    pub sessions: i64,
+}
+
+impl Bonds {
+    /// Of these roles, as far as they are there.
+    pub fn observe(
+        look: &dyn Look,
+        server: &Server,
+        roles: &[&str],
+    ) -> Result<BTreeMap<String, Self>> {
+        #[derive(Deserialize)]
+        struct Bound {
+            name: String,
+            #[serde(flatten)]
+            bonds: Bonds,
+        }
+        let query = Query {
+            server: server.clone(),
+            database: catalog::MAINTENANCE.into(),
+            sql: include_str!("../../sql/role_removal.sql"),
+            parameter: json!(roles),
+        };
+        let rows: Vec<Bound> = catalog::rows(look.query(&[query])?.pop().unwrap_or_default())?;
+        Ok(rows.into_iter().map(|row| (row.name, row.bonds)).collect())
+    }
+
+    /// Leaves out what lies in databases that are dropped before.
+    pub fn leave_out(&mut self, dropped: &dyn Fn(&String) -> bool) {
+        self.dependents.retain(|name| !dropped(name));
+        self.on_databases.retain(|name| !dropped(name));
+        self.owned_databases.retain(|own| !dropped(&own.name));
+    }
+}
+
 pub fn drop(spec: &RoleSpec, row: &Row, seen: &Seen, known: &BTreeSet<String>) -> Result<Change> {
     let name = ident(&spec.name);
-    let dependents = row.dependents.clone().unwrap_or_default();
-    let on_databases = row.on_databases.clone().unwrap_or_default();
-    let owned: &[Owned] = row.owned_databases.as_deref().unwrap_or_default();
-    refuse(spec, row, seen, known)?;
-    check_obstacles(spec, row, &dependents, owned)?;
+    let Bonds {
+        dependents,
+        on_databases,
+        owned_databases: owned,
+        ..
+    } = &row.bonds;
+    refuse(spec, &row.bonds, seen, known)?;
+    check_obstacles(spec, &row.bonds)?;
     let mut steps = Vec::new();
     if spec.drop_owned && !owned.is_empty() {
         if owned
@@ -86,13 +144,8 @@ pub fn drop(spec: &RoleSpec, row: &Row, seen: &Seen, known: &BTreeSet<String>) -
     ))
 }
 
-fn refuse(spec: &RoleSpec, row: &Row, seen: &Seen, known: &BTreeSet<String>) -> Result<()> {
-    let all: BTreeSet<&String> = row
-        .dependents
-        .iter()
-        .chain(&row.on_databases)
-        .flatten()
-        .collect();
+fn refuse(spec: &RoleSpec, bonds: &Bonds, seen: &Seen, known: &BTreeSet<String>) -> Result<()> {
+    let all: BTreeSet<&String> = bonds.dependents.iter().chain(&bonds.on_databases).collect();
     if spec.name == seen.server.user {
         bail_fault!(
             Conflict,
@@ -137,14 +190,14 @@ fn refuse(spec: &RoleSpec, row: &Row, seen: &Seen, known: &BTreeSet<String>) -> 
 }
 
 /// A database that is dropped does not come back when a later step fails: what would stop one is looked for before.
-fn check_obstacles(
-    spec: &RoleSpec,
-    row: &Row,
-    dependents: &[String],
-    owned: &[Owned],
-) -> Result<()> {
+fn check_obstacles(spec: &RoleSpec, bonds: &Bonds) -> Result<()> {
     let name = &spec.name;
-    let closed = row.closed_databases.as_deref().unwrap_or_default();
+    let Bonds {
+        dependents,
+        owned_databases: owned,
+        closed_databases: closed,
+        ..
+    } = bonds;
     let to_drop = |database: &str| spec.drop_owned && owned.iter().any(|own| own.name == database);
     if (spec.drop_owned || spec.reassign_owned.is_some())
         && let Some(database) = dependents
@@ -160,7 +213,7 @@ fn check_obstacles(
     if !spec.drop_owned {
         return Ok(());
     }
-    if let Some(tablespace) = row.owned_tablespaces.iter().flatten().next() {
+    if let Some(tablespace) = bonds.owned_tablespaces.first() {
         bail_fault!(
             Conflict,
             "role `{name}` owns tablespace `{tablespace}`, which is not dropped with the rest";

@@ -1,5 +1,6 @@
 use insta::assert_snapshot;
 
+use super::removal::Owned;
 use super::*;
 use crate::pg::pgpass::Pgpass;
 use crate::resource::samples::{facts, from, paths, server, shown};
@@ -293,7 +294,10 @@ fn roles_that_need_each_other() {
     };
     let mut server = Server::with(row);
     let staff = Row {
-        dependents: Some(vec!["shop".into()]),
+        bonds: Bonds {
+            dependents: vec!["shop".into()],
+            ..Bonds::default()
+        },
         ..Row::predefined("staff")
     };
     server.rows.push(staff);
@@ -319,65 +323,66 @@ fn removal() {
         is_template: false,
         sessions: 0,
     };
-    let owner = || Row {
-        dependents: Some(vec![
+    let bonds = || Bonds {
+        dependents: vec![
             String::new(),
             "postgres".into(),
             "shop".into(),
             "its \"own\"".into(),
-        ]),
-        on_databases: Some(vec!["its \"own\"".into()]),
-        owned_databases: Some(vec![own("its \"own\"")]),
-        ..bob()
+        ],
+        on_databases: vec!["its \"own\"".into()],
+        owned_databases: vec![own("its \"own\"")],
+        ..Bonds::default()
     };
+    let bound = |bonds: Bonds| Row { bonds, ..bob() };
     let all = [
         Server::default().planned(json!([{ "name": "bob", "state": "absent" }])),
         gone(bob(), json!({})),
-        gone(owner(), json!({})),
-        gone(owner(), json!({ "drop_owned": true })),
-        gone(owner(), json!({ "reassign_owned": "staff" })),
-        gone(owner(), json!({ "reassign_owned": "nobody" })),
+        gone(bound(bonds()), json!({})),
+        gone(bound(bonds()), json!({ "drop_owned": true })),
+        gone(bound(bonds()), json!({ "reassign_owned": "staff" })),
+        gone(bound(bonds()), json!({ "reassign_owned": "nobody" })),
         gone(
-            Row {
-                owned_databases: Some(vec![own("postgres")]),
-                ..owner()
-            },
+            bound(Bonds {
+                owned_databases: vec![own("postgres")],
+                ..bonds()
+            }),
             json!({ "drop_owned": true }),
         ),
         Server::default().planned(json!([{ "name": "postgres", "state": "absent" }])),
         Server::default().planned(json!([{ "name": "pg_monitor", "state": "absent" }])),
         gone(
-            Row {
-                owned_databases: Some(vec![Owned {
+            bound(Bonds {
+                owned_databases: vec![Owned {
                     sessions: 2,
                     ..own("shop")
-                }]),
-                ..owner()
-            },
+                }],
+                ..bonds()
+            }),
             json!({ "drop_owned": true }),
         ),
         gone(
-            Row {
-                owned_databases: Some(vec![Owned {
+            bound(Bonds {
+                owned_databases: vec![Owned {
                     is_template: true,
                     ..own("shop")
-                }]),
-                ..owner()
-            },
+                }],
+                ..bonds()
+            }),
             json!({ "drop_owned": true }),
         ),
         gone(
-            Row {
-                owned_tablespaces: Some(vec!["fast".into()]),
-                ..owner()
-            },
+            bound(Bonds {
+                owned_tablespaces: vec!["fast".into()],
+                ..bonds()
+            }),
             json!({ "drop_owned": true }),
         ),
         gone(
-            Row {
-                closed_databases: Some(vec!["shop".into()]),
-                ..owner()
-            },
+            bound(Bonds {
+                closed_databases: vec!["shop".into()],
+                ..bonds()
+            }),
             json!({ "reassign_owned": "staff" }),
         ),
     ];

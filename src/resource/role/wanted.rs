@@ -253,8 +253,10 @@ impl Wanted<'_> {
             );
         }
         let (grant, revoke) = self.memberships()?;
-        let diff = self.diff(password_changes);
-
+        // Most of a thousand: nothing is put into words of them.
+        if statements.is_empty() && grant.is_empty() && revoke.is_empty() {
+            return Ok((None, None));
+        }
         let grants: Vec<Text> = grant
             .iter()
             .map(|group| format!("GRANT {} TO {name}", ident(group)).into())
@@ -277,7 +279,7 @@ impl Wanted<'_> {
                 action,
                 object.clone(),
                 summary,
-                diff.clone(),
+                self.diff(password_changes),
                 Impact::None,
                 step(statements),
             )

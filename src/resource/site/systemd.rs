@@ -110,6 +110,25 @@ impl Systemd {
     }
 }
 
+/// Whether a unit is started at boot; none where systemd does not say, or says something else of it (`masked`).
+pub fn starts_at_boot(look: &dyn Look, unit: &Unit) -> Option<bool> {
+    let output = look.probe(&Probe::unit(unit.user, &unit.name, "UnitFileState"));
+    file_state(&output.ok()?.text())
+}
+
+/// The same from what `systemctl show` prints.
+fn file_state(text: &str) -> Option<bool> {
+    let state = text
+        .lines()
+        .find_map(|line| line.strip_prefix("UnitFileState="))?;
+    match state {
+        "enabled" => Some(true),
+        // `indirect`: of a template of which another instance is enabled (systemctl).
+        "disabled" | "indirect" => Some(false),
+        _ => None,
+    }
+}
+
 /// Why a user of services should linger, and how.
 pub fn no_lingering(user: &str) -> String {
     format!(
@@ -147,6 +166,8 @@ pub struct UnitState {
     masked: bool,
     /// systemd has given it up.
     limited: bool,
+    /// It does not start at boot.
+    pub by_hand_only: bool,
     pub warnings: Vec<String>,
 }
 
@@ -162,12 +183,13 @@ impl UnitState {
         if let Manager::Systemd { unit, .. } | Manager::Foreign { unit, .. } = manager
             && !new
         {
-            let properties = "LoadState,ActiveState,Result";
+            let properties = "LoadState,ActiveState,Result,UnitFileState";
             // Where systemctl is missing or its manager does not run, that is said by other means.
             if let Ok(output) = look.probe(&Probe::unit(unit.user, &unit.name, properties)) {
                 let text = output.text();
                 let is = |line: &str| text.lines().any(|found| found == line);
                 state.masked = is("LoadState=masked");
+                state.by_hand_only = file_state(&text) == Some(false);
                 state.limited = is("ActiveState=failed") && is("Result=start-limit-hit");
             }
         }
@@ -317,6 +339,20 @@ fn session(groups: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_starts_at_boot() {
+        for (said, starts) in [
+            ("LoadState=loaded\nUnitFileState=enabled\n", Some(true)),
+            ("UnitFileState=disabled\n", Some(false)),
+            ("UnitFileState=indirect\n", Some(false)),
+            ("UnitFileState=masked\n", None),
+            ("UnitFileState=\n", None),
+            ("", None),
+        ] {
+            assert_eq!(file_state(said), starts, "{said}");
+        }
+    }
 
     #[test]
     fn sessions() {

@@ -1,5 +1,7 @@
 //! The runs that are disturbed.
 
+use std::path::PathBuf;
+
 use serde_json::{Value, json};
 
 use super::Scenario;
@@ -63,7 +65,10 @@ fn inhabitants() -> Value {
 }
 
 pub fn creation(state: &str) -> Scenario {
-    let site = quick_site();
+    creation_at(quick_site(), state)
+}
+
+fn creation_at(site: Site, state: &str) -> Scenario {
     let mut params = instance(&site, &inhabitants());
     params["state"] = json!(state);
     // The second run on one that is stopped would be refused: its roles cannot be seen.
@@ -73,7 +78,10 @@ pub fn creation(state: &str) -> Scenario {
 }
 
 pub fn removal() -> Scenario {
-    let site = quick_site();
+    removal_at(quick_site())
+}
+
+fn removal_at(site: Site) -> Scenario {
     let back = vec![("instance", instance(&site, &inhabitants()))];
     let params =
         json!({ "name": "main", "version": site.major().number.to_string(), "state": "absent" });
@@ -194,6 +202,196 @@ pub fn database() -> Scenario {
         ),
     ];
     Scenario::new("database", site, ("database", params), back)
+}
+
+/// A cluster of others, at a place of its own, that runs.
+fn foreign_cluster(site: &Site) -> PathBuf {
+    let (data, wal) = (site.path("srv/lib/own"), site.path("srv/lib/own_wal"));
+    let sockets = site.path("run/own");
+    site.program("mkdir")
+        .arg("-p")
+        .arg(&sockets)
+        .arg(site.path("srv/lib"))
+        .go();
+    let initdb = site.path(format!("programs/{}/bin/initdb", site.major().number));
+    site.program(initdb)
+        .arg("-D")
+        .arg(&data)
+        .args(["--username=postgres", "--auth=trust"])
+        .arg(format!("--waldir={}", wal.display()))
+        .go();
+    let path = data.join("postgresql.conf");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let more = format!(
+        "port = {}\nlisten_addresses = ''\nunix_socket_directories = '{}'\nfsync = off\n",
+        site.port(),
+        sockets.display()
+    );
+    site.write_owned(&path, (text + &more).as_bytes(), 0o600);
+    site.postgresql("pg_ctl")
+        .args(["start", "-w", "-s", "-D"])
+        .arg(&data)
+        .arg("-l")
+        .arg(site.path("home/start.log"))
+        .go();
+    data
+}
+
+/// What is noted, and what the run does with the instance at once.
+pub fn adoption() -> Scenario {
+    let site = quick_site();
+    let datadir = foreign_cluster(&site);
+    let adopt = |work_mem: Value, role: Value| {
+        json!({
+            "name": "own", "state": "present", "adopt": true, "datadir": datadir,
+            "settings": { "work_mem": work_mem }, "roles": [role],
+        })
+    };
+    let params = adopt(
+        json!("9MB"),
+        json!({ "name": "ann", "login": true, "password": "p", "update_password": "on_create", "pgpass": true }),
+    );
+    let back = vec![
+        (
+            "instance",
+            adopt(json!(null), json!({ "name": "ann", "state": "absent" })),
+        ),
+        ("instance", json!({ "name": "own", "state": "forgotten" })),
+    ];
+    Scenario::new("adoption", site, ("instance", params), back)
+}
+
+pub fn end_of_an_adoption() -> Scenario {
+    let mut scenario = adoption();
+    let (_, forgotten) = scenario.back.pop().unwrap();
+    let mut again = std::mem::replace(&mut scenario.params, forgotten);
+    again["roles"][0]["update_password"] = json!("always");
+    scenario.back = vec![("instance", again)];
+    scenario.name = "end of an adoption";
+    scenario.go_back();
+    scenario
+}
+
+pub fn removal_that_keeps_the_data(state: &str) -> Scenario {
+    let mut scenario = removal();
+    scenario.params["keep_data"] = json!(true);
+    scenario.back[0].1["start_temporarily"] = json!(true);
+    scenario.back[0].1["state"] = json!(state);
+    scenario.name = "removal that keeps the data";
+    scenario.go_back();
+    scenario
+}
+
+/// A scenario of something in an instance, from its kind, what is wanted, and what is taken back.
+fn within(name: &'static str, kind: &'static str, params: &Value, back: &Value) -> Scenario {
+    let site = quick_site();
+    let back = vec![
+        ("instance", instance(&site, &json!({}))),
+        (kind, in_instance(back)),
+    ];
+    Scenario::new(name, site, (kind, in_instance(params)), back)
+}
+
+/// One that a reload brings into effect, one that a restart does.
+pub fn parameters() -> Scenario {
+    let set = |work_mem: Value, connections: Value| json!({ "settings": { "work_mem": work_mem, "max_connections": connections }, "restart_policy": "when_required" });
+    within(
+        "parameters",
+        "pgconf",
+        &set(json!("9MB"), json!(41)),
+        &set(json!("8MB"), json!(null)),
+    )
+}
+
+pub fn record_of_pg_hba() -> Scenario {
+    let record = |state: &str| {
+        json!({
+            "user": "eve", "database": "shop", "method": "reject", "connection": { "address": "192.0.2.1" }, "state": state,
+        })
+    };
+    within(
+        "record of pg_hba.conf",
+        "pghba",
+        &record("present"),
+        &record("absent"),
+    )
+}
+
+pub fn record_of_pg_ident() -> Scenario {
+    let mapping = |state: &str| json!({ "map": "staff", "system_user": "eve", "role": "ann", "state": state });
+    within(
+        "record of pg_ident.conf",
+        "pgident",
+        &mapping("present"),
+        &mapping("absent"),
+    )
+}
+
+pub fn hold() -> Scenario {
+    let site = quick_site();
+    let back = vec![
+        (
+            "instance_hold",
+            in_instance(&json!({ "state": "released" })),
+        ),
+        ("instance", instance(&site, &json!({}))),
+    ];
+    let params = in_instance(&json!({ "reason": "the disk is being replaced", "stop": true }));
+    site.ansible("instance", false, &back[1].1);
+    Scenario::new("hold", site, ("instance_hold", params), back)
+}
+
+pub fn end_of_a_hold() -> Scenario {
+    let mut scenario = hold();
+    let (kind, released) = scenario.back.remove(0);
+    let held = std::mem::replace(&mut scenario.params, released);
+    scenario.back.push((kind, held));
+    scenario.name = "end of a hold";
+    // A held one is not started.
+    scenario.site.ansible(kind, false, &scenario.params);
+    scenario.back[0].1["state"] = json!("present");
+    scenario.go_back();
+    scenario
+}
+
+/// What is noted of it, what is in its files, and who is in it.
+pub fn alteration() -> Scenario {
+    let mut scenario = reconfiguration("present");
+    scenario.params["create"] = json!(false);
+    scenario.params["port"] = json!(scenario.site.port());
+    scenario.params["restart_policy"] = json!("never");
+    scenario.params["deletion_protection"] = json!(true);
+    let record = |state: &str| json!([{ "database": "shop", "method": "reject", "state": state }]);
+    scenario.params["roles"] = json!([{
+        "name": "ann", "comment": "another", "password": "p", "pgpass": true, "hba_records": record("present"),
+    }]);
+    scenario.back[0].1["roles"][0]["hba_records"] = record("absent");
+    scenario.back[0].1["deletion_protection"] = json!(false);
+    scenario.name = "alteration";
+    scenario.go_back();
+    scenario
+}
+
+/// The data directory and the WAL directory are file systems of their own.
+fn on_mount_points(scenario: fn(Site) -> Scenario) -> Scenario {
+    let site = quick_site();
+    let place = site.path(format!("srv/srv/pgsql/{}/main", site.major().number));
+    for name in ["data", "wal"] {
+        site.mount(&place.join(name), "100%");
+    }
+    scenario(site)
+}
+
+pub fn creation_on_mount_points() -> Scenario {
+    let mut scenario = on_mount_points(|site| creation_at(site, "started"));
+    scenario.name = "creation on mount points";
+    scenario
+}
+
+pub fn removal_on_mount_points() -> Scenario {
+    let mut scenario = on_mount_points(removal_at);
+    scenario.name = "removal on mount points";
+    scenario
 }
 
 pub fn site_files() -> Scenario {

@@ -372,6 +372,7 @@ impl Drop for Site {
                 std::thread::sleep(Duration::from_millis(20));
             }
         }
+        super::mounts::unmount_below(self.dir());
     }
 }
 

@@ -169,6 +169,19 @@ fn records_of_pg_hba_conf() {
         first(said(&other, access(1, wrong(1)), access(1, wrong(1)))),
         [Some(warning.clone()), Some(warning)]
     );
+    // Nor do parameters that cannot be read keep it from reading records.
+    let junk = || Seen {
+        settings: from(json!([setting(1, "junk", "1", None)])),
+        ..access(2, json!(null))
+    };
+    let warning = format!(
+        "warning: `{CONF}` line 1: unrecognized configuration parameter `junk` (the server goes on with the value that it has, \
+         and would not start again)"
+    );
+    assert_eq!(
+        first(said(&change, junk(), junk())),
+        [Some(warning.clone()), Some(warning)]
+    );
     let emptied = replaced(HBA, "a\n", "# a\n");
     assert_eq!(
         first(said(&emptied, access(1, json!(null)), access(0, json!(null)))),

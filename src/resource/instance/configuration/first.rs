@@ -64,7 +64,8 @@ impl Configuration {
             steps.push(self.target.settle(&paths.waldir));
         }
         steps.push(self.target.settle(&paths.datadir));
-        steps.extend(self.target.manager.register(&self.target.bindir, paths));
+        let (bindir, boot) = (&self.target.bindir, self.target.boot == Some(true));
+        steps.extend(self.target.manager.register(bindir, paths, boot));
         let mut undo = self.target.manager.unregister();
         undo.push(self.target.clear(&paths.datadir));
         if !self.target.wal_inside() {

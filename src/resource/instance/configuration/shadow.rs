@@ -1,5 +1,7 @@
 //! What wins over postgresql.conf, and what is active in the end.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use super::{Configuration, Seen, find};
@@ -57,6 +59,17 @@ impl Configuration {
                 && assignment.top.is_none_or(|top| top > own)
         })
     }
+
+    /// The value that will count, of every parameter that has one, when this is postgresql.conf.
+    pub(super) fn values(&self, seen: &Seen, conf: &Conf) -> BTreeMap<String, String> {
+        let mut values = BTreeMap::from_iter(conf.entries());
+        for Assignment { name, .. } in &seen.reading.assignments {
+            if let Some(shadow) = self.shadow(seen, conf, name) {
+                values.insert(name.clone(), shadow.value.clone());
+            }
+        }
+        values
+    }
 }
 
 /// A value as it may be shown.
@@ -68,11 +81,11 @@ pub fn shown(name: &str, value: &str) -> String {
     }
 }
 
-/// What is active, postgresql.auto.conf above postgresql.conf, for the public view.
-pub fn settings_view(conf: &Conf, auto: &Conf) -> Map<String, Value> {
+/// What is active, for the public view.
+pub fn settings_view(values: BTreeMap<String, String>) -> Map<String, Value> {
     let mut settings = Map::new();
     let mut port = DEFAULT_PORT.to_string();
-    for (name, value) in conf.entries().into_iter().chain(auto.entries()) {
+    for (name, value) in values {
         if name == "port" {
             port = value;
         } else {
@@ -80,7 +93,6 @@ pub fn settings_view(conf: &Conf, auto: &Conf) -> Map<String, Value> {
             settings.insert(name, value.into());
         }
     }
-    settings.sort_keys();
     let port = port.parse::<u16>().map_or(Value::String(port), Value::from);
     Map::from_iter([
         ("port".to_owned(), port),

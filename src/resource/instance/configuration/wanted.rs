@@ -64,6 +64,9 @@ impl Configuration {
                 put("port", Some(port.to_string()));
             }
         }
+        for (name, value) in &seen.following {
+            put(name, Some(value.clone()));
+        }
         for (name, setting) in &self.settings {
             let value = setting.0.as_deref();
             put(name, value.map(|value| self.templates.fill_known(value)));

@@ -1,0 +1,271 @@
+//! The look into the repository, and the data beside their place.
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::backup::recovery::{Recovery, choose, wal};
+use crate::backup::{Backup, BackupTool, Catalogue, Place};
+use crate::host::{FileKind, Look};
+use crate::pg::version::Major;
+use crate::plan::{Action, Change, Diff, Impact, Plan, Step, attributes};
+use crate::resource::instance::cluster::{Directory, directory};
+use crate::resource::instance::condition::identifier;
+use crate::resource::instance::target::Target;
+use crate::stage::{Stage, World};
+use crate::{bail_fault, fault};
+
+/// Where the data of a restore lie until they take the place of the old ones.
+pub fn staging(path: &Utf8Path) -> Utf8PathBuf {
+    format!("{path}.restoring").into()
+}
+
+/// What an object of this run is called.
+pub fn object(target: &Target) -> String {
+    format!("restore of instance {}", target.paths)
+}
+
+/// Fetches the data of a backup.
+pub struct Fetch {
+    pub tool: Box<dyn BackupTool>,
+    pub target: Target,
+    pub recovery: Recovery,
+    pub label: Option<String>,
+    pub now: Timestamp,
+    /// Into the data directory itself.
+    pub delta: bool,
+    /// Into this directory, for nobody.
+    pub place: Option<Utf8PathBuf>,
+}
+
+pub struct Seen {
+    catalogue: Catalogue,
+    /// Of the cluster that is there: its backups are meant.
+    cluster: Option<u64>,
+    running: bool,
+    datadir: Directory,
+    /// Tablespaces of the cluster that is there.
+    tablespaces: Vec<Utf8PathBuf>,
+    /// Bytes where the data will lie.
+    free: u64,
+    /// What is in the directory that was given.
+    in_place: Vec<String>,
+    /// An earlier run has brought the data, and the server was started.
+    arrived: bool,
+}
+
+impl Stage for Fetch {
+    type Seen = Seen;
+
+    fn name(&self) -> String {
+        object(&self.target)
+    }
+
+    fn observe(&self, look: &dyn Look, world: &World) -> Result<Seen> {
+        let datadir = &self.target.paths.datadir;
+        if let Some(missing) = self.tool.missing(look)? {
+            return Err(missing);
+        }
+        let mut tablespaces = Vec::new();
+        let links = datadir.join("pg_tblspc");
+        for name in look.list(&links)?.unwrap_or_default() {
+            tablespaces.extend(look.link(&links.join(name))?);
+        }
+        let in_place = match &self.place {
+            Some(place) => match look.stat(place)?.map(|stat| stat.kind) {
+                Some(FileKind::Directory) => look.list(place)?.unwrap_or_default(),
+                Some(_) => vec![place.to_string()],
+                None => Vec::new(),
+            },
+            None => Vec::new(),
+        };
+        let running = self.place.is_none() && self.target.running(look)?.is_some();
+        Ok(Seen {
+            catalogue: self.tool.catalogue(look)?,
+            cluster: identifier(look, datadir)?,
+            arrived: running && world.begun.contains(&object(&self.target)),
+            running,
+            datadir: directory(look, datadir)?,
+            tablespaces,
+            free: look.free_space(self.place.as_deref().unwrap_or(datadir))?,
+            in_place,
+        })
+    }
+
+    fn plan(&self, seen: &Seen) -> Result<Plan> {
+        if seen.arrived {
+            return Ok(Plan::default());
+        }
+        self.check(seen)?;
+        let backup = choose(
+            &seen.catalogue,
+            seen.cluster.filter(|_| self.place.is_none()),
+            &self.recovery.target,
+            self.label.as_deref(),
+            self.now,
+        )?;
+        self.check_version(backup)?;
+        let mut plan = Plan::default();
+        let needed = if self.delta { 0 } else { backup.size };
+        if needed > seen.free {
+            bail_fault!(
+                Conflict,
+                "backup `{}` needs {needed} bytes, and there are {} where it goes", backup.label, seen.free;
+                "make room, or give `delta: true` to fetch into the data directory itself; nothing was changed"
+            );
+        }
+        plan.changes.push(self.change(seen, backup));
+        plan.view = Some(("restore", self.view(seen, backup)));
+        Ok(plan)
+    }
+}
+
+impl Fetch {
+    fn check(&self, seen: &Seen) -> Result<()> {
+        let paths = &self.target.paths;
+        if let Some(place) = &self.place {
+            if !seen.in_place.is_empty() {
+                bail_fault!(
+                    Conflict,
+                    "`{place}` is not empty: nothing is restored into it";
+                    "empty it, or give another `directory`; nothing was changed"
+                );
+            }
+            return Ok(());
+        }
+        if seen.running {
+            bail_fault!(
+                Conflict,
+                "instance `{paths}` runs: its data cannot be replaced";
+                "stop it with `pgsocle instance stop {paths}` first; nothing was changed"
+            );
+        }
+        if seen.datadir == Directory::Other {
+            bail_fault!(
+                Conflict,
+                "data directory `{}` holds something that is no cluster: it is not replaced", paths.datadir;
+                "look into it, and remove it by hand if it is not needed; nothing was changed"
+            );
+        }
+        if self.delta {
+            return Ok(());
+        }
+        let mount = self.target.mountpoints.first();
+        if let Some(path) = mount.or(seen.tablespaces.first()) {
+            let what = if mount.is_some() {
+                "is a mount point"
+            } else {
+                "is a tablespace"
+            };
+            bail_fault!(
+                Conflict,
+                "`{path}` of instance `{paths}` {what}: it cannot be set aside while the data of the backup are put beside it";
+                "give `delta: true` to fetch into it: the old data cannot come back then; nothing was changed"
+            );
+        }
+        Ok(())
+    }
+
+    fn check_version(&self, backup: &Backup) -> Result<()> {
+        let version = self.target.paths.version;
+        match backup.version.parse::<Major>() {
+            Ok(major) if major != version && self.place.is_none() => Err(fault!(
+                Conflict,
+                "backup `{}` is of PostgreSQL {major}, and instance `{}` is of {version}", backup.label, self.target.paths;
+                "address the instance as `{major}/{}`", self.target.paths.name
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn change(&self, seen: &Seen, backup: &Backup) -> Change {
+        let (tool, paths) = (&self.tool, &self.target.paths);
+        let staging = staging(&paths.datadir);
+        let wal_staging = self::staging(&paths.waldir);
+        let waldir = (!self.target.wal_inside()).then_some(&paths.waldir);
+        let (directory, wal) = match (&self.place, self.delta) {
+            (Some(place), _) => (place, None),
+            (None, true) => (&paths.datadir, waldir),
+            (None, false) => (&staging, waldir.map(|_| &wal_staging)),
+        };
+        let place = Place {
+            directory,
+            datadir: if self.place.is_some() {
+                directory
+            } else {
+                &paths.datadir
+            },
+            waldir: wal.map(Utf8PathBuf::as_path),
+            tablespaces: (self.place.is_some() || seen.cluster.is_none())
+                .then(|| format!("{directory}.tablespaces").into()),
+            delta: self.delta,
+            // A copy of a cluster must not add to the archive of the one that it is a copy of.
+            silent: self.place.is_some(),
+        };
+        let mut steps = Vec::new();
+        if !self.delta {
+            let staged = [Some(directory), wal].into_iter().flatten();
+            if self.place.is_none() {
+                steps.extend(
+                    staged
+                        .clone()
+                        .map(|path| Step::Remove { path: path.clone() }),
+                );
+            }
+            steps.extend(staged.map(|path| Step::make_dir(path, 0o700)));
+        }
+        steps.extend(tool.restore(&backup.label, &place, &self.recovery));
+        if let (Some(waldir), false) = (waldir, self.delta)
+            && self.place.is_none()
+        {
+            steps.push(Step::Symlink {
+                path: staging.join("pg_wal"),
+                target: waldir.clone(),
+            });
+        }
+        let object = match &self.place {
+            Some(place) => format!("directory {place}"),
+            None => object(&self.target),
+        };
+        let summary = match &self.place {
+            Some(place) => format!("restore backup `{}` into `{place}`", backup.label),
+            None => format!(
+                "restore instance `{paths}` from backup `{}`, up to {}",
+                backup.label, self.recovery.target
+            ),
+        };
+        let line = |label: Option<String>| attributes(&[("restored from", label)]);
+        let change = Change::new(
+            Action::Create,
+            &object,
+            summary,
+            Diff::new(&object, "", line(Some(backup.label.clone()))),
+            if self.delta {
+                Impact::Destructive
+            } else {
+                Impact::None
+            },
+            steps,
+        );
+        if self.delta {
+            return change;
+        }
+        let staged = [Some(directory), wal].into_iter().flatten();
+        let gone = staged.map(|path| Step::Remove { path: path.clone() });
+        change.undo(crate::plan::Scope::Restore, gone.collect())
+    }
+
+    fn view(&self, seen: &Seen, backup: &Backup) -> Value {
+        let (from, until) = wal(&seen.catalogue, backup, &self.recovery.target);
+        json!({
+            "label": backup.label,
+            "date_stop": backup.date_stop,
+            "target": self.recovery.target.to_string(),
+            "wal_start": from,
+            "wal_stop": until,
+            "space_needed": backup.size,
+            "space_free": seen.free,
+        })
+    }
+}

@@ -1,0 +1,238 @@
+//! Restores from pgBackRest: back in time, beside, elsewhere; and what was there before is lost only when all went well.
+
+use serde_json::{Value, json};
+
+use super::backup::{params, site};
+use super::interruption::wait_for;
+use super::support::pg::{Site, free_port};
+
+/// An instance with a backup, and a table that somebody drops after the time that is given.
+fn with_a_lost_table() -> (Site, String) {
+    let site = site();
+    site.ansible("instance", false, &params(&site, &json!({})));
+    site.ansible(
+        "instance_backup",
+        false,
+        &json!({ "instance": "main", "type": "full" }),
+    );
+    sql(&site, "CREATE TABLE orders AS SELECT 1 AS id");
+    let before = sql(&site, "SELECT clock_timestamp()");
+    sql(&site, "DROP TABLE orders");
+    sql(&site, "CREATE TABLE after AS SELECT 1");
+    // A commit after the target, archived.
+    let last = sql(&site, "SELECT pg_walfile_name(pg_switch_wal())");
+    wait_for("the archive", || {
+        let archived = "SELECT last_archived_wal FROM pg_stat_archiver";
+        sql(&site, archived) >= last
+    });
+    (site, before)
+}
+
+fn sql(site: &Site, statement: &str) -> String {
+    site.sql(site.port(), "postgres", statement)
+}
+
+fn stop(site: &Site) {
+    site.ansible(
+        "instance",
+        false,
+        &json!({ "name": "main", "state": "stopped" }),
+    );
+}
+
+fn to(time: &str) -> Value {
+    json!({ "instance": "main", "target_time": time })
+}
+
+#[test]
+fn back_to_the_second_before() {
+    let (site, before) = with_a_lost_table();
+    let number = site.major().number;
+    let reply = site.refused("instance_restore", &to(&before));
+    assert_eq!(
+        reply["msg"],
+        format!(
+            "restore of instance {number}/main: instance `{number}/main` runs: its data cannot be replaced"
+        )
+    );
+    stop(&site);
+    let mut wanted = to(&before);
+    wanted["keep_old"] = true.into();
+    let reply = site.runs_as_checked("instance_restore", &wanted);
+    let datadir = site.datadir();
+    let kept = format!("{}.dropped-1", datadir.display());
+    let label = reply["restore"]["label"].as_str().unwrap();
+    let changes = reply["changes"].as_array().unwrap();
+    assert!(
+        changes[0].as_str().unwrap().starts_with(&format!(
+            "restore instance `{number}/main` from backup `{label}`, up to "
+        )),
+        "{changes:?}"
+    );
+    assert_eq!(
+        changes[1..],
+        [
+            json!(format!(
+                "put the restored data in the place of those of instance `{number}/main`"
+            )),
+            json!(format!("start instance `{number}/main`")),
+            json!(format!(
+                "keep the old data of instance `{number}/main` as `{kept}`"
+            )),
+        ]
+    );
+    assert_eq!(sql(&site, "SELECT id FROM orders"), "1");
+    assert_eq!(sql(&site, "SELECT to_regclass('after') IS NULL"), "t");
+    assert_eq!(reply["recovery"]["timeline"], 2);
+    assert!(std::path::Path::new(&kept).join("PG_VERSION").exists());
+    // It is archived and backed up as before, on its new timeline.
+    site.changes_nothing("instance", &params(&site, &json!({})));
+    site.ansible(
+        "instance_backup",
+        false,
+        &json!({ "instance": "main", "type": "incr" }),
+    );
+}
+
+/// A target that the WAL does not reach is found out by the server: what was there is there again.
+#[test]
+fn what_fails_leaves_what_was_there() {
+    let (site, _) = with_a_lost_table();
+    let number = site.major().number;
+    stop(&site);
+    let files = super::support::tree::snapshot_tree(&site.datadir().join("base"));
+    let name = json!({ "instance": "main", "target_name": "never" });
+    let reply = site
+        .ansible_run("instance_restore", false, &name)
+        .code(1)
+        .go();
+    let reply: Value = serde_json::from_str(&reply.stdout).unwrap();
+    let msg = reply["msg"].as_str().unwrap();
+    assert!(
+        msg.contains("recovery ended before configured recovery target was reached"),
+        "{reply:#}"
+    );
+    assert_eq!(reply["applied"], json!([]));
+    assert_eq!(
+        files,
+        super::support::tree::snapshot_tree(&site.datadir().join("base"))
+    );
+    assert!(!site.is_running());
+    for rest in ["before-restore", "restoring"] {
+        assert!(!site.datadir().with_extension(rest).exists());
+    }
+    site.ansible("instance", false, &params(&site, &json!({})));
+    assert_eq!(sql(&site, "SELECT to_regclass('after') IS NULL"), "f");
+    for (target, msg) in [
+        (
+            json!({ "target_time": "2020-01-01 00:00:00Z" }),
+            "no backup reaches back to 2020-01-01T00:00:00Z",
+        ),
+        (
+            json!({ "target_time": "2999-01-01 00:00:00Z" }),
+            "recovery target: 2999-01-01T00:00:00Z is yet to come",
+        ),
+        (
+            json!({ "target_time": "2026-01-01 00:00:00" }),
+            "recovery target: time `2026-01-01 00:00:00` says no zone",
+        ),
+        (
+            json!({ "label": "20200101-000000F" }),
+            "there is no backup `20200101-000000F`",
+        ),
+        (
+            json!({ "target_lsn": "0/1", "target_xid": 3 }),
+            "a recovery has one target",
+        ),
+        (
+            json!({ "target_action": "pause" }),
+            "`target_action: pause` needs a target",
+        ),
+        (
+            json!({ "port": 5000 }),
+            &*format!("instance `{number}/main` exists: `port` is for a new one"),
+        ),
+    ] {
+        stop(&site);
+        let mut wanted = json!({ "instance": "main" });
+        for (key, value) in target.as_object().unwrap() {
+            wanted[key] = value.clone();
+        }
+        let reply = site.refused("instance_restore", &wanted);
+        assert!(
+            reply["msg"].as_str().unwrap().contains(msg),
+            "{msg}: {reply:#}"
+        );
+    }
+}
+
+#[test]
+fn a_copy_beside_it() {
+    let (site, before) = with_a_lost_table();
+    let number = site.major().number;
+    let port = free_port();
+    let copy = json!({ "instance": "copy", "stanza": "app", "port": port, "target_time": before });
+    let reply = site.runs_as_checked("instance_restore", &copy);
+    assert_eq!(reply["instance"]["state"], "started");
+    assert_eq!(site.sql(port, "postgres", "SELECT id FROM orders"), "1");
+    // It has the system identifier of the other one: it must not add to its archive.
+    assert_eq!(site.sql(port, "postgres", "SHOW archive_mode"), "off");
+    assert_eq!(site.sql(port, "postgres", "SHOW cluster_name"), "copy");
+    assert_eq!(sql(&site, "SELECT to_regclass('after') IS NULL"), "f");
+    let reply = site.refused("instance_backup", &json!({ "instance": "copy" }));
+    assert!(
+        reply["msg"].as_str().unwrap().contains("is in no stanza"),
+        "{reply:#}"
+    );
+    site.ansible(
+        "instance",
+        false,
+        &json!({ "name": "copy", "state": "absent" }),
+    );
+    // Neither is anything lost when its stanza is not said.
+    let reply = site.refused(
+        "instance_restore",
+        &json!({ "instance": "copy", "port": port }),
+    );
+    assert_eq!(
+        reply["msg"],
+        format!(
+            "instance `{number}/copy` does not exist: which backups are to be restored must be said"
+        )
+    );
+}
+
+#[test]
+fn the_data_alone() {
+    let (site, _) = with_a_lost_table();
+    let place = site.path("srv/elsewhere");
+    let wanted = json!({ "stanza": "app", "directory": place, "target_immediate": true });
+    site.runs_as_checked("instance_restore", &wanted);
+    assert!(place.join("PG_VERSION").exists());
+    let auto = std::fs::read_to_string(place.join("postgresql.auto.conf")).unwrap();
+    assert!(auto.contains("archive_mode = 'off'"), "{auto}");
+    let reply = site.refused("instance_restore", &wanted);
+    assert!(
+        reply["msg"].as_str().unwrap().contains("is not empty"),
+        "{reply:#}"
+    );
+}
+
+#[test]
+fn actions_at_the_target() {
+    let (site, before) = with_a_lost_table();
+    for (action, up) in [("pause", true), ("shutdown", false)] {
+        stop(&site);
+        let mut wanted = to(&before);
+        wanted["target_action"] = action.into();
+        wanted["delta"] = true.into();
+        let reply = site.runs_as_checked("instance_restore", &wanted);
+        assert_eq!(site.is_running(), up, "{action}: {reply:#}");
+        if up {
+            assert_eq!(reply["recovery"]["paused"], true);
+            // The table itself is locked: the transaction that drops it has begun before the target, and not ended.
+            assert_eq!(sql(&site, "SELECT to_regclass('orders') IS NULL"), "f");
+            assert_eq!(sql(&site, "SELECT pg_is_in_recovery()"), "t");
+        }
+    }
+}
