@@ -215,8 +215,8 @@ pub trait BackupTool {
         Ok(None)
     }
 
-    /// Why backups are not taken on this host, but on another.
-    fn elsewhere(&self) -> Option<anyhow::Error> {
+    /// Why a command on the repository is not run on this host, but on another.
+    fn elsewhere(&self, _command: &str) -> Option<anyhow::Error> {
         None
     }
 

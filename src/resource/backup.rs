@@ -157,7 +157,7 @@ impl Stage for Take {
     fn observe(&self, look: &dyn Look, _: &World) -> Result<Seen> {
         let datadir = &self.target.paths.datadir;
         let missing = self.tool.missing(look)?;
-        if let Some(missing) = missing.or_else(|| self.tool.elsewhere()) {
+        if let Some(missing) = missing.or_else(|| self.tool.elsewhere("backup")) {
             return Err(missing);
         }
         Ok(Seen {

@@ -376,6 +376,9 @@ fn a_repository_that_is_not_there() {
             "backup of instance {number}/main: stanza `app` of instance `{number}/main` is not in its repository"
         )
     );
+    let status = site.pgsocle(["instance", "status", "main"]).code(3).go();
+    let line = "\nbackups: stanza `app` is not in its repository\n";
+    assert!(status.stdout.ends_with(line), "{status:?}");
     std::fs::rename(repository.with_extension("away"), &repository).unwrap();
 
     // What the tool says when a disk is full, or a host does not answer, is passed on.

@@ -160,14 +160,14 @@ impl BackupTool for PgBackRest {
         Ok((!self.is_installed(look)?).then(|| self.not_installed()))
     }
 
-    fn elsewhere(&self) -> Option<anyhow::Error> {
+    fn elsewhere(&self, command: &str) -> Option<anyhow::Error> {
         let stanza = &self.stanza;
         self.own.repository.host().map(|host| {
             fault!(
                 Unsupported,
-                "the repository of stanza `{stanza}` is on host `{host}`, and pgBackRest takes backups there only";
-                "run `pgbackrest --stanza={stanza} backup` on `{host}`, or have the timers of role \
-                 socle.postgresql.backup_host do it"
+                "the repository of stanza `{stanza}` is on host `{host}`, and there only pgBackRest runs `{command}`";
+                "run `pgbackrest --stanza={stanza} {command}` on `{host}`; the timers of role \
+                 socle.postgresql.backup_host take backups"
             )
         })
     }

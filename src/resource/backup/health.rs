@@ -126,10 +126,14 @@ pub fn health(target: &Target, site: &Site, look: &dyn Look) -> Result<Option<He
         Some(missing) => Err(missing),
         None => tool.catalogue(look),
     };
-    let catalogue = looked.unwrap_or_else(|error| Catalogue {
+    let mut catalogue = looked.unwrap_or_else(|error| Catalogue {
         problems: vec![format!("{error:#}")],
         ..Catalogue::default()
     });
+    if catalogue.problems.is_empty() && catalogue.clusters.is_empty() {
+        let missing = format!("stanza `{}` is not in its repository", tool.stanza());
+        catalogue.problems.push(missing);
+    }
     let newest = |kind| catalogue.newest(cluster?, kind);
     let of_kind = |kind: Kind| {
         let own = catalogue.backups.iter();

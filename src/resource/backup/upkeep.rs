@@ -37,6 +37,9 @@ fn begun(
 /// The run that takes away what is beyond retention.
 pub fn expire(reference: &InstanceRef, site: &Site, look: &dyn Look) -> Result<Job> {
     let (mut job, tool, target) = begun("expiry of backups", reference, site, look)?;
+    if let Some(elsewhere) = tool.elsewhere("expire") {
+        return Err(elsewhere);
+    }
     job.stages.push(Box::new(Expiry { tool, target }));
     Ok(job)
 }
@@ -149,7 +152,7 @@ impl Stage for Check {
 /// Reads all backups of an instance again; an error unless they are sound.
 pub fn verify(target: &Target, site: &Site, look: &dyn Look) -> Result<Verdict> {
     let tool = tool(target, site, look)?;
-    if let Some(missing) = tool.missing(look)? {
+    if let Some(missing) = tool.missing(look)?.or_else(|| tool.elsewhere("verify")) {
         return Err(missing);
     }
     let verdict = tool.verify(look)?;
