@@ -95,6 +95,7 @@ options:
     description:
       - 'Keep the old data when all went well, beside their place, as V(data.dropped-1).'
       - 'Otherwise they go as soon as the restored server has answered.'
+      - 'With another O(target_action) than C(promote) they are kept anyway.'
     type: bool
     default: false
   timeout:
