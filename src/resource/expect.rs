@@ -8,7 +8,7 @@ use crate::fault::{Fault, Kind as FaultKind};
 use crate::host::{Look, Server};
 use crate::nearest;
 use crate::plan::Plan;
-use crate::resource::instance::cluster::{Directory, directory};
+use crate::resource::instance::directory::{Directory, directory};
 use crate::resource::instance::target::Target;
 use crate::resource::{Job, Kind, Site, database, is_missing, role};
 use crate::stage::{Catalogs, Sight, Stage, World};

@@ -10,6 +10,7 @@ pub mod condition;
 pub mod configuration;
 mod contradictions;
 pub mod desired;
+pub mod directory;
 pub mod discovery;
 pub mod explain;
 pub mod foreground;
@@ -80,28 +81,42 @@ use crate::stage::AnyStage;
 /// The run that brings an instance to what is wanted.
 pub fn job(spec: InstanceSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     let (target, adoption) = match target(&spec, site, look) {
-        Err(error)
-            if site.check
-                && spec.adopt
-                && Unseen::explains(&error, look, &site.settings, spec.version)? =>
-        {
-            let paths = site.settings.paths(version(&spec, site, look)?, &spec.name);
-            let mut job = Job::new(subject("instance", &paths, site));
-            spec.shape(&mut job);
-            job.stages.push(Box::new(Unseen { paths }));
-            return Ok(job);
-        }
-        found => found?,
+        Err(error) => return unseen(&spec, site, look, error),
+        Ok(found) => found,
     };
-    if spec.state == State::Absent {
-        return declared_absent(&spec, target, site, look);
+    match spec.state {
+        State::Absent => declared_absent(&spec, target, site, look),
+        State::Forgotten => {
+            let mut job = Job::new(subject("instance", &target.paths, site));
+            spec.shape(&mut job);
+            job.stages.push(Box::new(Forgetting { target }));
+            Ok(job)
+        }
+        _ => present(spec, target, adoption, site, look),
     }
-    if spec.state == State::Forgotten {
-        let mut job = Job::new(subject("instance", &target.paths, site));
-        spec.shape(&mut job);
-        job.stages.push(Box::new(Forgetting { target }));
-        return Ok(job);
+}
+
+/// A cluster that is to be adopted, on a host where nothing tells of it yet: check mode has nothing to say.
+fn unseen(spec: &InstanceSpec, site: &Site, look: &dyn Look, error: anyhow::Error) -> Result<Job> {
+    let explained =
+        site.check && spec.adopt && Unseen::explains(&error, look, &site.settings, spec.version)?;
+    if !explained {
+        return Err(error);
     }
+    let paths = site.settings.paths(version(spec, site, look)?, &spec.name);
+    let mut job = Job::new(subject("instance", &paths, site));
+    spec.shape(&mut job);
+    job.stages.push(Box::new(Unseen { paths }));
+    Ok(job)
+}
+
+fn present(
+    spec: InstanceSpec,
+    target: Target,
+    adoption: Option<Adoption>,
+    site: &Site,
+    look: &dyn Look,
+) -> Result<Job> {
     let mut job = begun(&spec, &target, site)?;
     if let Some(adoption) = adoption {
         // It knows best why a cluster cannot be taken.

@@ -355,17 +355,18 @@ fn entries_of_pg_hba_that_would_break_it() {
         site.ask("SELECT array_to_string(database, '|') FROM pg_hba_file_rules WHERE 'ann' = ANY (user_name)"),
         "app|all|a,b"
     );
-    // Somebody else's mistake is told, not made worse.
+    // Somebody else's mistake would keep the server from reading what is added.
     let file = site.datadir().join("pg_hba.conf");
     let text = std::fs::read_to_string(&file).unwrap();
     let number = text.lines().count() + 1;
     site.write_owned(&file, format!("{text}nonsense\n").as_bytes(), 0o600);
     let more = json!([{ "method": "md5", "database": "other" }]);
-    let reply = site.ansible("role", true, &role("ann", &json!({ "hba_records": more })));
-    let warning = reply["warnings"][0].as_str().unwrap_or_default();
+    let [msg, _] = site.refusal("role", &role("ann", &json!({ "hba_records": more })));
     assert!(
-        warning.starts_with(&format!("line {number} of ")),
-        "{reply:#}"
+        msg.ends_with(&format!(
+            "pg_hba.conf` line {number}: invalid connection type \"nonsense\""
+        )),
+        "{msg}"
     );
 }
 

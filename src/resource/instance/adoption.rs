@@ -10,7 +10,7 @@ use crate::fault::{Fault, Kind};
 use crate::host::Look;
 use crate::pg::version::Major;
 use crate::plan::{Action, Change, Content, Diff, Impact, Plan, Step, attributes};
-use crate::resource::instance::cluster::{Directory, directory};
+use crate::resource::instance::directory::{Directory, directory};
 use crate::resource::instance::discovery::{self, Found, Wish};
 use crate::resource::instance::lookup;
 use crate::resource::instance::record::{self, Adopted, Record};

@@ -10,7 +10,7 @@ use crate::host::{FileKind, Look, Probe, Stat};
 use crate::manager::Manager;
 use crate::pg::controldata;
 use crate::plan::{Action, Change, Diff, Fact, Impact, Plan, Step, attributes};
-use crate::resource::instance::cluster::{Directory, directory};
+use crate::resource::instance::directory::{Directory, directory};
 use crate::resource::instance::mounts;
 use crate::resource::instance::record::Record;
 use crate::resource::instance::target::Target;

@@ -14,7 +14,7 @@ use crate::pg::postmaster_opts::PostmasterOpts;
 use crate::pg::postmaster_pid::PostmasterPid;
 use crate::pg::version::Major;
 use crate::resource::catalog;
-use crate::resource::instance::cluster::{Directory, directory};
+use crate::resource::instance::directory::{Directory, directory};
 use crate::resource::instance::keeper::{self, Keeper, Traces};
 use crate::resource::instance::reading::Reading;
 use crate::resource::instance::record::{Adopted, system_identifier};

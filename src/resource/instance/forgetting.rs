@@ -9,7 +9,7 @@ use crate::manager::Manager;
 use crate::pg::pgpass::Pgpass;
 use crate::plan::{Action, Change, Diff, Fact, Impact, Plan, Step};
 use crate::resource::instance::adoption;
-use crate::resource::instance::cluster::{Directory, directory};
+use crate::resource::instance::directory::{Directory, directory};
 use crate::resource::instance::heeding::{self, Heeding};
 use crate::resource::instance::passfile::taken_away;
 use crate::resource::instance::target::Target;

@@ -11,8 +11,8 @@ use crate::bail_fault;
 use crate::host::Look;
 use crate::pg::version::Major;
 use crate::plan::{Content, Step};
-use crate::resource::instance::cluster::{Directory, directory};
 use crate::resource::instance::condition::identifier;
+use crate::resource::instance::directory::{Directory, directory};
 use crate::settings::{InstancePaths, Settings};
 
 /// The layout of the file that this program writes; a greater one is a newer program's.

@@ -8,7 +8,9 @@ use crate::host::Look;
 use crate::manager::{Manager, StopMode};
 use crate::pg::pgpass::Pgpass;
 use crate::plan::{Action, Change, Diff, Fact, Impact, Plan, Step, attributes};
-use crate::resource::instance::cluster::{DROP_INSIDE, Directory, directory, dropping, leftovers};
+use crate::resource::instance::directory::{
+    DROP_INSIDE, Directory, directory, dropping, leftovers,
+};
 use crate::resource::instance::kept::{self, Stranded};
 use crate::resource::instance::passfile::taken_away;
 use crate::resource::instance::record::Record;

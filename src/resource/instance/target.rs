@@ -14,7 +14,7 @@ use crate::pg::guc;
 use crate::pg::postmaster_pid::PostmasterPid;
 use crate::pg::version::Major;
 use crate::plan::Step;
-use crate::resource::instance::cluster::{NEW_INSIDE, is_mountpoint, staging};
+use crate::resource::instance::directory::{NEW_INSIDE, is_mountpoint, staging};
 use crate::resource::instance::reading::Reading;
 use crate::resource::instance::record::{self, Adopted};
 use crate::resource::instance::{condition, mounts};
