@@ -103,14 +103,7 @@ fn what_cannot_be_understood_is_refused() {
 #[test]
 fn options_of_later_versions_are_refused_by_name() {
     let site = Site::new(&Major::usual());
-    for option in [
-        "standby",
-        "temboard",
-        "powa",
-        "prometheus",
-        "patroni",
-        "pgbackrest",
-    ] {
+    for option in ["standby", "temboard", "powa", "prometheus", "patroni"] {
         assert_eq!(
             site.refusal(
                 "instance",
