@@ -38,6 +38,11 @@ pub trait Component: Sync {
         Vec::new()
     }
 
+    /// The units of all services that it may have, whatever the settings say.
+    fn units(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// What the host lacks of what it needs.
     fn lacks(&self, _: &dyn Look, _: &Settings) -> Result<Vec<Lack>> {
         Ok(Vec::new())

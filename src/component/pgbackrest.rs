@@ -80,6 +80,10 @@ impl Component for PgBackRest {
             .collect()
     }
 
+    fn units(&self) -> &'static [&'static str] {
+        &[self::site::UNIT]
+    }
+
     fn lacks(&self, look: &dyn Look, site: &Settings) -> Result<Vec<Lack>> {
         site.pgbackrest
             .as_ref()

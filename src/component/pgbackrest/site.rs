@@ -13,7 +13,7 @@ use crate::manager::word;
 use crate::settings::{Certificate, EntryValue, PgBackRest, Repository, Settings, expand};
 
 /// The unit of the TLS server.
-const UNIT: &str = "pgsocle-pgbackrest.service";
+pub const UNIT: &str = "pgsocle-pgbackrest.service";
 /// The rules for the directory of the locks.
 const RULES: &str = "pgsocle-pgbackrest.conf";
 

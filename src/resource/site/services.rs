@@ -53,6 +53,49 @@ impl Services {
     }
 }
 
+impl Services {
+    /// Units that are there for services which the settings want no more: looked for by runs on the site alone.
+    fn retired(&self, look: &dyn Look) -> Result<Vec<(&'static str, Vec<u8>)>> {
+        let (Some(systemd), true) = (&self.settings.systemd, self.strict) else {
+            return Ok(Vec::new());
+        };
+        let mut retired = Vec::new();
+        let units = component::REGISTRY
+            .iter()
+            .flat_map(|component| component.units());
+        for unit in units.filter(|unit| self.all.iter().all(|service| service.unit != **unit)) {
+            if let Some(content) = look.read(&systemd.unit_path.join(unit))? {
+                retired.push((*unit, content));
+            }
+        }
+        Ok(retired)
+    }
+
+    fn end(&self, (name, content): &(&'static str, Vec<u8>)) -> Option<Change> {
+        let systemd = self.settings.systemd.as_ref()?;
+        let unit = unit(&self.settings, name)?;
+        let path = systemd.unit_path.join(name);
+        let step = |verb| Step::Service {
+            unit: unit.clone(),
+            verb,
+        };
+        let remove = Step::Remove { path: path.clone() };
+        Some(Change::new(
+            Action::Drop,
+            format!("site {path}"),
+            format!("stop `{name}`, which the site settings want no more, and remove it"),
+            Diff::new(path.as_str(), String::from_utf8_lossy(content), ""),
+            Impact::None,
+            vec![
+                step(Verb::Stop),
+                step(Verb::Disable),
+                remove.as_root(!systemd.user),
+                step(Verb::DaemonReload),
+            ],
+        ))
+    }
+}
+
 /// What the components lack on this host.
 pub fn lacks(look: &dyn Look, site: &Settings) -> Result<Vec<Lack>> {
     let mut lacks = Vec::new();
@@ -143,6 +186,8 @@ fn timestamp(text: &str) -> Option<i64> {
 
 pub struct Seen {
     states: Vec<State>,
+    /// Units of services that the settings want no more, with their content.
+    retired: Vec<(&'static str, Vec<u8>)>,
     lacks: Vec<Lack>,
     systemd: Option<Systemd>,
 }
@@ -155,6 +200,7 @@ impl Stage for Services {
     }
 
     fn observe(&self, look: &dyn Look, _: &World) -> Result<Seen> {
+        let retired = self.retired(look)?;
         Ok(Seen {
             states: self
                 .all
@@ -162,11 +208,12 @@ impl Stage for Services {
                 .map(|service| State::of(look, &self.settings, service))
                 .collect::<Result<_>>()?,
             lacks: lacks(look, &self.settings)?,
-            systemd: if self.all.is_empty() {
+            systemd: if self.all.is_empty() && retired.is_empty() {
                 None
             } else {
                 Systemd::observe(look, &self.settings)?
             },
+            retired,
         })
     }
 
@@ -195,6 +242,8 @@ impl Stage for Services {
                 )),
             }
         }
+        plan.changes
+            .extend(seen.retired.iter().filter_map(|retired| self.end(retired)));
         if !plan.changes.is_empty() {
             plan.missing
                 .extend(seen.systemd.as_ref().and_then(Systemd::missing));

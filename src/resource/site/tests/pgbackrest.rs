@@ -447,6 +447,25 @@ fn secrets_that_cannot_be_had() {
 }
 
 #[test]
+fn a_server_that_is_wanted_no_more_ends() {
+    let local = "prefix: /p\nrun_prefix: /r\nsystemd: {}\npgbackrest: {repository: {mode: path, path: /b}}\n";
+    let mut machine = complete_with(local, RUNS);
+    let unit = "/var/lib/postgresql/.local/share/systemd/user/pgsocle-pgbackrest.service";
+    machine.put(unit, "[Service]\n");
+    insta::assert_snapshot!(plan(&machine, local, &json!({})).unwrap(), @r"
+    stop `pgsocle-pgbackrest.service`, which the site settings want no more, and remove it [none]
+      stop pgsocle-pgbackrest.service
+      disable pgsocle-pgbackrest.service
+      remove /var/lib/postgresql/.local/share/systemd/user/pgsocle-pgbackrest.service
+      daemon-reload pgsocle-pgbackrest.service
+    ");
+    // A run on an instance has other things to do.
+    let [_, services] = ground(&machine, &machine.site(local)).unwrap();
+    let plan = services.decide(&machine, &World::default()).unwrap();
+    assert_eq!(plan.to_string(), "");
+}
+
+#[test]
 fn removal_keeps_backups() {
     let mut machine = complete_with(&user(), RUNS);
     machine.put("/p/log/pgbackrest/all-server.log", "a line\n");
