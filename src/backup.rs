@@ -173,6 +173,15 @@ pub struct Place<'a> {
     pub silent: bool,
 }
 
+/// What keeps a repository from giving a backup back, as far as the tool's words tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// A file is not what was put there, or is gone.
+    Damaged,
+    /// It is encrypted with another key than the one that is configured, or one of both has none.
+    Key,
+}
+
 /// What takes backups of an instance and gives them back.
 pub trait BackupTool {
     /// As people call it: `pgBackRest`.
@@ -192,6 +201,16 @@ pub trait BackupTool {
     /// What must be mended before a backup can be taken here.
     fn missing(&self, _: &dyn Look) -> Result<Option<anyhow::Error>> {
         Ok(None)
+    }
+
+    /// What it says of its version; none where it does not tell.
+    fn version(&self, _: &dyn Look) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    /// What the words mean with which it, or a server that calls it, failed.
+    fn trouble(&self, _: &str) -> Option<Trouble> {
+        None
     }
 
     /// Takes a backup of the server, which runs.

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -199,6 +200,11 @@ impl Probe {
         )
     }
 
+    /// What a program says of its version; a word or an option asks for it.
+    pub fn version(program: &Utf8Path, asked: &str) -> Self {
+        Self::constant(Command::new(program).arg(asked))
+    }
+
     /// `pgbackrest … info`: what is in the repositories for a stanza, or one backup of it in full.
     pub fn pgbackrest_info(pgbackrest: Command, backup: Option<&str>) -> Self {
         let set = backup.map(|label| format!("--set={label}"));
@@ -229,6 +235,15 @@ impl Output {
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
+}
+
+/// When steps were carried out, and what failed of them: the file that [`Step::Record`] writes, in JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recorded {
+    pub begun: Timestamp,
+    pub ended: Timestamp,
+    /// None: all went well.
+    pub error: Option<String>,
 }
 
 /// Where a server listens, and as whom we speak to it. Always the local socket.

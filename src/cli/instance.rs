@@ -10,6 +10,7 @@ use super::backup::{Backup, Backups};
 use super::change::{Format, Run};
 use super::given::{Altered, Created, Noun, Stated};
 use super::manifest::Manifest;
+use super::proof::Proof;
 use super::restore::Restore;
 use super::service::{Hold, Many, Start, Stop};
 use super::{Call, Ended, develop, incomplete, prompt, show};
@@ -121,6 +122,8 @@ enum Verb {
     Backup(Backup),
     /// List the backups, newest first.
     Backups(Backups),
+    /// Prove that a backup can be restored: into a scratch place, recovered, started, checked, and removed again.
+    BackupTest(Proof),
     /// Restore an instance from a backup, up to a point in time or another target.
     Restore(Restore),
     /// Print the environment for libpq clients.
@@ -285,6 +288,7 @@ impl Command {
             Some(Verb::Drop(dropped)) => drop(call, dropped),
             Some(Verb::Backup(backup)) => backup.run(call),
             Some(Verb::Backups(backups)) => backups.run(call),
+            Some(Verb::BackupTest(proof)) => proof.run(call),
             Some(Verb::Restore(restore)) => restore.run(call),
             Some(Verb::Env { one, format }) => env(call, one, *format),
             Some(Verb::Logs(logs)) => logs.run(call),

@@ -10,6 +10,7 @@ mod site;
 mod stanza;
 mod stanza_file;
 mod tool;
+mod trouble;
 
 use anyhow::{Context as _, Result};
 use schemars::JsonSchema;

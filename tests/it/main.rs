@@ -28,6 +28,7 @@ mod locks;
 mod patience;
 mod pgconf;
 mod pglift;
+mod proof;
 mod protection;
 mod protocol;
 mod refusals;

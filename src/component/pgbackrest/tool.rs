@@ -5,8 +5,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::info;
 use super::stanza_file::StanzaFile;
+use super::trouble;
 use crate::backup::recovery::{self, Recovery, Target};
-use crate::backup::{BackupTool, Catalogue, Kind, Place};
+use crate::backup::{BackupTool, Catalogue, Kind, Place, Trouble};
 use crate::host::{Command, Look, Probe, Server};
 use crate::plan::Step;
 use crate::settings::{self, Repository};
@@ -159,6 +160,16 @@ impl BackupTool for PgBackRest {
 
     fn missing(&self, look: &dyn Look) -> Result<Option<anyhow::Error>> {
         Ok((!self.is_installed(look)?).then(|| self.not_installed()))
+    }
+
+    fn version(&self, look: &dyn Look) -> Result<Option<String>> {
+        let output = look.probe(&Probe::version(&self.own.execpath, "version"))?;
+        let said = output.text();
+        Ok(said.split_whitespace().last().map(str::to_owned))
+    }
+
+    fn trouble(&self, said: &str) -> Option<Trouble> {
+        trouble::of(said)
     }
 
     fn take(&self, kind: Kind, _: &Server, standby: bool) -> Vec<Step> {
