@@ -239,16 +239,34 @@ fn at_work_and_killed() {
         "amcheck": false,
         "checks": [{ "database": "postgres", "sql": "SELECT pg_sleep(600)" }],
     });
-    let run = site
-        .ansible_run("instance_backup_test", false, &slow)
-        .any_code()
-        .start();
-    wait_for("the query", || {
+    let begin = |code: i32| {
+        let run = site
+            .ansible_run("instance_backup_test", false, &slow)
+            .code(code)
+            .start();
+        wait_for("the query", || {
+            in_scratch(
+                &site,
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'",
+            ) == "1"
+        });
+        run
+    };
+    let end_query = || {
         in_scratch(
             &site,
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'",
-        ) == "1"
-    });
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'",
+        )
+    };
+    // Asked to end, it takes the copy away.
+    let run = begin(128 + 15);
+    kill(Pid::from_raw(run.pid()), Signal::SIGTERM).unwrap();
+    end_query();
+    run.wait();
+    assert!(!scratch(&site).exists());
+    assert_eq!(site.servers(), before);
+
+    let run = begin(-9);
     site.ansible(
         "role",
         false,
@@ -269,10 +287,7 @@ fn at_work_and_killed() {
     kill(Pid::from_raw(run.pid()), Signal::SIGKILL).unwrap();
     run.wait();
     kept_out("instance_backup_test", &another, "still runs");
-    in_scratch(
-        &site,
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'",
-    );
+    end_query();
     another["lock_timeout"] = 60.into();
     site.ansible("instance_backup_test", false, &another);
     assert!(!scratch(&site).exists());
