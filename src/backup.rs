@@ -194,6 +194,15 @@ pub struct Verdict {
     pub report: String,
 }
 
+/// What keeps a repository from giving a backup back, as far as the tool's words tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// A file is not what was put there, or is gone.
+    Damaged,
+    /// It is encrypted with another key than the one that is configured, or one of both has none.
+    Key,
+}
+
 /// What takes backups of an instance and gives them back.
 pub trait BackupTool {
     /// As people call it: `pgBackRest`.
@@ -217,6 +226,16 @@ pub trait BackupTool {
 
     /// Why a command on the repository is not run on this host, but on another.
     fn elsewhere(&self, _command: &str) -> Option<anyhow::Error> {
+        None
+    }
+
+    /// What it says of its version; none where it does not tell.
+    fn version(&self, _: &dyn Look) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    /// What the words mean with which it, or a server that calls it, failed.
+    fn trouble(&self, _: &str) -> Option<Trouble> {
         None
     }
 

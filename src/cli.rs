@@ -18,6 +18,7 @@ mod object;
 pub mod options;
 mod pgconf;
 mod prompt;
+mod proof;
 mod restore;
 mod role;
 mod service;

@@ -26,6 +26,8 @@ pub struct Subject {
     pub lock: Option<Utf8PathBuf>,
     /// Which other runs it keeps out.
     pub mode: LockMode,
+    /// A lock file of its own kind: one such run after the other, whatever else it shares.
+    pub alone: Option<Utf8PathBuf>,
     /// How long to wait for another run.
     pub lock_timeout: Duration,
     /// Where the journal is kept; none: not journaled.
@@ -246,6 +248,9 @@ impl Locks {
         }
         if !reads {
             held.push(act.lock(&subject.claim(changes, false))?);
+        }
+        if let Some(alone) = &subject.alone {
+            held.push(act.lock(&subject.claim(alone, false))?);
         }
         Ok(Self {
             held,

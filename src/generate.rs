@@ -72,6 +72,14 @@ const ABOUT: &[About] = &[
         "Check mode tells which backup and which WAL would be used, and whether there is room for them. Each call restores: there is no condition under which nothing is done.",
     ),
     about!(
+        "instance_backup_test",
+        "0.1.0",
+        "Proves that a backup of a PostgreSQL instance can be restored",
+        "Restores a backup into a scratch place, recovers it, starts a server that nobody else reaches, looks at it with pg_amcheck and your own queries, and removes it again.",
+        "Times, the age of the newest data and the verdict are written into a file of evidence, and on demand into one of metrics. A bad verdict is a failure of the task, which says what is wrong.",
+        "The instance itself goes on, and may be changed meanwhile. Check mode tells which backup and which WAL would be used, and whether there is room for them.",
+    ),
+    about!(
         "role",
         "0.1.0",
         "Manages a role of a PostgreSQL instance",

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -207,11 +208,6 @@ impl Probe {
         )
     }
 
-    /// `pgbackrest version`
-    pub fn pgbackrest_version(program: &Utf8Path) -> Self {
-        Self::constant(Command::new(program).arg("version"))
-    }
-
     /// `openssl verify`: whether an authority stands for a certificate now.
     pub fn verify_certificate(authority: &Utf8Path, certificate: &Utf8Path) -> Self {
         Self::new(
@@ -241,6 +237,11 @@ impl Probe {
     /// `systemd-analyze calendar`: whether it is a time.
     pub fn calendar(time: &str) -> Self {
         Self::constant(Command::new("systemd-analyze").args(["calendar", time]))
+    }
+
+    /// What a program says of its version; a word or an option asks for it.
+    pub fn version(program: &Utf8Path, asked: &str) -> Self {
+        Self::constant(Command::new(program).arg(asked))
     }
 
     /// `pgbackrest … info`: what is in the repositories for a stanza, or one backup of it in full.
@@ -283,6 +284,15 @@ impl Output {
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
+}
+
+/// When steps were carried out, and what failed of them: the file that [`Step::Record`] writes, in JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recorded {
+    pub begun: Timestamp,
+    pub ended: Timestamp,
+    /// None: all went well.
+    pub error: Option<String>,
 }
 
 /// Where a server listens, and as whom we speak to it. Always the local socket.

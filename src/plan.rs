@@ -147,6 +147,12 @@ pub enum Step {
         path: Utf8PathBuf,
         command: Command,
     },
+    /// Carries steps out until one fails, and writes into a file when that was and what failed, as [`crate::host::Recorded`]. It
+    /// does not fail itself: what came of it is for a later stage to judge.
+    Record {
+        steps: Vec<Step>,
+        into: Utf8PathBuf,
+    },
     /// Sends statements one by one; in one transaction unless `outside_transaction`.
     Sql {
         server: Server,
@@ -263,6 +269,13 @@ impl fmt::Display for Step {
             | Self::RunIfExists { command, .. }
             | Self::StartServer { command, .. }
             | Self::StopServer { command, .. } => write!(f, "run {command}"),
+            Self::Record { steps, .. } => {
+                f.write_str("whatever comes of it:")?;
+                for step in steps {
+                    write!(f, " {step};")?;
+                }
+                Ok(())
+            }
             Self::Sql {
                 database,
                 statements,
@@ -325,7 +338,7 @@ pub enum Scope {
     Configuration,
     /// A database made by this run, until its inner objects stand.
     Database(String),
-    /// A restore, until the restored server has answered.
+    /// A restore, until the restored server has answered; a copy that is only made to be looked at, until it is gone.
     Restore,
     /// A start for the time of this run only.
     TemporaryStart,

@@ -13,6 +13,7 @@ pub mod expect;
 pub mod instance;
 pub mod parameters;
 pub mod pgconf;
+pub mod proof;
 pub mod restore;
 pub mod role;
 #[cfg(test)]
@@ -130,6 +131,17 @@ pub const REGISTRY: &[Kind] = &[
         job: |value, site, look| {
             restore::job(
                 &crate::input::from_json(value, "instance_restore")?,
+                site,
+                look,
+            )
+        },
+    },
+    Kind {
+        name: "instance_backup_test",
+        schema: schema::<proof::ProofSpec>,
+        job: |value, site, look| {
+            proof::job(
+                &crate::input::from_json(value, "instance_backup_test")?,
                 site,
                 look,
             )
@@ -361,6 +373,7 @@ fn subject(kind: &str, paths: &InstancePaths, site: &Site) -> Subject {
         name: format!("{kind} {paths}"),
         lock: Some(paths.lock.clone()),
         mode: LockMode::Change,
+        alone: None,
         lock_timeout: site.lock_timeout,
         journal: Some(paths.history.clone()),
     }

@@ -10,6 +10,7 @@ use super::backup::{Backup, Backups, Upkeep};
 use super::change::{Format, Run};
 use super::given::{Altered, Created, Noun, Stated};
 use super::manifest::Manifest;
+use super::proof::Proof;
 use super::restore::Restore;
 use super::service::{Hold, Many, Start, Stop};
 use super::{Call, Ended, develop, incomplete, prompt, show};
@@ -122,6 +123,8 @@ enum Verb {
     Backup(Backup),
     /// List the backups, newest first.
     Backups(Backups),
+    /// Prove that a backup can be restored: into a scratch place, recovered, started, checked, and removed again.
+    BackupTest(Proof),
     /// Restore an instance from a backup, up to a point in time or another target.
     Restore(Restore),
     /// Delete the backups and the WAL that are beyond retention.
@@ -294,6 +297,7 @@ impl Command {
             Some(Verb::Drop(dropped)) => drop(call, dropped),
             Some(Verb::Backup(backup)) => backup.run(call),
             Some(Verb::Backups(backups)) => backups.run(call),
+            Some(Verb::BackupTest(proof)) => proof.run(call),
             Some(Verb::Restore(restore)) => restore.run(call),
             Some(Verb::BackupExpire(upkeep)) => upkeep.expire(call),
             Some(Verb::BackupCheck(upkeep)) => upkeep.check(call),

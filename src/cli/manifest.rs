@@ -31,7 +31,8 @@ impl Manifest {
     }
 }
 
-fn parse(name: &str, text: &str) -> Result<Value> {
+/// The object that a text describes.
+pub fn parse(name: &str, text: &str) -> Result<Value> {
     // JSON is YAML, but for tabs.
     if let Ok(value @ Value::Object(_)) = serde_json::from_str(text) {
         return Ok(value);

@@ -11,6 +11,7 @@ mod site;
 mod stanza;
 mod stanza_file;
 mod tool;
+mod trouble;
 mod upkeep;
 
 use std::collections::BTreeMap;

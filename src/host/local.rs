@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
+use jiff::Timestamp;
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::SockaddrStorage;
 use serde_json::Value;
@@ -20,8 +21,8 @@ use crate::host::root::{Helper, Request, remove_empty_dir};
 use crate::host::signals::Signals;
 use crate::host::sql::Sessions;
 use crate::host::{
-    Act, Claim, Command, FileKind, Interruption, Look, Output, Probe, Query, Rows, Stat, Unit,
-    Verb, exec, files, lock,
+    Act, Claim, Command, FileKind, Interruption, Look, Output, Probe, Query, Recorded, Rows, Stat,
+    Unit, Verb, exec, files, lock,
 };
 use crate::plan::{Content, RunAs, Step};
 use crate::settings::Caller;
@@ -296,14 +297,7 @@ impl Act for Local {
                 path,
                 mode,
                 run_as: RunAs::Root,
-            } => match &self.root {
-                Some(root) if !below_own(path, self.caller.uid)? => {
-                    let (path, mode) = (path.clone(), *mode);
-                    root.borrow_mut().ask(&Request::MakeDir { path, mode })?;
-                    Ok(())
-                }
-                _ => files::make_dir(path, *mode),
-            },
+            } => self.make_dir_by_root(path, *mode),
             Step::MakeDir {
                 path,
                 mode,
@@ -339,6 +333,7 @@ impl Act for Local {
                     Ok(())
                 }
             }
+            Step::Record { steps, into } => self.record(steps, into),
             Step::StartServer { command, datadir } => {
                 services::start_server(self, command, datadir)
             }
@@ -426,6 +421,30 @@ impl Act for Local {
 }
 
 impl Local {
+    /// One that the system user may not make itself.
+    fn make_dir_by_root(&self, path: &Utf8Path, mode: u32) -> Result<()> {
+        match &self.root {
+            Some(root) if !below_own(path, self.caller.uid)? => {
+                let path = path.to_owned();
+                root.borrow_mut().ask(&Request::MakeDir { path, mode })?;
+                Ok(())
+            }
+            _ => files::make_dir(path, mode),
+        }
+    }
+
+    fn record(&self, steps: &[Step], into: &Utf8Path) -> Result<()> {
+        let begun = Timestamp::now();
+        let done = steps.iter().try_for_each(|step| self.perform(step));
+        let recorded = Recorded {
+            begun,
+            ended: Timestamp::now(),
+            error: done.err().map(|error| format!("{error:#}")),
+        };
+        let content = Content::Bytes(serde_json::to_vec(&recorded)?);
+        files::write(into, &content, 0o600)
+    }
+
     /// Tells a service manager something: the system's through root where we were called as root.
     fn service(&self, unit: &Unit, verb: Verb) -> Result<()> {
         if unit.user {

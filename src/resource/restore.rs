@@ -109,7 +109,7 @@ pub struct RestoreSpec {
 const TIMEOUT: u32 = 86_400;
 
 impl RestoreSpec {
-    fn recovery(&self) -> Result<Recovery> {
+    pub(super) fn recovery(&self) -> Result<Recovery> {
         let given = [
             self.target_time.as_deref().map(Goal::time),
             self.target_lsn.as_deref().map(Goal::lsn),
@@ -153,7 +153,7 @@ pub fn job(spec: &RestoreSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     if let Some(directory) = &spec.directory {
         return into_directory(spec, recovery, now, directory, site, look);
     }
-    let mut target = target(spec, &site.settings, look)?;
+    let mut target = target(spec.instance.as_ref(), &site.settings, look)?;
     target.manner = target.manner.within(Some(spec.timeout.unwrap_or(TIMEOUT)));
     let paths = target.paths.clone();
     // A restore that was killed may have left nothing but what it had set aside.
@@ -161,7 +161,7 @@ pub fn job(spec: &RestoreSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         directory(look, &paths.datadir)?,
         Directory::Missing | Directory::Empty
     ) || look.stat(&aside(&paths.datadir))?.is_some();
-    let tool = source(spec, Some(&target), site, look)?;
+    let tool = source(spec.stanza.as_deref(), Some(&target), site, look)?;
     // Whoever is not in the stanza becomes a copy of the cluster that is: with names of its own, and no part in its archive.
     let copy =
         backup::tool_of(&target, site, look)?.is_none_or(|own| own.stanza() != tool.stanza());
@@ -243,10 +243,10 @@ fn into_directory(
         bail_fault!(Input, "`directory`: `{place}` is not absolute");
     }
     let found = match &spec.instance {
-        Some(_) => Some(target(spec, &site.settings, look)?),
+        Some(_) => Some(target(spec.instance.as_ref(), &site.settings, look)?),
         None => None,
     };
-    let tool = source(spec, found.as_ref(), site, look)?;
+    let tool = source(spec.stanza.as_deref(), found.as_ref(), site, look)?;
     let target = match found {
         Some(target) => target,
         None => Target::new(
@@ -272,8 +272,11 @@ fn into_directory(
 }
 
 /// The instance that is meant, whether it is there or not: a restore that was killed may have left it without its directory.
-fn target(spec: &RestoreSpec, settings: &Settings, look: &dyn Look) -> Result<Target> {
-    let reference = spec.instance.as_ref();
+pub(super) fn target(
+    reference: Option<&InstanceRef>,
+    settings: &Settings,
+    look: &dyn Look,
+) -> Result<Target> {
     let name = reference.and_then(|reference| reference.name.as_deref());
     let (version, name) = match (lookup::find(look, settings, reference), name) {
         (Ok(found), _) => found,
@@ -294,13 +297,13 @@ fn target(spec: &RestoreSpec, settings: &Settings, look: &dyn Look) -> Result<Ta
 }
 
 /// What holds the backups.
-fn source(
-    spec: &RestoreSpec,
+pub(super) fn source(
+    stanza: Option<&str>,
     target: Option<&Target>,
     site: &Site,
     look: &dyn Look,
 ) -> Result<Box<dyn BackupTool>> {
-    match (&spec.stanza, target) {
+    match (stanza, target) {
         (Some(stanza), _) => component::stanza_tool(&site.settings, stanza)?.ok_or_else(|| {
             crate::fault!(
                 Input,

@@ -195,6 +195,7 @@ pub fn job(spec: &SiteSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         name: "site".to_owned(),
         lock: Some(state.join("lock")),
         mode: LockMode::Change,
+        alone: None,
         lock_timeout: site.lock_timeout,
         journal: Some(state.join("history")),
     });

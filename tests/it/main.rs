@@ -30,6 +30,7 @@ mod naming;
 mod patience;
 mod pgconf;
 mod pglift;
+mod proof;
 mod protection;
 mod protocol;
 mod refusals;

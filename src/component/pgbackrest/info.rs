@@ -137,8 +137,10 @@ const HARMLESS: [u32; 3] = [0, 1, 2];
 
 /// What there is of one stanza.
 pub fn parse(output: &[u8]) -> Result<Catalogue> {
+    // What it says of a file that it could not decipher is that file.
+    let text = String::from_utf8_lossy(output).replace(char::is_control, " ");
     let stanzas: Vec<Stanza> =
-        serde_json::from_slice(output).context("what `pgbackrest info` printed")?;
+        serde_json::from_str(&text).context("what `pgbackrest info` printed")?;
     let Some(stanza) = stanzas.into_iter().next() else {
         return Ok(Catalogue::default());
     };
@@ -257,6 +259,12 @@ mod tests {
             catalogue.problems,
             ["repository 2: [CryptoError] unable to flush"]
         );
+    }
+
+    #[test]
+    fn noise_is_no_bug() {
+        let catalogue = parse(b"[{\"archive\":[],\"backup\":[],\"db\":[],\"name\":\"app\",\"repo\":[{\"key\":1,\"status\":{\"code\":99,\"message\":\"line 1: \x01\xff\"}}]}]").unwrap();
+        assert_eq!(catalogue.problems, ["repository 1: line 1:  \u{fffd}"]);
     }
 
     proptest! {

@@ -40,7 +40,7 @@ fn lack(path: &Utf8Path, kind: Kind, msg: String, hint: &str) -> Lack {
 }
 
 fn too_old(look: &dyn Look, program: &Utf8Path) -> Result<Option<Lack>> {
-    let text = look.probe(&Probe::pgbackrest_version(program))?.text();
+    let text = look.probe(&Probe::version(program, "version"))?.text();
     let old = version(&text).is_some_and(|version| version < FIRST_WITH_TLS);
     Ok(old.then(|| {
         lack(

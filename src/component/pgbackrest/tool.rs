@@ -5,9 +5,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::info;
 use super::stanza_file::StanzaFile;
-use super::upkeep;
+use super::{trouble, upkeep};
 use crate::backup::recovery::{self, Recovery, Target};
-use crate::backup::{BackupTool, Catalogue, Expired, Kind, Place, Verdict};
+use crate::backup::{BackupTool, Catalogue, Expired, Kind, Place, Trouble, Verdict};
 use crate::host::{Command, Look, Output, Probe, Server};
 use crate::plan::Step;
 use crate::settings;
@@ -172,6 +172,16 @@ impl BackupTool for PgBackRest {
         })
     }
 
+    fn version(&self, look: &dyn Look) -> Result<Option<String>> {
+        let output = look.probe(&Probe::version(&self.own.execpath, "version"))?;
+        let said = output.text();
+        Ok(said.split_whitespace().last().map(str::to_owned))
+    }
+
+    fn trouble(&self, said: &str) -> Option<Trouble> {
+        trouble::of(said)
+    }
+
     fn take(&self, kind: Kind, _: &Server, standby: bool) -> Vec<Step> {
         let mut command = self.command();
         if standby {
@@ -256,7 +266,7 @@ impl BackupTool for PgBackRest {
     fn verify(&self, look: &dyn Look) -> Result<Verdict> {
         let said = answer(
             look,
-            &Probe::pgbackrest_version(&self.own.execpath),
+            &Probe::version(&self.own.execpath, "version"),
             "tell its version",
         )?;
         upkeep::can_verify(&said.text())?;

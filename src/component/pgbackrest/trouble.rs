@@ -1,0 +1,79 @@
+//! What pgBackRest's errors mean for a backup. Codes and words are those of its `src/build/error/error.yaml`.
+
+use crate::backup::Trouble;
+
+/// What a file that is not as it was put there ends with, whatever its compression: `ChecksumError`, `FileInvalidError`,
+/// `FormatError`, and `FileMissingError` of a file that the manifest names.
+const DAMAGED: [&str; 7] = [
+    "ERROR: [026]",
+    "ERROR: [029]",
+    "[ChecksumError]",
+    "[FormatError]",
+    "[FileMissingError]",
+    "ERROR: [055]: raised",
+    "unexpected eof in compressed data",
+];
+
+/// Deciphered with another key, a file is noise: its padding is wrong, or its first line is no line of such a file. Damage
+/// does not do that to both copies of it.
+const NOISE: [&str; 2] = ["CryptoError", "outside of section at line 1:"];
+
+/// What the words mean; none: nothing of that kind.
+pub fn of(said: &str) -> Option<Trouble> {
+    let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    if said.contains("unable to load info file") && has(&NOISE) {
+        return Some(Trouble::Key);
+    }
+    has(&DAMAGED).then_some(Trouble::Damaged)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As pgBackRest 2.45 says it.
+    #[test]
+    fn words() {
+        for (said, wanted) in [
+            (
+                "[FormatError] unable to load info file '/r/backup/app/backup.info' or '/r/backup/app/backup.info.copy':\n\
+                 FormatError: key/value found outside of section at line 1: #Bw\u{fffd}\n\
+                 FormatError: key/value found outside of section at line 1: #Bw\u{fffd}\n\
+                 HINT: backup.info cannot be opened and is required to perform a backup.\n\
+                 HINT: has a stanza-create been performed?",
+                Some(Trouble::Key),
+            ),
+            (
+                "[CryptoError] unable to load info file '/r/backup/app/backup.info' or '/r/backup/app/backup.info.copy':\n\
+                 CryptoError: unable to flush\nCryptoError: unable to flush\nHINT: is or was the repo encrypted?",
+                Some(Trouble::Key),
+            ),
+            (
+                "[ChecksumError] unable to load info file '/r/backup/app/backup.info' or '/r/backup/app/backup.info.copy':\n\
+                 ChecksumError: invalid checksum, actual 'a' but expected 'b'",
+                Some(Trouble::Damaged),
+            ),
+            (
+                "`pgbackrest` failed with exit status 29: ERROR: [029]: raised from local-1 protocol: zlib threw error: [-3] data error\n       \
+                 [FormatError] on retry after 0ms\n       [FormatError] on retry after 15000ms",
+                Some(Trouble::Damaged),
+            ),
+            (
+                "ERROR: [026]: raised from local-1 protocol: error restoring '/d/base/5/2655': actual checksum 'a' does not match expected checksum 'b'",
+                Some(Trouble::Damaged),
+            ),
+            (
+                "ERROR: [055]: raised from local-1 protocol: unable to open missing file '/r/backup/app/L/pg_data/base/5/2655.gz' for read",
+                Some(Trouble::Damaged),
+            ),
+            ("ERROR: [075]: no backup set found to restore", None),
+            (
+                "ERROR: [055]: unable to open missing file '/etc/x' for read",
+                None,
+            ),
+            ("FATAL:  could not locate required checkpoint record", None),
+        ] {
+            assert_eq!(of(said), wanted, "{said}");
+        }
+    }
+}
