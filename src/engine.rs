@@ -15,7 +15,7 @@ use crate::fault::{Fault, Kind};
 use crate::host::lock::Guard;
 use crate::host::{Act, Claim, Host, LockMode, Look};
 use crate::journal::{self, Entry, Stamp, Unfinished};
-use crate::plan::{Change, Impact, Pending, Plan, Scope, Step};
+use crate::plan::{Action, Change, Impact, Pending, Plan, Scope, Step};
 use crate::stage::{AnyStage, World};
 
 /// What a run is about: for the lock, the journal and the messages.
@@ -313,7 +313,22 @@ impl Run<'_> {
                 // The journal lies on the ground that is only being laid.
                 && !stage.before_lock()
             {
-                self.act.journal(journal, &entry.begin(&plan))?;
+                let noted = self.act.journal(journal, &entry.begin(&plan));
+                match noted {
+                    // On a full disk above all a server must be stopped, and nobody will have to finish a stop.
+                    Err(error)
+                        if plan
+                            .changes
+                            .iter()
+                            .all(|change| change.action == Action::Stop) =>
+                    {
+                        self.outcome
+                            .plan
+                            .warnings
+                            .push(format!("the journal does not tell of this run: {error:#}"));
+                    }
+                    noted => noted?,
+                }
             }
             for change in &plan.changes {
                 self.not_interrupted()?;

@@ -283,6 +283,17 @@ fn killed_and_repeated() {
         );
     }
     assert!(sql(&site, "SHOW archive_command").contains("--stanza=app"));
+    // Killed when the server had recovered already: the next run sees to the rest.
+    std::fs::create_dir(named(&datadir, "before-restore")).unwrap();
+    let reply = site.ansible("instance_restore", false, &wanted);
+    assert_eq!(
+        reply["changes"],
+        json!([format!(
+            "remove the old data of instance `{}/main`",
+            site.major().number
+        )])
+    );
+    assert!(!named(&datadir, "before-restore").exists() && site.is_running());
     site.write_settings(
         &json!({ "pgbackrest": { "repository": { "mode": "path", "path": "backups" } } }),
     );

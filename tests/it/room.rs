@@ -156,6 +156,30 @@ fn files_that_find_no_room() {
     });
 }
 
+/// When a disk is full a server must be stopped above all.
+#[test]
+fn a_stop_needs_no_room() {
+    apart("room::a_stop_needs_no_room", || {
+        let site = Site::new(&Major::usual());
+        let state = site.path("srv/var");
+        site.mount(&state, "1m");
+        with_main_at(&site, &json!({}));
+        let own = format!("pgsocle/{}-main", site.major().number);
+        pad(&state.join(own).join("history"), false);
+        let filler = Filler::at(&state);
+        let stop = json!({ "name": "main", "state": "stopped" });
+        let reply = site.ansible("instance", false, &stop);
+        assert!(!site.is_running());
+        let warning = reply["warnings"][0].as_str().unwrap();
+        assert!(
+            warning.starts_with("the journal does not tell of this run: "),
+            "{warning}"
+        );
+        drop(filler);
+        site.changes_nothing("instance", &stop);
+    });
+}
+
 /// A creation that runs out of room is taken back as a whole.
 #[test]
 fn a_creation_that_finds_no_room() {

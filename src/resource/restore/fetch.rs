@@ -5,6 +5,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::replace::aside;
 use crate::backup::recovery::{Recovery, choose, wal};
 use crate::backup::{Backup, BackupTool, Catalogue, Place};
 use crate::host::{FileKind, Look};
@@ -53,7 +54,7 @@ pub struct Seen {
     free: u64,
     /// What is in the directory that was given.
     in_place: Vec<String>,
-    /// An earlier run has brought the data, and the server was started.
+    /// An earlier run has brought the data, and the server recovers, or has; the old data are still aside.
     arrived: bool,
 }
 
@@ -64,7 +65,7 @@ impl Stage for Fetch {
         object(&self.target)
     }
 
-    fn observe(&self, look: &dyn Look, world: &World) -> Result<Seen> {
+    fn observe(&self, look: &dyn Look, _: &World) -> Result<Seen> {
         let datadir = &self.target.paths.datadir;
         if let Some(missing) = self.tool.missing(look)? {
             return Err(missing);
@@ -86,7 +87,7 @@ impl Stage for Fetch {
         Ok(Seen {
             catalogue: self.tool.catalogue(look)?,
             cluster: identifier(look, datadir)?,
-            arrived: running && world.begun.contains(&object(&self.target)),
+            arrived: running && look.stat(&aside(datadir))?.is_some(),
             running,
             datadir: directory(look, datadir)?,
             tablespaces,
