@@ -163,8 +163,8 @@ impl Call {
 pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
     let arguments: Vec<OsString> = arguments.collect();
     let json = arguments.get(1).is_some_and(|first| first == "ansible");
-    ended::note_panics();
-    ended::caught(json, || serve(arguments))
+    ended::tell_panics(json);
+    serve(arguments)
 }
 
 fn serve(arguments: Vec<OsString>) -> u8 {

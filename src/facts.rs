@@ -303,17 +303,22 @@ pub fn instances(site: &Site, look: &dyn Look, version: Option<Major>) -> Result
             Err(_) => "missing",
         };
         let server = match running {
-            Some(running) => running.server,
-            None => target.configured_on_disk(look)?,
+            Some(running) => Ok(running.server),
+            None => target.configured_on_disk(look),
         };
-        items.push(json!({
+        let mut item = json!({
             "name": name,
             "version": major,
-            "port": server.port,
+            "port": server.as_ref().ok().map(|server| server.port),
             "datadir": target.paths.datadir,
             "status": status,
             "hold": Hold::read(look, &target.paths)?.map(|hold| hold.reason),
-        }));
+        });
+        // A file that cannot be read hides none of the others.
+        if let Err(problem) = server {
+            item["problem"] = format!("{problem:#}").into();
+        }
+        items.push(item);
     }
     Ok(items)
 }

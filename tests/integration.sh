@@ -21,6 +21,8 @@ prefix: $work/prefix
 run_prefix: $work/run
 postgresql:
   auth: {passfile: $work/prefix/pgpass}
+pgbackrest:
+  repository: {mode: path, path: $work/prefix/backups}
 YAML
 mkdir -p "$work/ansible_collections/socle"
 ln -s "$checkout" "$work/ansible_collections/socle/postgresql"
@@ -35,7 +37,7 @@ print(next(port for port in range(start, start + 2000, 3) if all(map(free, range
 PYTHON
 )
 targets=("$@")
-[ $# -gt 0 ] || targets=(site instance role database pghba pgident info pgconf pglift)
+[ $# -gt 0 ] || targets=(site instance role database pghba pgident info pgconf backup pglift)
 {
   cat <<YAML
 - hosts: localhost

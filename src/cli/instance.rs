@@ -399,6 +399,16 @@ fn get(call: &Call, one: &One, format: Format) -> Result<u8, Ended> {
 fn list(call: &Call, version: Option<Major>, format: Format) -> Result<u8, Ended> {
     let session = call.look()?;
     let items = facts::instances(&session.site, &session.local, version)?;
+    let problems = items.iter().filter_map(|item| {
+        let problem = item.get("problem")?.as_str()?;
+        let name = |key: &str| item[key].as_str().unwrap_or_default();
+        Some(format!(
+            "warning: instance `{}/{}`: {problem}",
+            name("version"),
+            name("name")
+        ))
+    });
+    show::say(problems);
     let mut titles = vec!["name", "version", "port", "datadir", "status"];
     if items.iter().any(|item| !item["hold"].is_null()) {
         titles.push("hold");

@@ -271,3 +271,21 @@ fn an_included_file_says_where_a_stopped_one_will_listen() {
         &json!({ "name": "main", "version": number.to_string(), "state": "absent" }),
     );
 }
+
+/// `list` tells of every instance, whatever is wrong with one.
+#[test]
+fn a_broken_file_hides_no_instance() {
+    let site = with_main(&json!({ "state": "stopped" }));
+    site.append_conf("work_mem = 'x");
+    let listed = site.pgsocle(["instance", "list", "-o", "json"]).json();
+    assert_eq!(listed[0]["port"], Value::Null);
+    let problem = listed[0]["problem"].as_str().unwrap();
+    assert!(problem.contains("postgresql.conf"), "{problem}");
+    let output = site.pgsocle(["instance", "list"]).go();
+    assert!(output.stdout.contains("main"), "{}", output.stdout);
+    assert!(
+        output.stderr.starts_with("warning: instance `"),
+        "{}",
+        output.stderr
+    );
+}
