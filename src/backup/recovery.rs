@@ -3,8 +3,8 @@
 use std::fmt;
 
 use anyhow::Result;
-use jiff::Timestamp;
 use jiff::civil::DateTime;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Backup, Catalogue};
 use crate::bail_fault;
@@ -114,8 +114,9 @@ pub fn choose<'a>(
             "`pgsocle instance backups` lists what there is"
         );
     };
+    // The clock of a run has whole seconds.
     if let Target::Time(time) = target
-        && *time > now
+        && time.duration_since(now) >= SignedDuration::from_secs(1)
     {
         bail_fault!(Input, "recovery target: {time} is yet to come");
     }

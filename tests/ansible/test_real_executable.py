@@ -135,7 +135,7 @@ def test_brought_along(play, variables, keywords):
 CUT = """
 until grep -qsx initdb /proc/[0-9]*/comm; do sleep 0.02; done
 for process in /proc/[0-9]*; do
-  if grep -qs 'sshd: root@' $process/cmdline; then kill -9 "${process#/proc/}"; fi
+  if grep -qs 'sshd: [r]oot@' $process/cmdline; then kill -9 "${process#/proc/}"; fi
 done
 """
 

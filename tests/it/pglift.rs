@@ -353,7 +353,6 @@ fn manifests_that_pglift_reads() {
     }
 
     for (option, value) in [
-        ("pgbackrest", json!({ "stanza": "prod", "password": "x" })),
         ("prometheus", json!({ "port": 9187, "password": "x" })),
         ("powa", json!({ "password": "x" })),
         ("temboard", json!({ "port": 2345 })),
