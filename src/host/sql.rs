@@ -49,6 +49,16 @@ fn key(server: &Server, database: &str, read_only: bool) -> Key {
 #[derive(Default)]
 pub struct Sessions(RefCell<HashMap<Key, Client>>);
 
+/// The end of the program ends its sessions: to take leave of each would be waiting for the processor that the server's
+/// process takes to go.
+impl Drop for Sessions {
+    fn drop(&mut self) {
+        for (_, client) in self.0.get_mut().drain() {
+            std::mem::forget(client);
+        }
+    }
+}
+
 impl Sessions {
     /// Rows of each query; queries of different databases run side by side.
     pub fn query(&self, caller: &Caller, queries: &[Query]) -> Result<Vec<Rows>> {
