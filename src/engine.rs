@@ -204,7 +204,7 @@ fn carry_out(
             end["system_identifier"] = json!(identifier.to_string());
         }
         if let Some(journal) = &subject.journal
-            && let Err(error) = act.note(journal, &end)
+            && let Err(error) = act.journal(journal, &end)
         {
             log::warn!("the journal could not be written: {error:#}");
         }
@@ -313,14 +313,7 @@ impl Run<'_> {
                 // The journal lies on the ground that is only being laid.
                 && !stage.before_lock()
             {
-                let line = entry.begin(&plan);
-                let only = |action| plan.changes.iter().all(|change| change.action == action);
-                // That a server has not read its files is seen without the journal.
-                let noted = if only(Action::Reload) {
-                    self.act.note(journal, &line)
-                } else {
-                    self.act.journal(journal, &line)
-                };
+                let noted = self.act.journal(journal, &entry.begin(&plan));
                 match noted {
                     // On a full disk above all a server must be stopped, and nobody will have to finish a stop.
                     Err(error)

@@ -535,9 +535,6 @@ pub trait Act: Look {
     fn interrupted(&self) -> Option<Interruption>;
     /// Appends a line to a journal and makes sure that it is on the disk.
     fn journal(&self, path: &Utf8Path, line: &Value) -> Result<()>;
-    /// Appends a line to a journal. With the machine it may be lost, as may that a run has ended: the next one sees what
-    /// there is.
-    fn note(&self, path: &Utf8Path, line: &Value) -> Result<()>;
 }
 
 /// How a run may treat the machine.

@@ -136,15 +136,8 @@ fn mount_point(directory: &Utf8Path) -> &Utf8Path {
         .unwrap_or(directory)
 }
 
-/// How far a write is waited for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Until {
-    Written,
-    OnDisk,
-}
-
-/// Adds a line to a file. A line that a killed run has begun is ended first.
-pub fn append_line(path: &Utf8Path, line: &str, until: Until) -> Result<()> {
+/// Adds a line to a file and makes sure that it is on the disk. A line that a killed run has begun is ended first.
+pub fn append_line(path: &Utf8Path, line: &str) -> Result<()> {
     let mut file = fs::OpenOptions::new()
         .read(true)
         .append(true)
@@ -162,10 +155,9 @@ pub fn append_line(path: &Utf8Path, line: &str, until: Until) -> Result<()> {
         }
     }
     // At once: what is half-written is taken back, as far as that is possible.
-    let written = file.write_all(text.as_bytes()).and_then(|()| match until {
-        Until::Written => Ok(()),
-        Until::OnDisk => file.sync_data(),
-    });
+    let written = file
+        .write_all(text.as_bytes())
+        .and_then(|()| file.sync_data());
     if let Err(error) = written {
         let _ = file.set_len(length);
         return Err(unwritten(path, error, text.len()));
@@ -333,10 +325,10 @@ mod tests {
     fn a_line_that_was_cut_short_spoils_no_other() {
         let (_directory, below) = directory();
         let path = below.join("history");
-        append_line(&path, "a", Until::OnDisk).unwrap();
+        append_line(&path, "a").unwrap();
         std::fs::write(&path, "a\nb").unwrap();
-        append_line(&path, "c", Until::OnDisk).unwrap();
-        append_line(&path, "d", Until::OnDisk).unwrap();
+        append_line(&path, "c").unwrap();
+        append_line(&path, "d").unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "a\nb\nc\nd\n");
     }
 

@@ -416,11 +416,7 @@ impl Act for Local {
         if let Some(parent) = path.parent() {
             files::make_dir(parent, 0o750)?;
         }
-        files::append_line(path, &line.to_string(), files::Until::OnDisk)
-    }
-
-    fn note(&self, path: &Utf8Path, line: &Value) -> Result<()> {
-        files::append_line(path, &line.to_string(), files::Until::Written)
+        files::append_line(path, &line.to_string())
     }
 }
 
