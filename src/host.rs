@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::fault;
+use crate::pg::controldata;
 use crate::plan::Step;
 use crate::secret::Text;
 
@@ -483,6 +484,11 @@ pub trait Look {
     /// The content of a file; none when it does not exist.
     fn read(&self, path: &Utf8Path) -> Result<Option<Vec<u8>>>;
     fn stat(&self, path: &Utf8Path) -> Result<Option<Stat>>;
+    /// The system identifier of the cluster in a data directory; none when there is no cluster.
+    fn system_identifier(&self, datadir: &Utf8Path) -> Result<Option<u64>> {
+        let control = self.read(&datadir.join("global/pg_control"))?;
+        Ok(control.and_then(|control| controldata::identifier(&control)))
+    }
     /// Names in a directory, sorted; none when it does not exist.
     fn list(&self, path: &Utf8Path) -> Result<Option<Vec<String>>>;
     fn link(&self, path: &Utf8Path) -> Result<Option<Utf8PathBuf>>;

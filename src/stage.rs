@@ -256,6 +256,14 @@ impl World {
         }
     }
 
+    /// The same for one that has nothing to do where no server runs.
+    pub fn server_sight(&self) -> Sight {
+        match self.catalogs {
+            Catalogs::Stopped | Catalogs::Unknown => Sight::Skip,
+            _ => self.catalog_sight(),
+        }
+    }
+
     /// The server that this run talks to, now or once it has started it.
     pub fn server(&self) -> Option<&Server> {
         match &self.catalogs {

@@ -5,6 +5,7 @@ pub mod schedule;
 pub mod timer;
 pub mod upkeep;
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -13,7 +14,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::backup::{Backup, BackupTool, Catalogue, Kind};
+use crate::backup::{Archiver, Backup, BackupTool, Catalogue, Kind};
 use crate::component::{self, View, pgbackrest::archiving};
 use crate::host::{LockMode, Look};
 use crate::manifest::{InstanceRef, Place};
@@ -84,8 +85,9 @@ pub fn job(spec: &BackupSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         return Ok(job);
     }
     let now: Timestamp = site.now.parse().context("the time of the run")?;
+    let tool: Rc<dyn BackupTool> = tool(&target, site, look)?.into();
     job.stages.push(Box::new(Take {
-        tool: tool(&target, site, look)?,
+        tool: Rc::clone(&tool),
         target: target.clone(),
         kind: spec.kind,
         newer_than: max_age.map(|age| now - age),
@@ -95,10 +97,7 @@ pub fn job(spec: &BackupSpec, site: &Site, look: &dyn Look) -> Result<Job> {
             job.subject.lock_timeout
         },
     }));
-    job.stages.push(Box::new(Newest {
-        tool: tool(&target, site, look)?,
-        target,
-    }));
+    job.stages.push(Box::new(Newest { tool, target }));
     Ok(job)
 }
 
@@ -117,13 +116,23 @@ pub fn tool_of(
 
 /// … which something must.
 pub fn tool(target: &Target, site: &Site, look: &dyn Look) -> Result<Box<dyn BackupTool>> {
-    tool_of(target, site, look)?.ok_or_else(|| {
-        fault!(
-            Conflict,
-            "instance `{}` is not backed up: it is in no stanza", target.paths;
-            "give it one: `pgsocle instance alter {} --pgbackrest-stanza NAME`, or `pgbackrest: {{stanza: NAME}}` in its manifest", target.paths
-        )
-    })
+    tool_of(target, site, look)?.ok_or_else(|| not_backed_up(target))
+}
+
+pub fn not_backed_up(target: &Target) -> anyhow::Error {
+    fault!(
+        Conflict,
+        "instance `{}` is not backed up: it is in no stanza", target.paths;
+        "give it one: `pgsocle instance alter {} --pgbackrest-stanza NAME`, or `pgbackrest: {{stanza: NAME}}` in its manifest", target.paths
+    )
+}
+
+/// How archiving stands; none where the server does not run.
+fn archiver(target: &Target, look: &dyn Look) -> Result<Option<Archiver>> {
+    match target.running(look)? {
+        Some(running) if running.ready => archiving::archiver(look, &running.server).map(Some),
+        _ => Ok(None),
+    }
 }
 
 fn object(target: &Target) -> String {
@@ -132,7 +141,7 @@ fn object(target: &Target) -> String {
 
 /// Takes a backup, where one is due.
 struct Take {
-    tool: Box<dyn BackupTool>,
+    tool: Rc<dyn BackupTool>,
     target: Target,
     kind: Kind,
     newer_than: Option<Timestamp>,
@@ -162,7 +171,7 @@ impl Stage for Take {
         }
         Ok(Seen {
             catalogue: self.when_free(look)?,
-            identifier: super::instance::condition::identifier(look, datadir)?,
+            identifier: look.system_identifier(datadir)?,
             running: self.target.running(look)?,
             standby: look.stat(&datadir.join("standby.signal"))?.is_some(),
         })
@@ -242,7 +251,7 @@ impl Take {
 
 /// Shows the newest backup.
 struct Newest {
-    tool: Box<dyn BackupTool>,
+    tool: Rc<dyn BackupTool>,
     target: Target,
 }
 
@@ -295,11 +304,8 @@ pub fn info(target: &Target, site: &Site, look: &dyn Look) -> Result<Map<String,
         return Err(missing);
     }
     let catalogue = tool.in_full(look)?;
-    let archiver = match target.running(look)? {
-        Some(running) if running.ready => Some(archiving::archiver(look, &running.server)?),
-        _ => None,
-    };
-    let identifier = super::instance::condition::identifier(look, &target.paths.datadir)?;
+    let archiver = archiver(target, look)?;
+    let identifier = look.system_identifier(&target.paths.datadir)?;
     Ok(Map::from_iter([
         ("backups".to_owned(), json!(catalogue.backups)),
         ("stanza".to_owned(), json!(tool.stanza())),

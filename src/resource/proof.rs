@@ -14,6 +14,8 @@ mod metrics;
 mod server;
 mod verdict;
 
+use std::rc::Rc;
+
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
@@ -24,6 +26,7 @@ use self::checks::Checks;
 use self::copy::Copy;
 use self::evidence::{Conclusion, Judge};
 use self::server::Recover;
+use crate::backup::BackupTool;
 use crate::backup::recovery::{Action, Recovery};
 use crate::bail_fault;
 use crate::host::{LockMode, Look};
@@ -149,9 +152,6 @@ impl ProofSpec {
     }
 }
 
-/// How long a recovery is waited for, unless said otherwise, in seconds.
-const TIMEOUT: u32 = 86_400;
-
 /// What the stages of a proof share.
 #[derive(Debug, Clone)]
 struct Scene {
@@ -200,7 +200,8 @@ pub fn job(spec: &ProofSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     let max_age = spec.max_age.as_deref().map(age).transpose()?;
     let now: Timestamp = site.now.parse().context("the time of the run")?;
     let target = restore::target(spec.instance.as_ref(), &site.settings, look)?;
-    let tool = restore::source(spec.stanza.as_deref(), Some(&target), site, look)?;
+    let tool: Rc<dyn BackupTool> =
+        restore::source(spec.stanza.as_deref(), Some(&target), site, look)?.into();
     let paths = target.paths.clone();
     let mut job = Job::new(subject("instance", &paths, site));
     job.subject.name = format!("backup test of instance {paths}");
@@ -217,7 +218,11 @@ pub fn job(spec: &ProofSpec, site: &Site, look: &dyn Look) -> Result<Job> {
             .join(&paths.qualified_name),
     };
     let scene = Scene {
-        copy: copy::of(&target, &directory, spec.timeout.unwrap_or(TIMEOUT)),
+        copy: copy::of(
+            &target,
+            &directory,
+            spec.timeout.unwrap_or(restore::TIMEOUT),
+        ),
         directory,
         given: spec.directory.is_some(),
         stanza: tool.stanza().to_owned(),
@@ -233,7 +238,7 @@ pub fn job(spec: &ProofSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         .clone()
         .unwrap_or_else(|| paths.state_directory.join("backup-test.json"));
     job.stages.push(Box::new(Copy {
-        tool,
+        tool: Rc::clone(&tool),
         scene: scene.clone(),
         label: spec.label.clone(),
         any_cluster: spec.stanza.is_some(),
@@ -248,7 +253,7 @@ pub fn job(spec: &ProofSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         scene: scene.clone(),
     }));
     job.stages.push(Box::new(Judge {
-        tool: restore::source(spec.stanza.as_deref(), Some(&target), site, look)?,
+        tool,
         scene: scene.clone(),
         evidence: evidence.clone(),
         metrics: spec.metrics_file.clone(),

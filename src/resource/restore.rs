@@ -5,7 +5,7 @@
 //! are complete; then they change places ([`replace`]). The server is started and recovers ([`recovered`]): when it has
 //! answered, the old data are taken away or kept, and when it fails they come back.
 
-mod fetch;
+pub(super) mod fetch;
 mod follow;
 mod recovered;
 mod replace;
@@ -106,7 +106,7 @@ pub struct RestoreSpec {
 }
 
 /// How long a recovery is waited for, unless said otherwise, in seconds.
-const TIMEOUT: u32 = 86_400;
+pub(super) const TIMEOUT: u32 = 86_400;
 
 impl RestoreSpec {
     pub(super) fn recovery(&self) -> Result<Recovery> {
@@ -317,7 +317,7 @@ pub(super) fn source(
                 "instance `{}` does not exist: which backups are to be restored must be said", target.paths;
                 "give `stanza`"
             ),
-            None => backup::tool(target, site, look),
+            None => Err(backup::not_backed_up(target)),
         },
         (None, None) => bail_fault!(
             Input,

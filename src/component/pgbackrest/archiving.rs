@@ -9,7 +9,7 @@ use crate::host::{Look, Query, Server};
 use crate::pg::conf::Conf;
 use crate::plan::{Action, Change, Diff, Impact, Plan};
 use crate::settings::InstancePaths;
-use crate::stage::{Catalogs, Sight, Stage, World};
+use crate::stage::{Sight, Stage, World};
 
 /// The parameters that archiving hangs on.
 pub const PARAMETERS: [&str; 3] = ["archive_command", "archive_mode", "wal_level"];
@@ -51,10 +51,7 @@ impl Stage for Archiving {
     }
 
     fn sight(&self, world: &World) -> Sight {
-        match world.catalogs {
-            Catalogs::Stopped | Catalogs::Unknown => Sight::Skip,
-            _ => world.catalog_sight(),
-        }
+        world.server_sight()
     }
 
     fn observe(&self, look: &dyn Look, world: &World) -> Result<Seen> {

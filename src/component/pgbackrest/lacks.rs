@@ -53,7 +53,7 @@ fn too_old(look: &dyn Look, program: &Utf8Path) -> Result<Option<Lack>> {
 }
 
 /// The two numbers of `pgBackRest 2.45` (or `2.55.1`, `2.56dev`).
-fn version(text: &str) -> Option<(u32, u32)> {
+pub fn version(text: &str) -> Option<(u32, u32)> {
     let (major, rest) = text.trim().strip_prefix("pgBackRest ")?.split_once('.')?;
     let minor = rest.split(|c: char| !c.is_ascii_digit()).next()?;
     Some((major.parse().ok()?, minor.parse().ok()?))

@@ -10,7 +10,7 @@ use crate::pg::ident::ident;
 use crate::pg::version::Major;
 use crate::plan::{Action, Change, Diff, Impact, Plan, Step};
 use crate::settings::InstancePaths;
-use crate::stage::{Catalogs, Sight, Stage, World};
+use crate::stage::{Sight, Stage, World};
 
 /// The database that pgBackRest connects to: rights on functions are a database's own.
 const DATABASE: &str = "postgres";
@@ -60,10 +60,7 @@ impl Stage for Rights {
     }
 
     fn sight(&self, world: &World) -> Sight {
-        match world.catalogs {
-            Catalogs::Stopped | Catalogs::Unknown => Sight::Skip,
-            _ => world.catalog_sight(),
-        }
+        world.server_sight()
     }
 
     fn observe(&self, look: &dyn Look, world: &World) -> Result<Option<Seen>> {

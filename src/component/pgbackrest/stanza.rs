@@ -1,16 +1,14 @@
 //! The stanza in the repository: made for a cluster, kept from every other one.
 
 use anyhow::Result;
-use camino::Utf8Path;
 
 use super::tool::{PgBackRest, stanza_files};
 use crate::backup::{BackupTool as _, Catalogue};
 use crate::bail_fault;
 use crate::host::Look;
-use crate::pg::controldata;
 use crate::plan::{Action, Change, Diff, Impact, Plan, Scope, Step, attributes};
 use crate::settings::InstancePaths;
-use crate::stage::{Sight, Stage, World};
+use crate::stage::{Stage, World};
 
 /// Sees to it that the stanza is there, and is of this cluster.
 pub struct Stanza {
@@ -29,22 +27,11 @@ pub struct Seen {
     new: bool,
 }
 
-/// The system identifier of a cluster.
-pub fn identifier(look: &dyn Look, datadir: &Utf8Path) -> Result<Option<u64>> {
-    Ok(look
-        .read(&datadir.join("global/pg_control"))?
-        .and_then(|control| controldata::identifier(&control)))
-}
-
 impl Stage for Stanza {
     type Seen = Seen;
 
     fn name(&self) -> String {
         format!("stanza `{}` of instance {}", self.tool.stanza(), self.paths)
-    }
-
-    fn sight(&self, _: &World) -> Sight {
-        Sight::Look
     }
 
     fn observe(&self, look: &dyn Look, world: &World) -> Result<Seen> {
@@ -59,7 +46,7 @@ impl Stage for Stanza {
         Ok(Seen {
             catalogue,
             installed,
-            identifier: identifier(look, &self.paths.datadir)?,
+            identifier: look.system_identifier(&self.paths.datadir)?,
             new: world.cluster_made,
         })
     }

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use super::lacks::version as numbers;
 use crate::backup::{Expired, Verdict};
 use crate::bail_fault;
 
@@ -28,11 +29,7 @@ const VERIFIES: (u32, u32) = (2, 39);
 /// Refuses a pgBackRest that cannot verify; `version` is what it says of itself: `pgBackRest 2.45`.
 pub fn can_verify(version: &str) -> Result<()> {
     let number = version.trim().trim_start_matches("pgBackRest ");
-    let parts = number.split_once('.').and_then(|(major, minor)| {
-        let digits = minor.split(|c: char| !c.is_ascii_digit()).next()?;
-        Some((major.parse::<u32>().ok()?, digits.parse::<u32>().ok()?))
-    });
-    if parts.is_some_and(|parts| parts < VERIFIES) {
+    if numbers(version).is_some_and(|numbers| numbers < VERIFIES) {
         bail_fault!(
             Unsupported,
             "pgBackRest {number} cannot verify a repository: version {}.{} is the first that can", VERIFIES.0, VERIFIES.1;

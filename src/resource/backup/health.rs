@@ -10,10 +10,8 @@ use serde::Serialize;
 
 use super::timer::{State, Timer};
 use crate::backup::{Archiver, Backup, Catalogue, Kind};
-use crate::component::{self, View, pgbackrest::archiving};
 use crate::host::{Look, Probe};
 use crate::resource::Site;
-use crate::resource::instance::condition;
 use crate::resource::instance::target::Target;
 use crate::settings::{InstancePaths, Settings};
 
@@ -107,20 +105,12 @@ pub struct Part {
 
 /// None where the instance is not backed up.
 pub fn health(target: &Target, site: &Site, look: &dyn Look) -> Result<Option<Health>> {
-    let view = View {
-        look,
-        site: &site.settings,
-        paths: &target.paths,
-    };
-    let Some(tool) = component::backup_tool(&view)? else {
+    let Some(tool) = super::tool_of(target, site, look)? else {
         return Ok(None);
     };
     let now: Timestamp = site.now.parse().context("the time of the run")?;
-    let cluster = condition::identifier(look, &target.paths.datadir)?;
-    let archiver = match target.running(look)? {
-        Some(running) if running.ready => Some(archiving::archiver(look, &running.server)?),
-        _ => None,
-    };
+    let cluster = look.system_identifier(&target.paths.datadir)?;
+    let archiver = super::archiver(target, look)?;
     // A repository that does not answer is what is to be told, not a reason to tell nothing.
     let looked = match tool.missing(look)? {
         Some(missing) => Err(missing),

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use crate::fault;
 use crate::host::{FileKind, Look, Probe, Stat};
 use crate::manager::Manager;
-use crate::pg::controldata;
 use crate::plan::{Action, Change, Diff, Fact, Impact, Plan, Step, attributes};
 use crate::resource::instance::directory::{Directory, directory};
 use crate::resource::instance::mounts;
@@ -110,7 +109,7 @@ impl Stage for Condition {
             read_only: read_only(look, &self.target)?,
             running: running.map(|running| running.pid),
             outside_of,
-            identifier: identifier(look, &paths.datadir)?,
+            identifier: look.system_identifier(&paths.datadir)?,
             known,
             record,
             selinux: match &self.target.manager {
@@ -304,13 +303,6 @@ impl Seen {
     fn exists(&self) -> bool {
         matches!(self.datadir, Directory::Cluster(_))
     }
-}
-
-/// The system identifier of the cluster in a data directory.
-pub fn identifier(look: &dyn Look, datadir: &Utf8Path) -> Result<Option<u64>> {
-    Ok(look
-        .read(&datadir.join("global/pg_control"))?
-        .and_then(|control| controldata::identifier(&control)))
 }
 
 /// The system identifier that a journal last told of, and when; none since a creation or a removal.

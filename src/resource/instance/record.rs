@@ -11,7 +11,6 @@ use crate::bail_fault;
 use crate::host::Look;
 use crate::pg::version::Major;
 use crate::plan::{Content, Step};
-use crate::resource::instance::condition::identifier;
 use crate::resource::instance::directory::{Directory, directory};
 use crate::settings::{InstancePaths, Settings};
 
@@ -119,7 +118,7 @@ impl Adopted {
 /// What initdb has given the cluster, which must be there.
 pub fn system_identifier(look: &dyn Look, datadir: &Utf8Path) -> Result<u64> {
     let path = datadir.join("global/pg_control");
-    match identifier(look, datadir)? {
+    match look.system_identifier(datadir)? {
         Some(identifier) => Ok(identifier),
         None => bail_fault!(
             Conflict,

@@ -281,12 +281,8 @@ impl Removal {
     /// Renamed first: killed in the middle, what is left is no cluster any more but still recognised. The data
     /// directory goes last, so that it tells of the WAL directory.
     fn remove(&self) -> Vec<Step> {
-        let paths = &self.target.paths;
         let (mut names, mut contents) = (Vec::new(), Vec::new());
-        for path in [&paths.datadir, &paths.waldir] {
-            if *path == paths.waldir && self.target.wal_inside() {
-                continue;
-            }
+        for path in self.target.directories() {
             if self.target.mountpoints.contains(path) {
                 names.push(Step::make_dir(&path.join(DROP_INSIDE), 0o700));
                 contents.push(Step::EmptyDir { path: path.clone() });

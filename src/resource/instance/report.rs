@@ -10,7 +10,6 @@ use crate::pg::auth_file::Entry as _;
 use crate::pg::hba::{Hba, Record};
 use crate::plan::{Fact, Pending, Plan};
 use crate::resource::instance::cluster::{folded, folded_encoding};
-use crate::resource::instance::condition::identifier;
 use crate::resource::instance::directory::{Directory, directory};
 use crate::resource::instance::hold;
 use crate::resource::instance::lookup::{ClusterFacts, cluster_facts, describe};
@@ -226,7 +225,7 @@ impl Stage for Report {
         Ok(AtEnd {
             view,
             pending,
-            identifier: identifier(look, &paths.datadir)?,
+            identifier: look.system_identifier(&paths.datadir)?,
         })
     }
 

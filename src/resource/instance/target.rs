@@ -358,6 +358,15 @@ impl Target {
         }
     }
 
+    /// The data directory, and that of the WAL where it is not below it.
+    pub fn directories(&self) -> Vec<&Utf8PathBuf> {
+        let outside = (!self.wal_inside()).then_some(&self.paths.waldir);
+        [Some(&self.paths.datadir), outside]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
     /// `pg_wal` is a plain directory of the data directory.
     pub fn wal_inside(&self) -> bool {
         self.paths.waldir == self.paths.datadir.join("pg_wal")

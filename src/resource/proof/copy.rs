@@ -1,5 +1,6 @@
 //! The look into the repository, and the data in the scratch place.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -13,12 +14,11 @@ use super::verdict::{Verdict, key};
 use super::{Scene, kept};
 use crate::backup::recovery::{choose, wal};
 use crate::backup::{Backup, BackupTool, Catalogue, Kind, Place, Trouble};
-use crate::host::{FileKind, Look};
+use crate::host::Look;
 use crate::manager::Manager;
-use crate::pg::version::Major;
 use crate::plan::{Action, Change, Content, Diff, Impact, Plan, Scope, Step, attributes};
-use crate::resource::instance::condition::identifier;
 use crate::resource::instance::target::Target;
+use crate::resource::restore::fetch::{check_version, occupants};
 use crate::settings::InstancePaths;
 use crate::stage::{Stage, World};
 use crate::{bail_fault, fault};
@@ -72,7 +72,7 @@ pub struct Chosen {
 
 /// Chooses a backup and fetches it, where a proof is due.
 pub struct Copy {
-    pub tool: Box<dyn BackupTool>,
+    pub tool: Rc<dyn BackupTool>,
     pub scene: Scene,
     pub label: Option<String>,
     /// Backups of every cluster in the stanza are meant.
@@ -105,17 +105,14 @@ impl Stage for Copy {
             return Err(missing);
         }
         let directory = &self.scene.directory;
-        let in_place = match look.stat(directory)?.map(|stat| stat.kind) {
-            Some(FileKind::Directory) => look.list(directory)?.unwrap_or_default(),
-            Some(_) => vec![directory.to_string()],
-            None => Vec::new(),
-        };
         let programs = &self.scene.copy.bindir;
         Ok(Seen {
             last: kept(look, &self.evidence)?,
             catalogue: self.tool.catalogue(look)?,
-            cluster: identifier(look, &self.scene.paths.datadir)?.filter(|_| !self.any_cluster),
-            in_place,
+            cluster: look
+                .system_identifier(&self.scene.paths.datadir)?
+                .filter(|_| !self.any_cluster),
+            in_place: occupants(look, directory)?,
             free: look.free_space(directory)?,
             installed: look.stat(&programs.join("postgres"))?.is_some(),
         })
@@ -135,14 +132,7 @@ impl Stage for Copy {
         let label = self.label.as_deref();
         let backup = choose(&seen.catalogue, seen.cluster, target, label, self.now)
             .map_err(|error| self.why(&seen.catalogue).unwrap_or(error))?;
-        match backup.version.parse::<Major>() {
-            Ok(major) if major != paths.version => bail_fault!(
-                Conflict,
-                "backup `{}` is of PostgreSQL {major}, and instance `{paths}` is of {}", backup.label, paths.version;
-                "address the instance as `{major}/{}`", paths.name
-            ),
-            _ => {}
-        }
+        check_version(backup, paths)?;
         if !seen.installed {
             bail_fault!(
                 NotFound,

@@ -1,5 +1,7 @@
 //! What is kept of a proof: the evidence, the metrics; and the end of the run.
 
+use std::rc::Rc;
+
 use anyhow::Result;
 use camino::Utf8PathBuf;
 use jiff::Timestamp;
@@ -83,7 +85,7 @@ pub struct Versions {
 
 /// Takes the copy away, and writes what came of it.
 pub struct Judge {
-    pub tool: Box<dyn BackupTool>,
+    pub tool: Rc<dyn BackupTool>,
     pub scene: Scene,
     pub evidence: Utf8PathBuf,
     pub metrics: Option<Utf8PathBuf>,

@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 use super::replace::aside;
 use crate::backup::recovery::{Recovery, choose, wal};
 use crate::backup::{Backup, BackupTool, Catalogue, Place};
+use crate::bail_fault;
 use crate::host::{FileKind, Look};
 use crate::pg::version::Major;
 use crate::plan::{Action, Change, Diff, Impact, Plan, Step, attributes};
-use crate::resource::instance::condition::identifier;
 use crate::resource::instance::directory::{Directory, directory};
 use crate::resource::instance::target::Target;
+use crate::settings::InstancePaths;
 use crate::stage::{Stage, World};
-use crate::{bail_fault, fault};
 
 /// Where the data of a restore lie until they take the place of the old ones.
 pub fn staging(path: &Utf8Path) -> Utf8PathBuf {
@@ -25,6 +25,27 @@ pub fn staging(path: &Utf8Path) -> Utf8PathBuf {
 /// What an object of this run is called.
 pub fn object(target: &Target) -> String {
     format!("restore of instance {}", target.paths)
+}
+
+/// What is where a directory is to be: names in it, or the thing itself that is none.
+pub fn occupants(look: &dyn Look, path: &Utf8Path) -> Result<Vec<String>> {
+    Ok(match look.stat(path)?.map(|stat| stat.kind) {
+        Some(FileKind::Directory) => look.list(path)?.unwrap_or_default(),
+        Some(_) => vec![path.to_string()],
+        None => Vec::new(),
+    })
+}
+
+/// Refuses a backup of another major: its data are nothing to the programs of the instance.
+pub fn check_version(backup: &Backup, paths: &InstancePaths) -> Result<()> {
+    match backup.version.parse::<Major>() {
+        Ok(major) if major != paths.version => bail_fault!(
+            Conflict,
+            "backup `{}` is of PostgreSQL {major}, and instance `{paths}` is of {}", backup.label, paths.version;
+            "address the instance as `{major}/{}`", paths.name
+        ),
+        _ => Ok(()),
+    }
 }
 
 /// Fetches the data of a backup.
@@ -76,17 +97,13 @@ impl Stage for Fetch {
             tablespaces.extend(look.link(&links.join(name))?);
         }
         let in_place = match &self.place {
-            Some(place) => match look.stat(place)?.map(|stat| stat.kind) {
-                Some(FileKind::Directory) => look.list(place)?.unwrap_or_default(),
-                Some(_) => vec![place.to_string()],
-                None => Vec::new(),
-            },
+            Some(place) => occupants(look, place)?,
             None => Vec::new(),
         };
         let running = self.place.is_none() && self.target.running(look)?.is_some();
         Ok(Seen {
             catalogue: self.tool.catalogue(look)?,
-            cluster: identifier(look, datadir)?,
+            cluster: look.system_identifier(datadir)?,
             arrived: running && look.stat(&aside(datadir))?.is_some(),
             running,
             datadir: directory(look, datadir)?,
@@ -108,7 +125,9 @@ impl Stage for Fetch {
             self.label.as_deref(),
             self.now,
         )?;
-        self.check_version(backup)?;
+        if self.place.is_none() {
+            check_version(backup, &self.target.paths)?;
+        }
         let mut plan = Plan::default();
         let needed = if self.delta { 0 } else { backup.size };
         if needed > seen.free {
@@ -168,18 +187,6 @@ impl Fetch {
             );
         }
         Ok(())
-    }
-
-    fn check_version(&self, backup: &Backup) -> Result<()> {
-        let version = self.target.paths.version;
-        match backup.version.parse::<Major>() {
-            Ok(major) if major != version && self.place.is_none() => Err(fault!(
-                Conflict,
-                "backup `{}` is of PostgreSQL {major}, and instance `{}` is of {version}", backup.label, self.target.paths;
-                "address the instance as `{major}/{}`", self.target.paths.name
-            )),
-            _ => Ok(()),
-        }
     }
 
     fn change(&self, backup: &Backup) -> Change {

@@ -219,10 +219,7 @@ impl Recovered {
     /// What was there before is taken away, or kept under another name.
     fn old_data(&self, seen: &Seen) -> Change {
         let paths = &self.target.paths;
-        let mut directories = vec![&paths.datadir];
-        if !self.target.wal_inside() {
-            directories.push(&paths.waldir);
-        }
+        let directories = self.target.directories();
         let kept = kept::name(&paths.datadir, seen.free);
         let steps = directories.into_iter().map(|path| {
             if self.keep_old {

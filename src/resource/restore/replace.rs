@@ -59,10 +59,7 @@ impl Stage for Replace {
 
     fn plan(&self, seen: &Seen) -> Result<Plan> {
         let paths = &self.target.paths;
-        let mut directories = vec![&paths.datadir];
-        if !self.target.wal_inside() {
-            directories.push(&paths.waldir);
-        }
+        let directories = self.target.directories();
         let mut steps = Vec::new();
         for path in directories.iter().copied() {
             let away = |to: Utf8PathBuf| Step::RenameIfExists {

@@ -64,7 +64,7 @@ impl BackupTool for Fake {
 fn copy() -> Copy {
     let target = samples::target(15);
     Copy {
-        tool: Box::new(Fake),
+        tool: Rc::new(Fake),
         scene: Scene {
             copy: of(&target, "/scratch".into(), 60),
             paths: target.paths,
