@@ -24,6 +24,7 @@ mod role;
 mod service;
 mod show;
 mod site;
+mod tablespace;
 
 use std::ffi::OsString;
 
@@ -81,6 +82,8 @@ enum Command {
     Role(Deferred<role::Command>),
     /// Databases of an instance.
     Database(Deferred<database::Command>),
+    /// Tablespaces of an instance.
+    Tablespace(Deferred<tablespace::Command>),
     /// Parameters of postgresql.conf of an instance.
     Pgconf(pgconf::Command),
     /// Who may connect to an instance, and how: records of `pg_hba.conf`.
@@ -224,6 +227,7 @@ fn called(arguments: Arguments) -> Result<u8, Ended> {
         Some(Command::Instance(command)) => command.called.run(&call),
         Some(Command::Role(command)) => command.called.run(&call),
         Some(Command::Database(command)) => command.called.run(&call),
+        Some(Command::Tablespace(command)) => command.called.run(&call),
         Some(Command::Pgconf(command)) => command.run(&call),
         Some(Command::Pghba(command)) => command.called.run(&call),
         Some(Command::Pgident(command)) => command.called.run(&call),

@@ -18,7 +18,7 @@ use crate::resource::instance::explain::explain;
 use crate::resource::instance::hold::Hold;
 use crate::resource::instance::lookup::{self, describe};
 use crate::resource::instance::target::Target;
-use crate::resource::{Site, role, schema};
+use crate::resource::{Site, role, schema, tablespace};
 
 /// Facts about instances, with an empty list where there is none.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -49,6 +49,18 @@ pub struct DatabaseInfo {
     #[serde(default)]
     pub instance: Option<InstanceRef>,
     /// Name of the database; all that accept connections when it is left out.
+    #[serde(default)]
+    pub name: Option<String>,
+}
+
+/// Facts about the tablespaces of an instance.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TablespaceInfo {
+    /// The instance, as `name` or `version/name`; may be left out when there is only one.
+    #[serde(default)]
+    pub instance: Option<InstanceRef>,
+    /// Name of the tablespace; all but `pg_default` and `pg_global` when it is left out.
     #[serde(default)]
     pub name: Option<String>,
 }
@@ -106,6 +118,11 @@ pub const FACTS: &[Fact] = &[
         name: "database_info",
         schema: schema::<DatabaseInfo>,
         answer: database_info,
+    },
+    Fact {
+        name: "tablespace_info",
+        schema: schema::<TablespaceInfo>,
+        answer: tablespace_info,
     },
     Fact {
         name: "pgconf_info",
@@ -220,6 +237,15 @@ fn database_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<Stri
     let names: Vec<String> = params.name.into_iter().collect();
     let databases = crate::resource::database::facts::list(look, &server, &names, &[])?;
     Ok(reply("databases", Value::Array(databases)))
+}
+
+fn tablespace_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<String, Value>> {
+    let params: TablespaceInfo = crate::input::from_json(params, "tablespace_info")?;
+    let Some(server) = or_none(server(site, look, params.instance.as_ref()))? else {
+        return Ok(reply("tablespaces", json!([])));
+    };
+    let tablespaces = tablespace::list(look, &server, params.name.as_deref())?;
+    Ok(reply("tablespaces", Value::Array(tablespaces)))
 }
 
 fn pgconf_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<String, Value>> {

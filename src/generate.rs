@@ -94,6 +94,13 @@ const ABOUT: &[About] = &[
         "What is left out is left as it is.",
     ),
     about!(
+        "tablespace",
+        "0.1.0",
+        "Manages a tablespace of a PostgreSQL instance",
+        "Creates, alters and drops a tablespace, with its owner and its parameters of the planner.",
+        "It is dropped only when nothing is in it. What is left out is left as it is.",
+    ),
+    about!(
         "pgconf",
         "0.1.0",
         "Manages parameters of a PostgreSQL instance",
@@ -154,6 +161,11 @@ const ABOUT: &[About] = &[
         "role_info",
         "0.1.0",
         "Describes roles of a PostgreSQL instance"
+    ),
+    about!(
+        "tablespace_info",
+        "0.1.0",
+        "Describes tablespaces of a PostgreSQL instance"
     ),
     about!(
         "database_info",

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use anyhow::Result;
+use camino::Utf8PathBuf;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -494,6 +495,46 @@ impl LocaleProvider {
             Self::Icu => "icu",
             Self::Builtin => "builtin",
         }
+    }
+}
+
+/// A tablespace: what is left out is left as it is.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TablespaceSpec {
+    /// Name of the tablespace.
+    #[schemars(extend("x-create-only" = true))]
+    pub name: String,
+    /// Whether the tablespace is to be there; it is dropped only when nothing is in it, and its directory stays.
+    #[serde(default)]
+    #[schemars(extend("x-hidden" = ["cli"]))]
+    pub state: Presence,
+    /// Directory of the tablespace, outside the data directory; needed to make it. One that is missing is made where the user of the servers may.
+    #[serde(default)]
+    #[schemars(with = "Option<String>", extend("x-create-only" = true))]
+    pub location: Option<Utf8PathBuf>,
+    /// Owner of the tablespace.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// Parameters of the planner for what lies in it (`random_page_cost`, `effective_io_concurrency`, …); null takes one away, those
+    /// not listed are kept.
+    #[serde(default)]
+    #[schemars(extend("x-hidden" = ["cli"]))]
+    pub settings: Option<Settings>,
+    /// Comment on the tablespace; an empty one takes it away.
+    #[serde(default)]
+    pub comment: Option<String>,
+    /// Whether `state: absent` is refused; off unless it was ever given. It cannot be lifted in the call that drops.
+    /// It is kept in the database `postgres`, so that standbys have it too.
+    #[serde(default)]
+    pub deletion_protection: Option<bool>,
+}
+
+impl TablespaceSpec {
+    /// Its directory as the server writes it: without a slash at the end.
+    pub fn place(&self) -> Option<Utf8PathBuf> {
+        let location = self.location.as_ref()?;
+        Some(location.components().collect())
     }
 }
 

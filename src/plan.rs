@@ -433,6 +433,8 @@ pub enum Fact {
     Absent,
     Role(String),
     NoRole(String),
+    Tablespace(String),
+    NoTablespace(String),
     Database(String),
     NoDatabase(String),
     /// The server must read its files again.

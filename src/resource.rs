@@ -19,6 +19,7 @@ pub mod role;
 #[cfg(test)]
 mod samples;
 pub mod site;
+pub mod tablespace;
 
 use std::time::Duration;
 
@@ -30,7 +31,8 @@ use serde_json::{Map, Value};
 use crate::engine::Subject;
 use crate::host::{LockMode, Look};
 use crate::manifest::{
-    DatabaseSpec, HbaRecord, IdentMapping, InFile, InstanceRef, Place, RoleSpec, Within,
+    DatabaseSpec, HbaRecord, IdentMapping, InFile, InstanceRef, Place, RoleSpec, TablespaceSpec,
+    Within,
 };
 use crate::pg::hba::Record;
 use crate::pg::ident_map::Mapping;
@@ -158,6 +160,11 @@ pub const REGISTRY: &[Kind] = &[
         job: database_job,
     },
     Kind {
+        name: "tablespace",
+        schema: schema_within::<TablespaceSpec>,
+        job: tablespace_job,
+    },
+    Kind {
         name: "pgconf",
         schema: schema::<pgconf::PgconfSpec>,
         job: |value, site, look| pgconf::job(crate::input::from_json(value, "pgconf")?, site, look),
@@ -245,6 +252,21 @@ fn database_job(value: Value, site: &Site, look: &dyn Look) -> Result<Job> {
         site,
         look,
         |target| database::stages(vec![spec], target.paths.clone(), true),
+    )
+}
+
+fn tablespace_job(value: Value, site: &Site, look: &dyn Look) -> Result<Job> {
+    let Within { place, spec } = Within::<TablespaceSpec>::from_value(value, "tablespace")?;
+    within(
+        "tablespace",
+        &spec.name.clone(),
+        &place,
+        site,
+        look,
+        |target| {
+            let one = tablespace::Tablespaces::alone(spec, &target.paths)?;
+            Ok(vec![Box::new(one)])
+        },
     )
 }
 

@@ -107,6 +107,8 @@ pub struct World {
     pub started: bool,
     /// Roles that earlier stages make (true) or drop (false).
     pub roles: BTreeMap<String, bool>,
+    /// Tablespaces that earlier stages make (true) or drop (false).
+    pub tablespaces: BTreeMap<String, bool>,
     /// Databases that earlier stages make (true) or drop (false).
     pub databases: BTreeMap<String, bool>,
     pub reload_needed: bool,
@@ -185,6 +187,8 @@ impl World {
                 }
                 Fact::Role(name) => _ = self.roles.insert(name, true),
                 Fact::NoRole(name) => _ = self.roles.insert(name, false),
+                Fact::Tablespace(name) => _ = self.tablespaces.insert(name, true),
+                Fact::NoTablespace(name) => _ = self.tablespaces.insert(name, false),
                 Fact::Database(name) => _ = self.databases.insert(name, true),
                 Fact::NoDatabase(name) => _ = self.databases.insert(name, false),
                 Fact::ReloadNeeded => self.reload_needed = true,

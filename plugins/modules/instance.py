@@ -305,6 +305,48 @@ options:
         description:
           - 'Keep an entry with the role''s password in the password file of the site (C(postgresql.auth.passfile)), or remove it.'
         type: bool
+  tablespaces:
+    description:
+      - 'Tablespaces to converge with the instance; those not listed are kept.'
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description:
+          - 'Name of the tablespace.'
+        type: str
+        required: true
+      state:
+        description:
+          - 'Whether the tablespace is to be there; it is dropped only when nothing is in it, and its directory stays.'
+        type: str
+        choices: [present, absent]
+        default: present
+      location:
+        description:
+          - 'Directory of the tablespace, outside the data directory; needed to make it.'
+          - 'One that is missing is made where the user of the servers may.'
+          - 'Chosen at creation; refused when it would change.'
+        type: str
+      owner:
+        description:
+          - 'Owner of the tablespace.'
+        type: str
+      settings:
+        description:
+          - 'Parameters of the planner for what lies in it (C(random_page_cost), C(effective_io_concurrency), …); null takes one away,
+            those not listed are kept.'
+        type: dict
+      comment:
+        description:
+          - 'Comment on the tablespace; an empty one takes it away.'
+        type: str
+      deletion_protection:
+        description:
+          - 'Whether O(tablespaces[].state=absent) is refused; off unless it was ever given.'
+          - 'It cannot be lifted in the call that drops.'
+          - 'It is kept in the database C(postgres), so that standbys have it too.'
+        type: bool
   databases:
     description:
       - 'Databases to converge with the instance; those not listed are kept.'
@@ -458,7 +500,8 @@ options:
         type: raw
   start_temporarily:
     description:
-      - 'Start a stopped instance for the time of this run (without TCP listener) when roles or databases are given, and stop it again.'
+      - 'Start a stopped instance for the time of this run (without TCP listener) when roles, tablespaces or databases are given, and stop
+        it again.'
     type: bool
     default: false
   timeout:
@@ -894,6 +937,19 @@ ARGUMENT_SPEC = {
                 },
             },
             "pgpass": {"type": "bool"},
+        },
+    },
+    "tablespaces": {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "name": {"type": "str", "required": True},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "location": {"type": "str"},
+            "owner": {"type": "str"},
+            "settings": {"type": "dict"},
+            "comment": {"type": "str"},
+            "deletion_protection": {"type": "bool"},
         },
     },
     "databases": {

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
 
 use crate::host::{Look, Query, Rows, Server};
 use crate::manifest::Settings;
@@ -17,6 +17,12 @@ use crate::{bail_fault, fault};
 
 /// The database that our sessions use where any would do.
 pub const MAINTENANCE: &str = "postgres";
+
+/// The tablespaces that initdb makes.
+pub const INITIAL_TABLESPACES: [&str; 2] = ["pg_default", "pg_global"];
+
+/// How the parameters begin that are notes of ours: the server keeps them, and no session heeds them.
+pub const NOTES: &str = "pgsocle.";
 
 /// What every catalog stage must know of the server.
 #[derive(Debug, Clone, Deserialize)]
@@ -40,6 +46,68 @@ impl ServerFacts {
             version: i32::from(paths.version.number()) * 10_000,
             parameters: None,
         }
+    }
+}
+
+/// What databases and tablespaces refer to.
+#[derive(Debug, Default, Deserialize)]
+pub struct Surroundings {
+    /// Of the roles that were asked for: those of the server and those that this run makes.
+    #[serde(default, deserialize_with = "or_empty")]
+    pub roles: BTreeSet<String>,
+    #[serde(default, deserialize_with = "or_empty")]
+    pub tablespaces: BTreeSet<String>,
+    /// Databases that have been set aside.
+    #[serde(default, deserialize_with = "or_empty")]
+    pub kept: Vec<String>,
+    /// What the maintenance database has been given as `name=value` items, notes of ours among them.
+    #[serde(default, deserialize_with = "or_empty")]
+    pub notes: Vec<String>,
+}
+
+/// `json_agg` of nothing is null.
+fn or_empty<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+impl Surroundings {
+    /// As a cluster has them that this run makes.
+    pub fn new_cluster(superuser: &str) -> Self {
+        Self {
+            roles: [superuser.to_owned()].into(),
+            tablespaces: INITIAL_TABLESPACES.map(str::to_owned).into(),
+            ..Self::default()
+        }
+    }
+
+    /// With what earlier stages of the run make and drop.
+    #[must_use]
+    pub fn with(mut self, world: &World) -> Self {
+        for (names, changes) in [
+            (&mut self.roles, &world.roles),
+            (&mut self.tablespaces, &world.tablespaces),
+        ] {
+            for (name, made) in changes {
+                if *made {
+                    names.insert(name.clone());
+                } else {
+                    names.remove(name);
+                }
+            }
+        }
+        self
+    }
+}
+
+/// Asks for [`Surroundings`], with those of these roles that exist.
+pub fn surroundings_query(server: &Server, roles: &[&str]) -> Query {
+    Query {
+        server: server.clone(),
+        database: MAINTENANCE.into(),
+        sql: include_str!("../sql/surroundings.sql"),
+        parameter: json!({ "roles": roles }),
     }
 }
 

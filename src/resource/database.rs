@@ -6,7 +6,7 @@ pub mod inner;
 mod removal;
 mod wanted;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use anyhow::Result;
 use serde::Deserialize;
@@ -19,7 +19,7 @@ use crate::bail_fault;
 use crate::host::{Look, Probe, Query, Server};
 use crate::manifest::{DatabaseSpec, LocaleProvider, Presence, check_identifier, check_unique};
 use crate::plan::{Fact, Plan};
-use crate::resource::catalog::{self, ServerFacts};
+use crate::resource::catalog::{self, ServerFacts, Surroundings};
 use crate::resource::instance::cluster::{check_encoding, check_provider, folded};
 use crate::resource::parameters::Parameters;
 use crate::settings::InstancePaths;
@@ -79,23 +79,11 @@ const INVALID: i32 = -2;
 /// Where a database says of itself that it is protected: a setting that the server only keeps.
 const PROTECTION: &str = "pgsocle.deletion_protection";
 
-/// What databases refer to.
-#[derive(Debug, Default, Deserialize)]
-struct Surroundings {
-    roles: Option<Vec<String>>,
-    /// Databases that have been set aside.
-    kept: Option<Vec<String>>,
-    tablespaces: Option<Vec<String>>,
-}
-
 /// What both stages see with one round trip.
 struct Survey {
     facts: ServerFacts,
     rows: BTreeMap<String, Row>,
-    /// Of the roles that were asked for: those of the server and those that this run makes.
-    roles: BTreeSet<String>,
-    tablespaces: Vec<String>,
-    kept: Vec<String>,
+    around: Surroundings,
 }
 
 impl Survey {
@@ -118,12 +106,9 @@ impl Survey {
             include_str!("../sql/database.sql"),
             json!({ "names": names, "counted": counted }),
         )?;
-        let surroundings = query(
-            include_str!("../sql/surroundings.sql"),
-            json!({ "roles": roles }),
-        )?;
+        let around = catalog::surroundings_query(catalog::server(world)?, roles);
         let mut answers = look
-            .query(&[catalog::facts_query(&rows), rows, surroundings])?
+            .query(&[catalog::facts_query(&rows), rows, around])?
             .into_iter();
         let mut next = || answers.next().unwrap_or_default();
         let facts = catalog::facts(next())?;
@@ -137,11 +122,7 @@ impl Survey {
         let superuser = &catalog::server(world)?.user;
         let rows =
             [catalog::MAINTENANCE, TEMPLATE, "template0"].map(|name| Row::initial(name, superuser));
-        let around = Surroundings {
-            roles: Some(vec![superuser.clone()]),
-            tablespaces: Some(vec!["pg_default".into(), "pg_global".into()]),
-            kept: None,
-        };
+        let around = Surroundings::new_cluster(superuser);
         Ok(Self::new(
             world,
             ServerFacts::new_cluster(paths),
@@ -156,20 +137,10 @@ impl Survey {
             .map(|row| (row.name.clone(), row))
             .collect();
         rows.retain(|name, _| world.databases.get(name) != Some(&false));
-        let mut roles: BTreeSet<String> = around.roles.unwrap_or_default().into_iter().collect();
-        for (name, made) in &world.roles {
-            if *made {
-                roles.insert(name.clone());
-            } else {
-                roles.remove(name);
-            }
-        }
         Self {
             facts,
             rows,
-            roles,
-            tablespaces: around.tablespaces.unwrap_or_default(),
-            kept: around.kept.unwrap_or_default(),
+            around: around.with(world),
         }
     }
 }
@@ -427,10 +398,10 @@ impl Row {
         }
     }
 
-    /// What sessions get; a note of ours is none of it.
+    /// What sessions get; notes of ours are none of it.
     fn settings(&self) -> BTreeMap<String, String> {
         let mut settings = catalog::settings_map(self.settings.as_deref().unwrap_or_default());
-        settings.remove(PROTECTION);
+        settings.retain(|name, _| !name.starts_with(catalog::NOTES));
         settings
     }
 

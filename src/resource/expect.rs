@@ -10,7 +10,7 @@ use crate::nearest;
 use crate::plan::Plan;
 use crate::resource::instance::directory::{Directory, directory};
 use crate::resource::instance::target::Target;
-use crate::resource::{Job, Kind, Site, database, is_missing, role};
+use crate::resource::{Job, Kind, Site, database, is_missing, role, tablespace};
 use crate::stage::{Catalogs, Sight, Stage, World};
 
 /// What must be true of an object before the run.
@@ -109,8 +109,10 @@ impl Stage for Expectation {
 
 /// The public view of an object in an instance; none when there is no such object.
 pub fn view(kind: &str, look: &dyn Look, server: &Server, name: &str) -> Result<Option<Value>> {
-    if kind == "role" {
-        return Ok(role::list(look, server, Some(name))?.pop());
+    match kind {
+        "role" => return Ok(role::list(look, server, Some(name))?.pop()),
+        "tablespace" => return Ok(tablespace::list(look, server, Some(name))?.pop()),
+        _ => {}
     }
     match database::facts::get(look, server, name) {
         Ok(view) => Ok(Some(view)),
@@ -121,10 +123,10 @@ pub fn view(kind: &str, look: &dyn Look, server: &Server, name: &str) -> Result<
 
 /// The views of all objects of a kind in an instance, as lists show them.
 pub fn views(kind: &str, look: &dyn Look, server: &Server) -> Result<Vec<Value>> {
-    if kind == "role" {
-        role::list(look, server, None)
-    } else {
-        database::facts::list(look, server, &[], &[])
+    match kind {
+        "role" => role::list(look, server, None),
+        "tablespace" => tablespace::list(look, server, None),
+        _ => database::facts::list(look, server, &[], &[]),
     }
 }
 

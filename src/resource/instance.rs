@@ -1,4 +1,4 @@
-//! Instances: a cluster, its configuration, its run state, and the roles and databases nested in it.
+//! Instances: a cluster, its configuration, its run state, and the roles, tablespaces and databases nested in it.
 //! Each is a stage of its own; this file strings them together.
 
 pub mod accepted;
@@ -64,7 +64,7 @@ use crate::component::{self, Contribution};
 use crate::host::Look;
 use crate::manifest::{
     DatabaseSpec, HbaRecord, IdentMapping, InstanceRef, Membership, Presence, RoleSpec, Setting,
-    Settings, UpdatePassword,
+    Settings, TablespaceSpec, UpdatePassword,
 };
 use crate::pg::hba::Record;
 use crate::pg::ident_map::Mapping;
@@ -75,6 +75,7 @@ use crate::resource::backup::schedule::Timers;
 use crate::resource::database;
 use crate::resource::expect::NewInstance;
 use crate::resource::role::Roles;
+use crate::resource::tablespace::Tablespaces;
 use crate::resource::{Job, Site, subject};
 use crate::secret::Secret;
 use crate::settings::Initdb;
@@ -246,7 +247,7 @@ fn parameters(spec: &InstanceSpec, components: &Contribution) -> Settings {
     settings
 }
 
-/// The server, started where that is wanted or needed, and the roles and databases in it.
+/// The server, started where that is wanted or needed, and what is in it.
 fn running(
     spec: &InstanceSpec,
     own: Vec<RoleSpec>,
@@ -255,20 +256,22 @@ fn running(
 ) -> Result<Vec<Box<dyn AnyStage>>> {
     let roles = roles(spec, own, site);
     let databases = spec.databases.clone().unwrap_or_default();
+    let tablespaces = spec.tablespaces.clone().unwrap_or_default();
+    let placed = !(tablespaces.is_empty() && databases.is_empty());
     let mut stages: Vec<Box<dyn AnyStage>> = Vec::new();
     stages.push(Box::new(Service {
         target: target.clone(),
         state: spec.state,
         restarts: spec.restarts()?,
         checksums: spec.data_checksums,
-        catalogs: !(roles.wanted.is_empty() && databases.is_empty()),
-        own_roles_only: roles.own_only && databases.is_empty(),
+        catalogs: !roles.wanted.is_empty() || placed,
+        own_roles_only: roles.own_only && !placed,
         start_temporarily: spec.start_temporarily,
     }));
     stages.push(Box::new(Passfile {
         target: target.clone(),
     }));
-    stages.extend(inner(roles, databases, target)?);
+    stages.extend(inner(roles, tablespaces, databases, target)?);
     Ok(stages)
 }
 
@@ -285,19 +288,23 @@ fn begun(spec: &InstanceSpec, target: &Target, site: &Site) -> Result<Job> {
     Ok(job)
 }
 
-/// Its roles and databases: roles that go, go last, as they may own what goes before.
+/// Its roles, tablespaces and databases, each after what it needs; what goes, goes in the contrary order.
 fn inner(
     roles: WantedRoles,
+    tablespaces: Vec<TablespaceSpec>,
     databases: Vec<DatabaseSpec>,
     target: &Target,
 ) -> Result<Vec<Box<dyn AnyStage>>> {
-    check_owners(&roles.wanted, &databases)?;
+    check_owners(&roles.wanted, &tablespaces, &databases)?;
+    let [places, emptied] = Tablespaces::new(tablespaces, &target.paths)?;
     let [there, gone] = Roles::new(roles.wanted, target.paths.clone())?
         .on_stopped(roles.own_only)
         .split();
     let mut stages: Vec<Box<dyn AnyStage>> = vec![Box::new(there)];
     stages.extend(access::taken_over(target));
+    stages.push(Box::new(places));
     stages.extend(database::stages(databases, target.paths.clone(), false)?);
+    stages.push(Box::new(emptied));
     stages.push(Box::new(gone));
     Ok(stages)
 }

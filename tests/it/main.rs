@@ -44,5 +44,6 @@ mod service;
 mod settings;
 mod standby;
 mod support;
+mod tablespace;
 mod tidy;
 mod upkeep;

@@ -378,6 +378,7 @@ const READING_FUNCTIONS: &[&str] = &[
     "pg_size_bytes",
     "pg_size_pretty",
     "pg_table_is_visible",
+    "pg_tablespace_databases",
     "pg_tablespace_location",
     "pg_tablespace_size",
     "pg_wal_lsn_diff",

@@ -53,7 +53,7 @@ pub fn drop(spec: &DatabaseSpec, row: &Row, seen: &Seen) -> Result<Change> {
     let object = format!("database {name}");
     let diff = Diff::new(&object, attributes(&lines), "");
     let (impact, step) = if spec.keep_data {
-        let kept = kept(name, &seen.survey.kept);
+        let kept = kept(name, &seen.survey.around.kept);
         summary.extend([", with its data kept as `", &kept, "`"]);
         (Impact::None, set_aside(spec, &kept, seen))
     } else {

@@ -338,7 +338,7 @@ fn roles_and_databases_of_earlier_stages_count() {
     world.learn(&told, false);
     let around = from(json!({ "roles": ["ann"], "tablespaces": [] }));
     let survey = Survey::new(&world, facts(), vec![row(json!({}))], around);
-    assert_eq!(survey.roles, BTreeSet::from(["new".to_owned()]));
+    assert_eq!(survey.around.roles, ["new".to_owned()].into());
     assert!(survey.rows.is_empty());
 }
 

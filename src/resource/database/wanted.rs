@@ -44,15 +44,16 @@ impl Wanted<'_> {
     fn check_references(&self, seen: &Seen) -> Result<()> {
         let name = &self.spec.name;
         if let Some(owner) = &self.spec.owner
-            && !seen.survey.roles.contains(owner)
+            && !seen.survey.around.roles.contains(owner)
         {
             bail_fault!(NotFound, "database `{name}` is to be owned by role `{owner}`, which does not exist"; "create it before, or correct the name");
         }
         if let Some(tablespace) = &self.spec.tablespace
-            && !seen.survey.tablespaces.contains(tablespace)
+            && !seen.survey.around.tablespaces.contains(tablespace)
         {
             let known = seen
                 .survey
+                .around
                 .tablespaces
                 .iter()
                 .map(String::as_str)

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::bail_fault;
-use crate::manifest::{DatabaseSpec, Presence, RoleSpec};
+use crate::manifest::{DatabaseSpec, Presence, RoleSpec, TablespaceSpec};
 use crate::resource::instance::desired::{InstanceSpec, State};
 use crate::resource::instance::lookup;
 
@@ -80,16 +80,18 @@ pub fn check(spec: &InstanceSpec) -> Result<()> {
         }
     }
     if matches!(spec.state, State::Absent | State::Forgotten)
-        && (spec.roles.is_some() || spec.databases.is_some())
+        && [
+            spec.roles.as_ref().map(Vec::len),
+            spec.tablespaces.as_ref().map(Vec::len),
+            spec.databases.as_ref().map(Vec::len),
+        ]
+        .iter()
+        .any(|length| length.is_some_and(|length| length > 0))
     {
-        let given = |list: Option<usize>| list.is_some_and(|length| length > 0);
-        if given(spec.roles.as_ref().map(Vec::len)) || given(spec.databases.as_ref().map(Vec::len))
-        {
-            bail_fault!(
-                Input,
-                "instance `{name}`: roles or databases of one that is not to be there make no sense"
-            );
-        }
+        bail_fault!(
+            Input,
+            "instance `{name}`: roles, tablespaces or databases of one that is not to be there make no sense"
+        );
     }
     Ok(())
 }
@@ -113,12 +115,28 @@ fn check_adoption(spec: &InstanceSpec) -> Result<()> {
 }
 
 /// Refuses owners that the same run is to drop.
-pub fn check_owners(roles: &[RoleSpec], databases: &[DatabaseSpec]) -> Result<()> {
+pub fn check_owners(
+    roles: &[RoleSpec],
+    tablespaces: &[TablespaceSpec],
+    databases: &[DatabaseSpec],
+) -> Result<()> {
     let absent = |name: &&String| {
         roles
             .iter()
             .any(|role| role.state == Presence::Absent && role.name == **name)
     };
+    for tablespace in tablespaces
+        .iter()
+        .filter(|tablespace| tablespace.state == Presence::Present)
+    {
+        if let Some(owner) = tablespace.owner.as_ref().filter(absent) {
+            bail_fault!(
+                Input,
+                "role `{owner}` is to be absent, and to own tablespace `{}`", tablespace.name;
+                "name another owner"
+            );
+        }
+    }
     for database in databases
         .iter()
         .filter(|database| database.state == Presence::Present)

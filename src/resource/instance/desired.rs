@@ -8,7 +8,9 @@ use serde_json::Value;
 
 use crate::bail_fault;
 use crate::component::pgbackrest;
-use crate::manifest::{DatabaseSpec, HbaMethod, LocaleProvider, RoleSpec, Settings};
+use crate::manifest::{
+    DatabaseSpec, HbaMethod, LocaleProvider, RoleSpec, Settings, TablespaceSpec,
+};
 use crate::pg::version::Major;
 use crate::plan::Impact;
 use crate::resource::Job;
@@ -155,11 +157,15 @@ pub struct InstanceSpec {
     #[serde(default)]
     #[schemars(extend("x-hidden" = ["cli"]))]
     pub roles: Option<Vec<RoleSpec>>,
+    /// Tablespaces to converge with the instance; those not listed are kept.
+    #[serde(default)]
+    #[schemars(extend("x-hidden" = ["cli"]))]
+    pub tablespaces: Option<Vec<TablespaceSpec>>,
     /// Databases to converge with the instance; those not listed are kept.
     #[serde(default)]
     #[schemars(extend("x-hidden" = ["cli"]))]
     pub databases: Option<Vec<DatabaseSpec>>,
-    /// Start a stopped instance for the time of this run (without TCP listener) when roles or databases are given, and stop it again.
+    /// Start a stopped instance for the time of this run (without TCP listener) when roles, tablespaces or databases are given, and stop it again.
     #[serde(default)]
     pub start_temporarily: bool,
     /// How long to wait for the server to start or to stop, in seconds. Default: 60. A server that needs longer, for a

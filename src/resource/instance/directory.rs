@@ -103,6 +103,17 @@ pub fn leftovers(look: &dyn Look, paths: &InstancePaths) -> Result<Vec<Utf8PathB
     Ok(found)
 }
 
+/// Where the tablespaces of a cluster lie, but for those within its data directory.
+pub fn tablespaces(look: &dyn Look, datadir: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
+    let links = datadir.join("pg_tblspc");
+    let mut places = Vec::new();
+    for name in look.list(&links)?.unwrap_or_default() {
+        places.extend(look.link(&links.join(name))?);
+    }
+    places.sort();
+    Ok(places)
+}
+
 /// A mount point lies on another file system than its parent.
 pub fn is_mountpoint(look: &dyn Look, path: &Utf8Path) -> Result<bool> {
     let Some(parent) = path.parent() else {

@@ -9,7 +9,7 @@ use crate::manager::{Manager, StopMode};
 use crate::pg::pgpass::Pgpass;
 use crate::plan::{Action, Change, Diff, Fact, Impact, Plan, Step, attributes};
 use crate::resource::instance::directory::{
-    DROP_INSIDE, Directory, directory, dropping, leftovers,
+    DROP_INSIDE, Directory, directory, dropping, leftovers, tablespaces,
 };
 use crate::resource::instance::kept::{self, Stranded};
 use crate::resource::instance::passfile::taken_away;
@@ -50,6 +50,8 @@ pub struct Seen {
     leftovers: Vec<Utf8PathBuf>,
     passfile: Option<(Utf8PathBuf, Vec<u8>)>,
     registered: bool,
+    /// Where its tablespaces lie.
+    tablespaces: Vec<Utf8PathBuf>,
 }
 
 impl Stage for Removal {
@@ -86,6 +88,7 @@ impl Stage for Removal {
                 None => None,
             },
             registered,
+            tablespaces: tablespaces(look, &paths.datadir)?,
         })
     }
 
@@ -182,6 +185,15 @@ impl Stage for Removal {
             steps,
         ));
         plan.changes.extend(dumps);
+        // A copy of a data directory has links to the same places: what is in them may be another cluster's.
+        if exists && !keeps && !seen.tablespaces.is_empty() {
+            let places: Vec<&str> = seen.tablespaces.iter().map(|path| path.as_str()).collect();
+            plan.warnings.push(format!(
+                "what instance `{paths}` has in tablespaces stays in `{}`: where no copy of its data directory uses it,                  remove `PG_{}_*` there",
+                places.join("`, `"),
+                paths.version
+            ));
+        }
         Ok(plan)
     }
 }
@@ -330,6 +342,7 @@ mod tests {
             leftovers: Vec::new(),
             passfile: None,
             registered: false,
+            tablespaces: Vec::new(),
         }
     }
 

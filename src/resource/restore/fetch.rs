@@ -12,7 +12,7 @@ use crate::bail_fault;
 use crate::host::{FileKind, Look};
 use crate::pg::version::Major;
 use crate::plan::{Action, Change, Diff, Impact, Plan, Step, attributes};
-use crate::resource::instance::directory::{Directory, directory};
+use crate::resource::instance::directory::{Directory, directory, tablespaces};
 use crate::resource::instance::target::Target;
 use crate::settings::InstancePaths;
 use crate::stage::{Stage, World};
@@ -91,11 +91,6 @@ impl Stage for Fetch {
         if let Some(missing) = self.tool.missing(look)? {
             return Err(missing);
         }
-        let mut tablespaces = Vec::new();
-        let links = datadir.join("pg_tblspc");
-        for name in look.list(&links)?.unwrap_or_default() {
-            tablespaces.extend(look.link(&links.join(name))?);
-        }
         let in_place = match &self.place {
             Some(place) => occupants(look, place)?,
             None => Vec::new(),
@@ -107,7 +102,7 @@ impl Stage for Fetch {
             arrived: running && look.stat(&aside(datadir))?.is_some(),
             running,
             datadir: directory(look, datadir)?,
-            tablespaces,
+            tablespaces: tablespaces(look, datadir)?,
             free: look.free_space(self.place.as_deref().unwrap_or(datadir))?,
             in_place,
         })

@@ -51,7 +51,9 @@ impl Site {
                 // Directories in which a running server makes and removes files.
                 || (!servers.is_empty()
                     && (path.ends_with("log/postgresql")
-                        || path.ancestors().any(|above| above.join("archive_status").is_dir())));
+                        || path.ancestors().any(|above| above.join("archive_status").is_dir())
+                        // What it keeps in tablespaces (`PG_17_202406281`).
+                        || path.to_string_lossy().contains("/PG_1")));
             !by_a_server
         });
         let mut catalogs = BTreeMap::new();

@@ -2,7 +2,6 @@ use insta::assert_snapshot;
 use serde_json::json;
 
 use super::*;
-use crate::resource::database::Surroundings;
 use crate::resource::samples::{facts, from, paths, server, shown, with};
 
 fn spec(own: Value) -> DatabaseSpec {
@@ -68,11 +67,7 @@ fn planned(case: Case, own: Value) -> String {
     if let Err(error) = check(&spec) {
         return shown(Err(error));
     }
-    let around = Surroundings {
-        kept: None,
-        roles: Some(vec!["ann".into(), "bob".into()]),
-        tablespaces: None,
-    };
+    let around = from(json!({ "roles": ["ann", "bob"] }));
     let seen = Seen {
         server: server(),
         survey: Survey::new(&World::default(), facts(), Vec::new(), around),

@@ -94,7 +94,7 @@ impl Wanted<'_> {
     fn schema(&self, want: &SchemaSpec) -> Result<Option<Change>> {
         let (database, name) = (&self.spec.name, &want.name);
         if let Some(owner) = &want.owner
-            && !self.seen.survey.roles.contains(owner)
+            && !self.seen.survey.around.roles.contains(owner)
         {
             bail_fault!(
                 NotFound,
