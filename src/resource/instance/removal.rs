@@ -50,6 +50,8 @@ pub struct Seen {
     leftovers: Vec<Utf8PathBuf>,
     passfile: Option<(Utf8PathBuf, Vec<u8>)>,
     registered: bool,
+    /// An earlier run was killed when all but the empty directories above it were gone.
+    emptied: bool,
     /// Where its tablespaces lie.
     tablespaces: Vec<Utf8PathBuf>,
 }
@@ -61,8 +63,14 @@ impl Stage for Removal {
         format!("instance {}", self.target.paths)
     }
 
-    fn observe(&self, look: &dyn Look, _: &World) -> Result<Seen> {
+    fn observe(&self, look: &dyn Look, world: &World) -> Result<Seen> {
         let paths = &self.target.paths;
+        let mut emptied = false;
+        if world.begun.contains(&format!("instance {paths}")) {
+            for parent in self.target.parents() {
+                emptied |= look.list(parent)?.is_some_and(|names| names.is_empty());
+            }
+        }
         let registered = match self.target.manager.instance_file() {
             Some(file) => look.stat(&file)?.is_some(),
             None => false,
@@ -88,6 +96,7 @@ impl Stage for Removal {
                 None => None,
             },
             registered,
+            emptied,
             tablespaces: tablespaces(look, &paths.datadir)?,
         })
     }
@@ -133,7 +142,8 @@ impl Stage for Removal {
             self.check_kept()?;
         }
         let dumps = self.delete_dumps(seen)?;
-        if !exists && seen.leftovers.is_empty() && seen.stranded.is_none() && !seen.registered {
+        let remains = !seen.leftovers.is_empty() || seen.stranded.is_some() || seen.emptied;
+        if !exists && !remains && !seen.registered {
             plan.changes.extend(dumps);
             return Ok(plan);
         }
@@ -185,20 +195,28 @@ impl Stage for Removal {
             steps,
         ));
         plan.changes.extend(dumps);
-        // A copy of a data directory has links to the same places: what is in them may be another cluster's.
-        if exists && !keeps && !seen.tablespaces.is_empty() {
-            let places: Vec<&str> = seen.tablespaces.iter().map(|path| path.as_str()).collect();
-            plan.warnings.push(format!(
-                "what instance `{paths}` has in tablespaces stays in `{}`: where no copy of its data directory uses it,                  remove `PG_{}_*` there",
-                places.join("`, `"),
-                paths.version
-            ));
+        if exists && !keeps {
+            plan.warnings.extend(self.left_in_tablespaces(seen));
         }
         Ok(plan)
     }
 }
 
 impl Removal {
+    /// A copy of a data directory has links to the same places: what is in them may be another cluster's.
+    fn left_in_tablespaces(&self, seen: &Seen) -> Option<String> {
+        let places: Vec<&str> = seen.tablespaces.iter().map(|path| path.as_str()).collect();
+        (!places.is_empty()).then(|| {
+            format!(
+                "what instance `{}` has in tablespaces stays in `{}`: where no copy of its data directory uses it, \
+                 remove `PG_{}_*` there",
+                self.target.paths,
+                places.join("`, `"),
+                self.target.paths.version
+            )
+        })
+    }
+
     /// Stopped, forgotten by its manager, taken away or set aside.
     fn steps(&self, seen: &Seen, exists: bool) -> Vec<Step> {
         let (paths, keeps) = (&self.target.paths, exists && self.how.keep_data);
@@ -342,6 +360,7 @@ mod tests {
             leftovers: Vec::new(),
             passfile: None,
             registered: false,
+            emptied: false,
             tablespaces: Vec::new(),
         }
     }

@@ -372,14 +372,14 @@ impl Target {
         self.paths.waldir == self.paths.datadir.join("pg_wal")
     }
 
-    /// The directories above the data and WAL directories that hold nothing else: `…/15/main`, `…/15`.
-    pub fn empty_parents(&self) -> Vec<Step> {
+    /// The directories above the data and WAL directories that go with them when nothing else is there: `…/15/main`, `…/15`.
+    pub fn parents(&self) -> Vec<&Utf8Path> {
         let own = [
             self.paths.name.clone(),
             self.paths.version.to_string(),
             format!("{}-{}", self.paths.version, self.paths.name),
         ];
-        let mut steps: Vec<Step> = Vec::new();
+        let mut parents: Vec<&Utf8Path> = Vec::new();
         for directory in [&self.paths.datadir, &self.paths.waldir] {
             for parent in directory.ancestors().skip(1) {
                 if !parent
@@ -388,15 +388,18 @@ impl Target {
                 {
                     break;
                 }
-                let step = Step::RemoveEmptyDir {
-                    path: parent.into(),
-                };
-                if !steps.contains(&step) {
-                    steps.push(step);
+                if !parents.contains(&parent) {
+                    parents.push(parent);
                 }
             }
         }
-        steps
+        parents
+    }
+
+    /// Takes those of them away in which nothing is.
+    pub fn empty_parents(&self) -> Vec<Step> {
+        let step = |path: &Utf8Path| Step::RemoveEmptyDir { path: path.into() };
+        self.parents().into_iter().map(step).collect()
     }
 
     /// A trace that the instance existed: a file system above it that should be mounted, its unit, or a journal that
