@@ -183,7 +183,12 @@ impl Session {
             keep_failed: job.keep_failed,
             stamp: self.stamp.clone(),
         };
-        let mut outcome = engine::converge(&job.stages, host, &job.subject, &options)?;
+        let mut outcome =
+            engine::converge(&job.stages, host, &job.subject, &options).inspect_err(|failure| {
+                if let (Some(aftermath), Host::Apply(act)) = (&job.aftermath, host) {
+                    engine::follow_up(aftermath, failure, act);
+                }
+            })?;
         let said = self.warnings.iter().cloned().chain(job.warnings);
         outcome.plan.warnings.splice(0..0, said);
         let mut seen = std::collections::HashSet::new();

@@ -27,7 +27,7 @@ use camino::Utf8PathBuf;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value};
 
-use crate::engine::Subject;
+use crate::engine::{Aftermath, Subject};
 use crate::host::{LockMode, Look};
 use crate::manifest::{
     DatabaseSpec, HbaRecord, IdentMapping, InFile, InstanceRef, Place, RoleSpec, Within,
@@ -65,6 +65,8 @@ pub struct Job {
     pub max_impact: Option<Impact>,
     pub keep_failed: bool,
     pub warnings: Vec<String>,
+    /// Where more is to be left of a failure than its message.
+    pub aftermath: Option<Aftermath>,
 }
 
 impl Job {
@@ -75,6 +77,7 @@ impl Job {
             max_impact: None,
             keep_failed: false,
             warnings: Vec::new(),
+            aftermath: None,
         }
     }
 
