@@ -19,7 +19,7 @@ use crate::host::root::Helper;
 use crate::host::{Host, Look as _, users};
 use crate::journal::Stamp;
 use crate::resource::{Job, Site, site};
-use crate::settings::{DEFAULT_SYSTEM_USER, Settings};
+use crate::settings::{DEFAULT_SYSTEM_USER, Settings, environment_of_site};
 
 /// Exit codes of the program; pglift's, and one for our own faults.
 pub mod exit {
@@ -154,6 +154,7 @@ impl Session {
         let site = Site {
             settings,
             config_dir,
+            environment: environment_of_site(&process.environment, root),
             check,
             lock_timeout: Duration::from_secs(60),
             by: stamp

@@ -49,6 +49,8 @@ pub struct Site {
     pub settings: Settings,
     /// Where the site's own templates may lie.
     pub config_dir: Option<Utf8PathBuf>,
+    /// Variables that say something of it: for whoever is to see the same site.
+    pub environment: Vec<(String, String)>,
     /// Nothing will be done: a missing instance may be one that an earlier task would make.
     pub check: bool,
     /// How long to wait for another run on the same instance.
