@@ -48,6 +48,11 @@ pub trait Component: Sync {
         Ok(Vec::new())
     }
 
+    /// What is to be said before its files are overwritten.
+    fn objections(&self, _: &dyn Look, _: &Settings) -> Result<Vec<Objection>> {
+        Ok(Vec::new())
+    }
+
     /// What an instance gets, or loses, of it.
     fn contribute(&self, _: &Wishes, _: &View) -> Result<Contribution> {
         Ok(Contribution::default())
@@ -74,6 +79,15 @@ pub trait Component: Sync {
 pub struct Lack {
     pub path: Utf8PathBuf,
     pub fault: Fault,
+}
+
+/// Why files of the site had better not become what the settings give.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Objection {
+    /// They must not.
+    Refused(Fault),
+    /// Somebody should look first.
+    Doubtful(String),
 }
 
 /// What is said of the components of an instance; what is left out is left as it is.

@@ -54,7 +54,7 @@ pub fn items(site: &Settings, own: &PgBackRest) -> Vec<Item> {
     };
     let (configuration, secrets) = configuration(own);
     items.push(file(
-        "pgbackrest.conf",
+        CONFIGURATION,
         plain(configuration),
         Purpose::Component,
     ));
@@ -69,10 +69,12 @@ pub fn items(site: &Settings, own: &PgBackRest) -> Vec<Item> {
     items
 }
 
+/// What holds for every stanza.
+pub const CONFIGURATION: &str = "pgbackrest.conf";
 /// The configuration of the TLS server.
 const SERVER: &str = "server.conf";
 /// Secrets of the repositories. No stanza has a name like this, so that it is in the place of none.
-const SECRETS: &str = "conf.d/@repositories.conf";
+pub const SECRETS: &str = "conf.d/@repositories.conf";
 
 /// The global section of `pgbackrest.conf`; what of it is secret is a file of its own that pgBackRest reads with it.
 fn configuration(own: &PgBackRest) -> (String, Option<What>) {

@@ -16,7 +16,7 @@ use crate::settings;
 use crate::{bail_fault, fault};
 
 /// How long a repository may take to answer who only wants to know how things stand. pgBackRest itself waits for minutes.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The program, its configuration, and the stanza.
 #[derive(Debug, Clone)]
@@ -128,7 +128,7 @@ fn read(look: &dyn Look, probe: &Probe) -> Result<Catalogue> {
 }
 
 /// What a command that only reads says.
-fn answer(look: &dyn Look, probe: &Probe, what: &str) -> Result<Output> {
+pub fn answer(look: &dyn Look, probe: &Probe, what: &str) -> Result<Output> {
     let said = look.probe(probe);
     let output = match probe.limit() {
         Some(_) => said.context("the repository is unreachable")?,
