@@ -43,6 +43,11 @@ pub trait Component: Sync {
         &[]
     }
 
+    /// Files that it has with other settings, and not with these.
+    fn former(&self, _: &Settings) -> Vec<Item> {
+        Vec::new()
+    }
+
     /// What the host lacks of what it needs.
     fn lacks(&self, _: &dyn Look, _: &Settings) -> Result<Vec<Lack>> {
         Ok(Vec::new())

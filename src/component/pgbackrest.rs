@@ -86,6 +86,10 @@ impl Component for PgBackRest {
         &[self::site::UNIT]
     }
 
+    fn former(&self, site: &Settings) -> Vec<Item> {
+        self::site::former(site)
+    }
+
     fn lacks(&self, look: &dyn Look, site: &Settings) -> Result<Vec<Lack>> {
         site.pgbackrest
             .as_ref()

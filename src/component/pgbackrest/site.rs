@@ -41,13 +41,7 @@ pub fn items(site: &Settings, own: &PgBackRest) -> Vec<Item> {
             items.push(directory(&repository.path, Purpose::Backups));
         }
     }
-    // They lie in a directory that is the system user's, wherever that is, and servers read them.
-    let file = |name: &str, what, purpose| Item {
-        path: own.configpath.join(name),
-        what,
-        purpose,
-        root: false,
-    };
+    let file = |name: &str, what, purpose| file(&own.configpath, name, what, purpose);
     let plain = |content| What::File {
         content,
         mode: 0o640,
@@ -67,6 +61,37 @@ pub fn items(site: &Settings, own: &PgBackRest) -> Vec<Item> {
     }
     items.extend(rotation(site, own));
     items
+}
+
+/// It lies in a directory that is the system user's, wherever that is, and servers read it.
+fn file(directory: &Utf8Path, name: &str, what: What, purpose: Purpose) -> Item {
+    Item {
+        path: directory.join(name),
+        what,
+        purpose,
+        root: false,
+    }
+}
+
+/// Files that are there with other settings only. Without any, those of all stanzas stay: servers may go on to archive.
+pub fn former(site: &Settings) -> Vec<Item> {
+    let own = site.pgbackrest.as_ref();
+    let default = site.prefix.join("etc/pgbackrest");
+    let directory = own.map_or(&default, |own| &own.configpath);
+    let server = own.and_then(server).is_none().then(|| {
+        let what = What::File {
+            content: WRITTEN.to_owned(),
+            mode: 0o640,
+        };
+        file(directory, SERVER, what, Purpose::Service(UNIT))
+    });
+    let without = own.is_some_and(|own| configuration(own).1.is_none());
+    let secrets = without.then(|| {
+        let parts = vec![Part::Plain(WRITTEN.to_owned())];
+        let what = What::Private { parts };
+        file(directory, SECRETS, what, Purpose::Component)
+    });
+    server.into_iter().chain(secrets).collect()
 }
 
 /// What holds for every stanza.

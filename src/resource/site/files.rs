@@ -282,7 +282,7 @@ fn tell(settings: &Settings, unit: &str, verb: Verb) -> Option<Step> {
 }
 
 /// A file as it is, without the secrets that it may hold.
-fn shown(what: &What, found: &[u8]) -> String {
+pub fn shown(what: &What, found: &[u8]) -> String {
     let text = String::from_utf8_lossy(found);
     match what {
         What::Private { .. } => text

@@ -547,6 +547,37 @@ fn a_server_that_is_wanted_no_more_ends() {
       remove /var/lib/postgresql/.local/share/systemd/user/pgsocle-pgbackrest.service
       daemon-reload pgsocle-pgbackrest.service
     ");
+    // What was written for it goes too, and what others have written stays.
+    machine.take(unit);
+    let server = "/p/etc/pgbackrest/server.conf";
+    machine.put(server, "[global]\n");
+    assert_eq!(plan(&machine, local, &json!({})).unwrap().to_string(), "");
+    for path in [server, FRAGMENT] {
+        machine.put(
+            path,
+            "# Written by pgsocle; what is changed here is overwritten.\n[global]\nx-pass=canary\n",
+        );
+    }
+    let rest = plan(&machine, local, &json!({})).unwrap();
+    insta::assert_snapshot!(rest, @r"
+    remove `/p/etc/pgbackrest/server.conf`, which the site settings want no more [none]
+      remove /p/etc/pgbackrest/server.conf
+    remove `/p/etc/pgbackrest/conf.d/@repositories.conf`, which the site settings want no more [none]
+      remove /p/etc/pgbackrest/conf.d/@repositories.conf
+    ");
+    assert!(rest.changes[0].diff.before.contains("canary"));
+    assert!(!rest.changes[1].diff.before.contains("canary"));
+    // Without a section nothing is known of secrets: servers may go on to archive.
+    let rest = plan(
+        &machine,
+        "prefix: /p\nrun_prefix: /r\nsystemd: {}\n",
+        &json!({}),
+    )
+    .unwrap();
+    assert!(
+        rest.to_string().contains("server.conf") && !rest.to_string().contains(FRAGMENT),
+        "{rest}"
+    );
     // A run on an instance has other things to do.
     let [_, services] = ground(&machine, &machine.site(local)).unwrap();
     let plan = services.decide(&machine, &World::default()).unwrap();
