@@ -214,6 +214,11 @@ pub trait BackupTool {
     /// What there is.
     fn catalogue(&self, look: &dyn Look) -> Result<Catalogue>;
 
+    /// The same, an error when it is not told within seconds.
+    fn glance(&self, look: &dyn Look) -> Result<Catalogue> {
+        self.catalogue(look)
+    }
+
     /// The same, with the databases of each backup.
     fn in_full(&self, look: &dyn Look) -> Result<Catalogue> {
         self.catalogue(look)

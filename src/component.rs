@@ -43,8 +43,18 @@ pub trait Component: Sync {
         &[]
     }
 
+    /// Files that it has with other settings, and not with these.
+    fn former(&self, _: &Settings) -> Vec<Item> {
+        Vec::new()
+    }
+
     /// What the host lacks of what it needs.
     fn lacks(&self, _: &dyn Look, _: &Settings) -> Result<Vec<Lack>> {
+        Ok(Vec::new())
+    }
+
+    /// What is to be said before its files are overwritten.
+    fn objections(&self, _: &dyn Look, _: &Settings) -> Result<Vec<Objection>> {
         Ok(Vec::new())
     }
 
@@ -74,6 +84,15 @@ pub trait Component: Sync {
 pub struct Lack {
     pub path: Utf8PathBuf,
     pub fault: Fault,
+}
+
+/// Why files of the site had better not become what the settings give.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Objection {
+    /// They must not.
+    Refused(Fault),
+    /// Somebody should look first.
+    Doubtful(String),
 }
 
 /// What is said of the components of an instance; what is left out is left as it is.

@@ -19,7 +19,7 @@ use crate::host::root::Helper;
 use crate::host::{Host, Look as _, users};
 use crate::journal::Stamp;
 use crate::resource::{Job, Site, site};
-use crate::settings::{DEFAULT_SYSTEM_USER, Settings};
+use crate::settings::{DEFAULT_SYSTEM_USER, Settings, environment_of_site};
 
 /// Exit codes of the program; pglift's, and one for our own faults.
 pub mod exit {
@@ -154,6 +154,7 @@ impl Session {
         let site = Site {
             settings,
             config_dir,
+            environment: environment_of_site(&process.environment, root),
             check,
             lock_timeout: Duration::from_secs(60),
             by: stamp
@@ -183,7 +184,12 @@ impl Session {
             keep_failed: job.keep_failed,
             stamp: self.stamp.clone(),
         };
-        let mut outcome = engine::converge(&job.stages, host, &job.subject, &options)?;
+        let mut outcome =
+            engine::converge(&job.stages, host, &job.subject, &options).inspect_err(|failure| {
+                if let (Some(aftermath), Host::Apply(act)) = (&job.aftermath, host) {
+                    engine::follow_up(aftermath, failure, act);
+                }
+            })?;
         let said = self.warnings.iter().cloned().chain(job.warnings);
         outcome.plan.warnings.splice(0..0, said);
         let mut seen = std::collections::HashSet::new();

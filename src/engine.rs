@@ -62,6 +62,18 @@ pub struct Failure {
     pub reverted: Vec<String>,
 }
 
+/// What is still done when a run has failed, whatever kept it from its end.
+pub type Aftermath = Box<dyn Fn(&Failure, &dyn Look) -> Result<Vec<Step>>>;
+
+/// Does it. The failure stays what is told.
+pub fn follow_up(aftermath: &Aftermath, failure: &Failure, act: &dyn Act) {
+    let done = aftermath(failure, act.look())
+        .and_then(|steps| steps.iter().try_for_each(|step| act.perform(step)));
+    if let Err(error) = done {
+        log::error!("what came of the run could not be kept: {error:#}");
+    }
+}
+
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         Self {

@@ -27,6 +27,9 @@ pub struct InstanceInfo {
     /// The instance, as `name` or `version/name`; all of them when it is left out.
     #[serde(default)]
     pub instance: Option<InstanceRef>,
+    /// Whether it is told how their backups stand. Their repository is asked for that, and waited for some seconds.
+    #[serde(default)]
+    pub backup: bool,
 }
 
 /// Facts about the roles of an instance.
@@ -182,18 +185,20 @@ fn instance_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<Stri
             }),
             Some(adopted) => {
                 adopted.verify(look)?;
-                in_full(&target, site, look)?
+                in_full(&target, params.backup, site, look)?
             }
-            None => in_full(&target, site, look)?,
+            None => in_full(&target, params.backup, site, look)?,
         });
     }
     Ok(reply("instances", Value::Array(views)))
 }
 
-/// An instance with how its backups stand.
-fn in_full(target: &Target, site: &Site, look: &dyn Look) -> Result<Value> {
+/// An instance, with how its backups stand where that is asked for.
+fn in_full(target: &Target, backup: bool, site: &Site, look: &dyn Look) -> Result<Value> {
     let mut view = describe(look, target)?;
-    view.insert("backup".to_owned(), json!(health(target, site, look)?));
+    if backup {
+        view.insert("backup".to_owned(), json!(health(target, site, look)?));
+    }
     Ok(Value::Object(view))
 }
 

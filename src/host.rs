@@ -125,6 +125,8 @@ pub struct Probe {
     command: Command,
     /// It says the same for as long as a run takes: asked once.
     constant: bool,
+    /// How long it is waited for.
+    limit: Option<Duration>,
 }
 
 impl Probe {
@@ -136,17 +138,29 @@ impl Probe {
         self.constant
     }
 
+    pub fn limit(&self) -> Option<Duration> {
+        self.limit
+    }
+
+    /// The same, an error when it takes longer.
+    #[must_use]
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
     fn new(command: Command) -> Self {
         Self {
             command,
             constant: false,
+            limit: None,
         }
     }
 
     fn constant(command: Command) -> Self {
         Self {
-            command,
             constant: true,
+            ..Self::new(command)
         }
     }
 

@@ -178,7 +178,7 @@ impl Manager {
     /// The lines of a unit that keep whoever starts it from starting a held instance: an assertion, since a
     /// condition would let `systemctl start` end as if it had started something (systemd.unit).
     pub fn hold_condition(paths: &InstancePaths) -> String {
-        format!("{HOLD_LINES}{}\n", quoted(&paths.hold()))
+        format!("{HOLD_LINES}{}\n", quoted(paths.hold()))
     }
 
     /// The drop-in by which a unit of others heeds a hold.
@@ -381,13 +381,14 @@ pub fn word(path: &Utf8Path) -> String {
 }
 
 /// A word of a unit file, in which `%` begins a specifier (systemd.syntax, "Quoting").
-pub fn quoted(path: &Utf8Path) -> String {
-    let escaped = path.as_str().replace('%', "%%");
+pub fn quoted(word: impl AsRef<str>) -> String {
+    let escaped = word.as_ref().replace('%', "%%");
     let plain = |c: char| c.is_alphanumeric() || "-_./=:,@%+$".contains(c);
     if escaped.chars().all(plain) {
         escaped
     } else {
-        format!("\"{}\"", escaped.replace('\\', r"\\").replace('"', "\\\""))
+        let escaped = escaped.replace('\\', r"\\").replace('"', "\\\"");
+        format!("\"{}\"", escaped.replace('\n', r"\n"))
     }
 }
 

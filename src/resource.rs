@@ -28,7 +28,7 @@ use camino::Utf8PathBuf;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value};
 
-use crate::engine::Subject;
+use crate::engine::{Aftermath, Subject};
 use crate::host::{LockMode, Look};
 use crate::manifest::{
     DatabaseSpec, HbaRecord, IdentMapping, InFile, InstanceRef, Place, RoleSpec, TablespaceSpec,
@@ -51,6 +51,8 @@ pub struct Site {
     pub settings: Settings,
     /// Where the site's own templates may lie.
     pub config_dir: Option<Utf8PathBuf>,
+    /// Variables that say something of it: for whoever is to see the same site.
+    pub environment: Vec<(String, String)>,
     /// Nothing will be done: a missing instance may be one that an earlier task would make.
     pub check: bool,
     /// How long to wait for another run on the same instance.
@@ -67,6 +69,8 @@ pub struct Job {
     pub max_impact: Option<Impact>,
     pub keep_failed: bool,
     pub warnings: Vec<String>,
+    /// Where more is to be left of a failure than its message.
+    pub aftermath: Option<Aftermath>,
 }
 
 impl Job {
@@ -77,6 +81,7 @@ impl Job {
             max_impact: None,
             keep_failed: false,
             warnings: Vec::new(),
+            aftermath: None,
         }
     }
 

@@ -24,7 +24,7 @@ use camino::Utf8PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use self::environment::PREFIX as VARIABLE_PREFIX;
+pub use self::environment::{PREFIX as VARIABLE_PREFIX, of_site as environment_of_site};
 pub use self::host::{Api, Audit, Cli, Logrotate, Rsyslog, Systemd};
 pub use self::load::Caller;
 pub use self::monitoring::{

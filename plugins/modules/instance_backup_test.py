@@ -225,6 +225,7 @@ backup_test:
     wal_stop: "000000010000000000000007"
     begun: "2026-11-27T21:00:00.120Z"
     ended: "2026-11-27T21:00:09.480Z"
+    last_proved: "2026-11-27T21:00:09.480Z"
     restore_seconds: 4.1
     recovery_seconds: 2.2
     total_seconds: 9.36

@@ -23,6 +23,12 @@ options:
     description:
       - 'The instance, as V(name) or V(version/name); all of them when it is left out.'
     type: str
+  backup:
+    description:
+      - 'Whether it is told how their backups stand.'
+      - 'Their repository is asked for that, and waited for some seconds.'
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -33,6 +39,7 @@ EXAMPLES = r"""
 - name: One of them
   socle.postgresql.instance_info:
     instance: 15/main
+    backup: true
   register: found
 """
 
@@ -75,6 +82,7 @@ from ansible_collections.socle.postgresql.plugins.module_utils._binary import ru
 
 ARGUMENT_SPEC = {
     "instance": {"type": "str"},
+    "backup": {"type": "bool", "default": False},
 }
 
 

@@ -161,7 +161,7 @@ impl What {
 }
 
 /// The one line that a file holds.
-fn secret(look: &dyn Look, setting: &str, file: &Utf8Path) -> Result<Secret, Fault> {
+pub fn secret(look: &dyn Look, setting: &str, file: &Utf8Path) -> Result<Secret, Fault> {
     let wrong = |kind, what: String, hint: &str| {
         let msg = format!("`{file}`, which `{setting}` of the site settings names, {what}");
         Fault::new(kind, msg).hint(hint)

@@ -3,6 +3,7 @@
 //! An instance belongs to a stanza when its data directory is named in `conf.d/STANZA.conf`: nothing else is kept of it.
 
 pub mod archiving;
+mod cipher;
 mod info;
 mod lacks;
 mod member;
@@ -27,7 +28,7 @@ use self::stanza::Stanza;
 use self::tool::PgBackRest as Tool;
 use super::item::Item;
 use super::service::Service;
-use super::{Component, Contribution, Lack, Removed, View, Wishes};
+use super::{Component, Contribution, Lack, Objection, Removed, View, Wishes};
 use crate::backup::schedule::{Schedule, Scheduling, Timing};
 use crate::backup::{BackupTool, Kind};
 use crate::bail_fault;
@@ -85,10 +86,20 @@ impl Component for PgBackRest {
         &[self::site::UNIT]
     }
 
+    fn former(&self, site: &Settings) -> Vec<Item> {
+        self::site::former(site)
+    }
+
     fn lacks(&self, look: &dyn Look, site: &Settings) -> Result<Vec<Lack>> {
         site.pgbackrest
             .as_ref()
             .map_or(Ok(Vec::new()), |own| self::lacks::lacks(look, own))
+    }
+
+    fn objections(&self, look: &dyn Look, site: &Settings) -> Result<Vec<Objection>> {
+        site.pgbackrest
+            .as_ref()
+            .map_or(Ok(Vec::new()), |own| self::cipher::objections(look, own))
     }
 
     fn contribute(&self, wishes: &Wishes, view: &View) -> Result<Contribution> {

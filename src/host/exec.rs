@@ -6,14 +6,17 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command as Process, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 
-use crate::fault;
 use crate::host::{Command, Output};
 use crate::settings::Caller;
+use crate::{bail_fault, fault};
 
 /// How much of a failed program's words goes into the error, in bytes.
 const TAIL: usize = 2048;
@@ -26,12 +29,22 @@ pub const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin
 
 /// Runs a program to its end, whatever its exit status.
 pub fn output(caller: &Caller, command: &Command) -> Result<Output> {
-    output_under(caller, command, None)
+    output_under(caller, command, None, None)
+}
+
+/// The same, an error when it takes longer.
+pub fn output_within(caller: &Caller, command: &Command, limit: Duration) -> Result<Output> {
+    output_under(caller, command, None, Some(limit))
 }
 
 /// The same, with the lock as its standard input: when we are killed, the program works on, and nobody else must
 /// come to the same instance before it has ended. (`pg_ctl` gives the server another standard input.)
-fn output_under(caller: &Caller, command: &Command, lock: Option<&File>) -> Result<Output> {
+fn output_under(
+    caller: &Caller,
+    command: &Command,
+    lock: Option<&File>,
+    limit: Option<Duration>,
+) -> Result<Output> {
     let progress = command
         .progress
         .filter(|_| log::log_enabled!(log::Level::Info));
@@ -66,8 +79,9 @@ fn output_under(caller: &Caller, command: &Command, lock: Option<&File>) -> Resu
         (None, None) => Stdio::null(),
     });
     process.stdout(Stdio::piped()).stderr(Stdio::piped());
-    if lock.is_some() {
-        // A terminal's Ctrl-C is for us: what is half-done (a stop, a start) is brought to its end.
+    if lock.is_some() || limit.is_some() {
+        // A terminal's Ctrl-C is for us: what is half-done (a stop, a start) is brought to its end. And what is not waited for
+        // any more is ended with all that it has started.
         process.process_group(0);
     }
     let mut child = process.spawn().map_err(|error| {
@@ -87,6 +101,8 @@ fn output_under(caller: &Caller, command: &Command, lock: Option<&File>) -> Resu
     }
     let result = if progress.is_some() {
         followed(child)
+    } else if let Some(limit) = limit {
+        waited_for(child, limit, command)?
     } else {
         child.wait_with_output()
     };
@@ -100,6 +116,29 @@ fn output_under(caller: &Caller, command: &Command, lock: Option<&File>) -> Resu
         status,
         stdout: result.stdout,
         stderr: result.stderr,
+    })
+}
+
+/// Waits for a program no longer than that. One that hangs in the kernel (a file system that does not answer) cannot be ended: it
+/// is left.
+fn waited_for(
+    child: Child,
+    limit: Duration,
+    command: &Command,
+) -> Result<std::io::Result<std::process::Output>> {
+    let group = i32::try_from(child.id()).map(Pid::from_raw);
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || sender.send(child.wait_with_output()));
+    receiver.recv_timeout(limit).or_else(|_| {
+        if let Ok(group) = group {
+            let _ = killpg(group, Signal::SIGKILL);
+        }
+        bail_fault!(
+            Unavailable,
+            "`{}` has not answered within {} seconds",
+            command.program,
+            limit.as_secs()
+        )
     })
 }
 
@@ -136,7 +175,7 @@ fn followed(mut child: Child) -> std::io::Result<std::process::Output> {
 /// Runs a program that must succeed; the error holds what it said and what its logs gained.
 pub fn run(caller: &Caller, command: &Command, lock: Option<&File>) -> Result<()> {
     let before = sizes(&command.logs);
-    let result = output_under(caller, command, lock)?;
+    let result = output_under(caller, command, lock, None)?;
     if result.success() {
         return Ok(());
     }
@@ -253,6 +292,31 @@ pub fn gained(logs: &[Utf8PathBuf], before: &[(Utf8PathBuf, u64)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn caller() -> Caller {
+        Caller {
+            user: "postgres".to_owned(),
+            group: "postgres".to_owned(),
+            uid: 0,
+            gid: 0,
+            home: "/".into(),
+            config_home: None,
+            data_home: None,
+            runtime_dir: None,
+            root: false,
+        }
+    }
+
+    #[test]
+    fn nobody_is_waited_for_without_end() {
+        let slow = Command::new("sh").args(["-c", "sleep 3600 & sleep 3600; true"]);
+        let error = output_within(&caller(), &slow, Duration::ZERO).unwrap_err();
+        assert_eq!(error.to_string(), "`sh` has not answered within 0 seconds");
+        let quick = Command::new("echo").arg("here");
+        let limit = Duration::from_secs(3600);
+        let output = output_within(&caller(), &quick, limit).unwrap();
+        assert_eq!(output.text(), "here\n");
+    }
 
     #[test]
     fn tail_starts_at_a_line() {

@@ -45,6 +45,8 @@ pub struct Local {
     said: RefCell<HashMap<String, Output>>,
     /// What `scratch` has come to.
     judged: RefCell<Vec<(Judged, Output)>>,
+    /// Programs that were not waited for to the end, with what was said of them.
+    silent: RefCell<HashMap<Utf8PathBuf, Fault>>,
     signals: Signals,
 }
 
@@ -61,8 +63,26 @@ impl Local {
             lock: RefCell::new(None),
             said: RefCell::default(),
             judged: RefCell::default(),
+            silent: RefCell::default(),
             signals: Signals::default(),
         }
+    }
+}
+
+impl Local {
+    /// Whoever has not answered once is not asked again: many instances have one repository.
+    fn in_time(&self, command: &Command, limit: Duration) -> Result<Output> {
+        if let Some(fault) = self.silent.borrow().get(&command.program) {
+            return Err(fault.clone().into());
+        }
+        let said = exec::output_within(&self.caller, command, limit);
+        if let Some(fault) = said.as_ref().err().and_then(Fault::of)
+            && fault.kind == Kind::Unavailable
+        {
+            let program = command.program.clone();
+            self.silent.borrow_mut().insert(program, fault.clone());
+        }
+        said
     }
 }
 
@@ -143,6 +163,9 @@ impl Look for Local {
     }
 
     fn probe(&self, probe: &Probe) -> Result<Output> {
+        if let Some(limit) = probe.limit() {
+            return self.in_time(probe.command(), limit);
+        }
         if !probe.is_constant() {
             return exec::output(&self.caller, probe.command());
         }

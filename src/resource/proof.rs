@@ -11,6 +11,7 @@ mod copy;
 mod evidence;
 mod log;
 mod metrics;
+mod refused;
 mod server;
 mod verdict;
 
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use self::checks::Checks;
 use self::copy::Copy;
 use self::evidence::{Conclusion, Judge};
+use self::refused::{Refusal, Unproved};
 use self::server::Recover;
 use crate::backup::BackupTool;
 use crate::backup::recovery::{Action, Recovery};
@@ -193,16 +195,34 @@ impl Scene {
     }
 }
 
-/// The run that proves.
+/// The run that proves. Whatever keeps it from a verdict is left as evidence too.
 pub fn job(spec: &ProofSpec, site: &Site, look: &dyn Look) -> Result<Job> {
+    let now: Timestamp = site.now.parse().context("the time of the run")?;
+    let mut unproved = Unproved::of(spec, now);
+    let mut job = match begun(spec, site, look, now, &mut unproved) {
+        Ok(job) => job,
+        Err(error) => Refusal::job(error)?,
+    };
+    job.aftermath = Some(Box::new(move |failure, look| unproved.steps(failure, look)));
+    Ok(job)
+}
+
+fn begun(
+    spec: &ProofSpec,
+    site: &Site,
+    look: &dyn Look,
+    now: Timestamp,
+    unproved: &mut Unproved,
+) -> Result<Job> {
+    let target = restore::target(spec.instance.as_ref(), &site.settings, look)?;
+    let paths = target.paths.clone();
+    let evidence = unproved.is_of(&paths).clone();
     spec.check()?;
     let recovery = spec.recovery()?;
     let max_age = spec.max_age.as_deref().map(age).transpose()?;
-    let now: Timestamp = site.now.parse().context("the time of the run")?;
-    let target = restore::target(spec.instance.as_ref(), &site.settings, look)?;
     let tool: Rc<dyn BackupTool> =
         restore::source(spec.stanza.as_deref(), Some(&target), site, look)?.into();
-    let paths = target.paths.clone();
+    tool.stanza().clone_into(&mut unproved.stanza);
     let mut job = Job::new(subject("instance", &paths, site));
     job.subject.name = format!("backup test of instance {paths}");
     // Long, and nothing of the instance is changed.
@@ -233,10 +253,6 @@ pub fn job(spec: &ProofSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         keep: spec.keep,
         paths: paths.clone(),
     };
-    let evidence = spec
-        .evidence
-        .clone()
-        .unwrap_or_else(|| paths.state_directory.join("backup-test.json"));
     job.stages.push(Box::new(Copy {
         tool: Rc::clone(&tool),
         scene: scene.clone(),

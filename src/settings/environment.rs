@@ -5,7 +5,7 @@ use std::cell::LazyCell;
 use anyhow::Result;
 use serde_json::{Map, Value};
 
-use super::schema;
+use super::{Settings, schema};
 use crate::fault::{Fault, Kind};
 use crate::{fault, nearest};
 
@@ -32,16 +32,9 @@ pub(super) fn read(
 ) -> Result<Vec<Override>> {
     let mut overrides = Vec::new();
     for (variable, text) in environment {
-        let Some((start, name)) = variable.split_at_checked(PREFIX.len()) else {
+        let Some(name) = candidate(variable) else {
             continue;
         };
-        if !start.eq_ignore_ascii_case(PREFIX)
-            || NO_SETTINGS
-                .iter()
-                .any(|other| name.eq_ignore_ascii_case(other))
-        {
-            continue;
-        }
         if let Some((keys, schema)) = find(variable, name, schema)? {
             let value = value(variable, text, schema)?;
             overrides.push(Override {
@@ -53,6 +46,29 @@ pub(super) fn read(
     }
     overrides.sort_by(|a, b| (a.keys.len(), &a.variable).cmp(&(b.keys.len(), &b.variable)));
     Ok(overrides)
+}
+
+/// What may be the name of a setting: a variable without the prefix.
+fn candidate(variable: &str) -> Option<&str> {
+    let (start, name) = variable.split_at_checked(PREFIX.len())?;
+    let is = |other: &&str| name.eq_ignore_ascii_case(other);
+    (start.eq_ignore_ascii_case(PREFIX) && !NO_SETTINGS.iter().any(is)).then_some(name)
+}
+
+/// The variables by which another process sees the same site, beside the file: settings, none of which is a secret, and where
+/// the base directory of an ordinary user is unless they say so. Sorted.
+pub fn of_site(environment: &[(String, String)], root: bool) -> Vec<(String, String)> {
+    let schema = LazyCell::new(Settings::schema as fn() -> Value);
+    let is_setting = |variable: &str| {
+        candidate(variable).is_some_and(|name| matches!(find(variable, name, &schema), Ok(Some(_))))
+    };
+    let mut found: Vec<_> = environment
+        .iter()
+        .filter(|(variable, _)| !root && variable == "XDG_DATA_HOME" || is_setting(variable))
+        .cloned()
+        .collect();
+    found.sort();
+    found
 }
 
 /// The keys that a variable's name stands for, and the schema of the value.

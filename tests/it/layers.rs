@@ -253,8 +253,8 @@ fn part(own: &str) -> &str {
     let top = names.next().unwrap_or_default();
     let lower = |name: &str| name.starts_with(|c: char| c.is_lowercase());
     match (top, names.next()) {
-        // What a run is about: said by the resource, used by the engine.
-        ("engine", Some("Subject")) => "engine::Subject",
+        // What a run is about, and what is left of its failure: said by the resource, used by the engine.
+        ("engine", Some("Subject" | "Aftermath" | "Failure")) => "engine::Subject",
         // The macros stand at the crate's root.
         ("bail_fault", _) => "fault",
         ("host", Some("Look")) => "host::Look",

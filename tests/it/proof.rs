@@ -70,6 +70,44 @@ fn fails(site: &Site, wanted: &Value) -> String {
     msg
 }
 
+/// Refuses what cannot be begun, in check mode as in a run, and only the latter leaves evidence, and nothing else: the message.
+fn not_begun(site: &Site, wanted: &Value) -> String {
+    let state = format!("srv/var/pgsocle/{}-main", site.major().number);
+    let metrics = site.path(&state).join("backup.prom");
+    let mut wanted = wanted.clone();
+    wanted["metrics_file"] = json!(metrics);
+    let answer = |check_mode: bool| -> Value {
+        let run = site.ansible_run("instance_backup_test", check_mode, &wanted);
+        let reply = run.any_code().go();
+        assert!([1, 2].contains(&reply.code), "{reply:?}");
+        serde_json::from_str(&reply.stdout).unwrap()
+    };
+    let mut before = site.picture();
+    let checked = answer(true);
+    before.assert_same(&site.picture(), &format!("check mode of {wanted}"));
+    let reply = answer(false);
+    assert_eq!(reply, checked, "check mode and run refuse alike");
+    let mut after = site.picture();
+    for picture in [&mut before, &mut after] {
+        picture.files.retain(|path, _| !path.starts_with(&state));
+    }
+    before.assert_same(&after, &format!("refusal of {wanted}"));
+    let kept = evidence(site);
+    assert_eq!(kept["verdict"], "refused", "{kept:#}");
+    assert_eq!(
+        (&kept["problem"], &kept["remedy"]),
+        (&reply["msg"], &reply["hint"])
+    );
+    let text = std::fs::read_to_string(&metrics).unwrap();
+    let failed = format!(
+        "{{instance=\"{}/main\",stanza=\"app\"}} 0",
+        site.major().number
+    );
+    let line = format!("pgsocle_backup_test_success{failed}");
+    assert!(text.lines().any(|found| found == line), "{text}");
+    reply["msg"].as_str().unwrap().to_owned()
+}
+
 /// What a query on the copy gives; nothing while nobody answers.
 fn in_scratch(site: &Site, query: &str) -> String {
     let output = site
@@ -371,10 +409,12 @@ fn another_key() {
         "proof of the backups of instance {number}/main: the repository of stanza `app` cannot be deciphered: \
          the cipher key is not the one that it was encrypted with"
     );
+    let proved = evidence(&site)["ended"].clone();
     key("wrong");
-    assert_eq!(site.refused("instance_backup_test", &wanted)["msg"], said);
+    assert_eq!(not_begun(&site, &wanted), said);
     std::fs::remove_file(&configuration).unwrap();
-    assert_eq!(site.refused("instance_backup_test", &wanted)["msg"], said);
+    assert_eq!(not_begun(&site, &wanted), said);
+    assert_eq!(evidence(&site)["last_proved"], proved);
 }
 
 #[test]
@@ -386,11 +426,8 @@ fn what_is_not_begun() {
         for (key, value) in more.as_object().unwrap() {
             wanted[key] = value.clone();
         }
-        let reply = site.refused("instance_backup_test", &wanted);
-        assert!(
-            reply["msg"].as_str().unwrap().contains(msg),
-            "{msg}: {reply:#}"
-        );
+        let said = not_begun(&site, &wanted);
+        assert!(said.contains(msg), "{msg}: {said}");
     };
     refused(json!({}), "there is no backup to restore");
     site.ansible(
@@ -426,4 +463,13 @@ fn what_is_not_begun() {
         std::fs::write(site.path("home/something"), "").unwrap();
         refused(more, msg);
     }
+    // Of what is not there at all, where that was said.
+    let elsewhere = site.path("srv/elsewhere.json");
+    let wanted = json!({ "instance": "gone", "evidence": elsewhere });
+    site.ansible_run("instance_backup_test", false, &wanted)
+        .any_code()
+        .go();
+    let kept: Value = serde_json::from_slice(&std::fs::read(elsewhere).unwrap()).unwrap();
+    assert_eq!(kept["verdict"], "refused");
+    assert_eq!(kept["instance"], format!("{}/gone", site.major().number));
 }

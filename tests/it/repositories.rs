@@ -49,6 +49,15 @@ fn a_passphrase_is_told_to_pgbackrest_alone() {
     changed.assert_not_printed(&told);
     let reply: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
     assert_eq!(reply["changed"], true, "{reply:#}");
+    let secrets = site.path("srv/etc/pgbackrest/conf.d/@repositories.conf");
+    let before = std::fs::read(&secrets).unwrap();
+    let told = site.ansible_run("site", false, &json!({})).code(1).go();
+    changed.assert_not_printed(&told);
+    let reply: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
+    let msg = reply["msg"].as_str().unwrap();
+    let said = "the encryption of repository 1 is not the one that it was made with, and cannot be changed: stanza `app` is in it";
+    assert_eq!(msg, said);
+    assert_eq!(std::fs::read(&secrets).unwrap(), before);
 
     site.ansible(
         "instance",

@@ -58,6 +58,7 @@ impl Host {
     fn with_systemd(&self, run: Run) -> Run {
         run.env("PATH", self.fakes.path())
             .env("XDG_RUNTIME_DIR", self.site.path("home/.run"))
+            .env("PGSOCLE_PGBACKREST__LOCKPATH", "locks of backups")
     }
 
     fn run(&self, check_mode: bool, pgbackrest: &Value) -> Run {
@@ -130,7 +131,7 @@ fn timers_come_and_go_with_the_schedule() {
     );
     assert!(service.contains(&condition), "{service}");
     let directory = format!(
-        "Environment=PGSOCLE_CONFIG_DIR={}\n",
+        "Environment=PGSOCLE_CONFIG_DIR={}\nEnvironment=\"PGSOCLE_PGBACKREST__LOCKPATH=locks of backups\"\n",
         site.path("etc").display()
     );
     assert!(service.contains(&directory), "{service}");

@@ -326,8 +326,12 @@ fn a_repository_that_takes_nothing() {
     assert_eq!(lines[0], "PostgreSQL: running");
     assert!(lines[1].starts_with("archiving: failing: 0000"), "{status}");
     assert!(lines[2].starts_with("backups: newest 20"), "{status}");
-    let facts = site.ansible("instance_info", false, &json!({ "instance": "main" }));
-    assert_eq!(facts["instances"][0]["backup"]["archiver"]["failing"], true);
+    let facts = |backup: bool| {
+        let asked = json!({ "instance": "main", "backup": backup });
+        site.ansible("instance_info", false, &asked)["instances"][0]["backup"].take()
+    };
+    assert_eq!(facts(true)["archiver"]["failing"], true);
+    assert_eq!(facts(false), Value::Null);
     let metrics = site.pgsocle(["instance", "backup-metrics"]).go().stdout;
     let failing = format!(
         "\npgsocle_backup_archive_failing{{instance=\"{number}/main\",stanza=\"app\"}} 1\n"
@@ -424,4 +428,20 @@ fn a_repository_that_is_not_there() {
             "{msg}"
         );
     }
+
+    // Nor does one that says nothing keep anybody waiting who asks how things stand, or for something else.
+    let (silent, asked) = (site.path("silent"), site.path("home/asked"));
+    let script = format!("#!/bin/sh\ntouch {}\nexec sleep 3600\n", asked.display());
+    site.write_owned(&silent, script.as_bytes(), 0o755);
+    site.write_settings(&settings(&json!({ "execpath": silent })));
+    site.pgsocle(["instance", "list"]).go();
+    site.ansible("instance_info", false, &json!({}));
+    assert!(!asked.exists());
+    let status = site.pgsocle(["instance", "status", "main"]).code(3).go();
+    let line = format!(
+        "\nbackups: the repository is unreachable: `{}` has not answered within 5 seconds\n",
+        silent.display()
+    );
+    assert!(status.stdout.ends_with(&line), "{status:?}");
+    assert!(asked.exists());
 }

@@ -12,6 +12,8 @@ use crate::backup::{Archive, Backup, Catalogue, Kind};
 #[serde(rename_all = "kebab-case")]
 struct Stanza {
     #[serde(default)]
+    name: String,
+    #[serde(default)]
     archive: Vec<WalArchive>,
     #[serde(default)]
     backup: Vec<Entry>,
@@ -135,13 +137,23 @@ fn first() -> u16 {
 /// What is no problem: all is well; there is no stanza yet; there are no backups yet.
 const HARMLESS: [u32; 3] = [0, 1, 2];
 
-/// What there is of one stanza.
-pub fn parse(output: &[u8]) -> Result<Catalogue> {
+fn read(output: &[u8]) -> Result<Vec<Stanza>> {
     // What it says of a file that it could not decipher is that file.
     let text = String::from_utf8_lossy(output).replace(char::is_control, " ");
-    let stanzas: Vec<Stanza> =
-        serde_json::from_str(&text).context("what `pgbackrest info` printed")?;
-    let Some(stanza) = stanzas.into_iter().next() else {
+    serde_json::from_str(&text).context("what `pgbackrest info` printed")
+}
+
+/// The names of all stanzas.
+pub fn names(output: &[u8]) -> Result<Vec<String>> {
+    Ok(read(output)?
+        .into_iter()
+        .map(|stanza| stanza.name)
+        .collect())
+}
+
+/// What there is of one stanza.
+pub fn parse(output: &[u8]) -> Result<Catalogue> {
+    let Some(stanza) = read(output)?.into_iter().next() else {
         return Ok(Catalogue::default());
     };
     let by_id: BTreeMap<(u16, u32), &Cluster> = stanza

@@ -41,20 +41,14 @@ pub fn items(site: &Settings, own: &PgBackRest) -> Vec<Item> {
             items.push(directory(&repository.path, Purpose::Backups));
         }
     }
-    // They lie in a directory that is the system user's, wherever that is, and servers read them.
-    let file = |name: &str, what, purpose| Item {
-        path: own.configpath.join(name),
-        what,
-        purpose,
-        root: false,
-    };
+    let file = |name: &str, what, purpose| file(&own.configpath, name, what, purpose);
     let plain = |content| What::File {
         content,
         mode: 0o640,
     };
     let (configuration, secrets) = configuration(own);
     items.push(file(
-        "pgbackrest.conf",
+        CONFIGURATION,
         plain(configuration),
         Purpose::Component,
     ));
@@ -69,10 +63,43 @@ pub fn items(site: &Settings, own: &PgBackRest) -> Vec<Item> {
     items
 }
 
+/// It lies in a directory that is the system user's, wherever that is, and servers read it.
+fn file(directory: &Utf8Path, name: &str, what: What, purpose: Purpose) -> Item {
+    Item {
+        path: directory.join(name),
+        what,
+        purpose,
+        root: false,
+    }
+}
+
+/// Files that are there with other settings only. Without any, those of all stanzas stay: servers may go on to archive.
+pub fn former(site: &Settings) -> Vec<Item> {
+    let own = site.pgbackrest.as_ref();
+    let default = site.prefix.join("etc/pgbackrest");
+    let directory = own.map_or(&default, |own| &own.configpath);
+    let server = own.and_then(server).is_none().then(|| {
+        let what = What::File {
+            content: WRITTEN.to_owned(),
+            mode: 0o640,
+        };
+        file(directory, SERVER, what, Purpose::Service(UNIT))
+    });
+    let without = own.is_some_and(|own| configuration(own).1.is_none());
+    let secrets = without.then(|| {
+        let parts = vec![Part::Plain(WRITTEN.to_owned())];
+        let what = What::Private { parts };
+        file(directory, SECRETS, what, Purpose::Component)
+    });
+    server.into_iter().chain(secrets).collect()
+}
+
+/// What holds for every stanza.
+pub const CONFIGURATION: &str = "pgbackrest.conf";
 /// The configuration of the TLS server.
 const SERVER: &str = "server.conf";
 /// Secrets of the repositories. No stanza has a name like this, so that it is in the place of none.
-const SECRETS: &str = "conf.d/@repositories.conf";
+pub const SECRETS: &str = "conf.d/@repositories.conf";
 
 /// The global section of `pgbackrest.conf`; what of it is secret is a file of its own that pgBackRest reads with it.
 fn configuration(own: &PgBackRest) -> (String, Option<What>) {

@@ -1,6 +1,8 @@
 //! The program `pgbackrest`, for one stanza.
 
-use anyhow::Result;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::info;
@@ -12,6 +14,9 @@ use crate::host::{Command, Look, Output, Probe, Server};
 use crate::plan::Step;
 use crate::settings;
 use crate::{bail_fault, fault};
+
+/// How long a repository may take to answer who only wants to know how things stand. pgBackRest itself waits for minutes.
+pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The program, its configuration, and the stanza.
 #[derive(Debug, Clone)]
@@ -114,14 +119,21 @@ impl PgBackRest {
     }
 
     fn info(&self, look: &dyn Look, set: Option<&str>) -> Result<Catalogue> {
-        let probe = Probe::pgbackrest_info(self.command(), set);
-        info::parse(&answer(look, &probe, "look into its repository")?.stdout)
+        read(look, &Probe::pgbackrest_info(self.command(), set))
     }
 }
 
+fn read(look: &dyn Look, probe: &Probe) -> Result<Catalogue> {
+    info::parse(&answer(look, probe, "look into its repository")?.stdout)
+}
+
 /// What a command that only reads says.
-fn answer(look: &dyn Look, probe: &Probe, what: &str) -> Result<Output> {
-    let output = look.probe(probe)?;
+pub fn answer(look: &dyn Look, probe: &Probe, what: &str) -> Result<Output> {
+    let said = look.probe(probe);
+    let output = match probe.limit() {
+        Some(_) => said.context("the repository is unreachable")?,
+        None => said?,
+    };
     if !output.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         let said = said.trim().trim_start_matches("ERROR: ");
@@ -141,6 +153,13 @@ impl BackupTool for PgBackRest {
 
     fn catalogue(&self, look: &dyn Look) -> Result<Catalogue> {
         self.info(look, None)
+    }
+
+    fn glance(&self, look: &dyn Look) -> Result<Catalogue> {
+        read(
+            look,
+            &Probe::pgbackrest_info(self.command(), None).within(PATIENCE),
+        )
     }
 
     fn in_full(&self, look: &dyn Look) -> Result<Catalogue> {

@@ -114,7 +114,7 @@ pub fn health(target: &Target, site: &Site, look: &dyn Look) -> Result<Option<He
     // A repository that does not answer is what is to be told, not a reason to tell nothing.
     let looked = match tool.missing(look)? {
         Some(missing) => Err(missing),
-        None => tool.catalogue(look),
+        None => tool.glance(look),
     };
     let mut catalogue = looked.unwrap_or_else(|error| Catalogue {
         problems: vec![format!("{error:#}")],

@@ -19,7 +19,8 @@ use crate::{bail_fault, fault};
 pub struct Timers {
     paths: InstancePaths,
     settings: Settings,
-    config_dir: Option<Utf8PathBuf>,
+    /// What the site is seen by.
+    environment: Vec<(String, String)>,
     scheduling: Scheduling,
 }
 
@@ -45,10 +46,15 @@ pub struct Seen {
 
 impl Timers {
     pub fn new(paths: &InstancePaths, site: &Site, scheduling: Scheduling) -> Self {
+        let directory = site.config_dir.as_ref();
+        let directory = directory.map(|path| ("PGSOCLE_CONFIG_DIR".to_owned(), path.to_string()));
         Self {
             paths: paths.clone(),
             settings: site.settings.clone(),
-            config_dir: site.config_dir.clone(),
+            environment: directory
+                .into_iter()
+                .chain(site.environment.clone())
+                .collect(),
             scheduling,
         }
     }
@@ -177,7 +183,7 @@ impl Stage for Timers {
             };
             let program = Program {
                 executable,
-                config_dir: self.config_dir.as_deref(),
+                environment: &self.environment,
                 site: &self.settings,
             };
             let change = self.change(found, &state, Some(&program));
@@ -226,12 +232,8 @@ impl Timers {
                 paths: self.paths.clone(),
             };
             let when = crontab(calendar).unwrap_or_else(|| format!("({calendar})"));
-            let directory = self.config_dir.as_ref();
-            let variable = directory.map_or_else(String::new, |directory| {
-                format!("PGSOCLE_CONFIG_DIR={directory} ")
-            });
             let command = timer.command(executable.map_or("pgsocle", |path| path.as_str()));
-            lines.push(format!("`{when} {variable}{command}`"));
+            lines.push(format!("`{when} {}{command}`", self.for_a_shell()));
         }
         Some(format!(
             "backups of instance `{}` are not taken by themselves: the site settings have no `scheduler`; \
@@ -240,6 +242,19 @@ impl Timers {
             self.settings.sysuser.user,
             lines.join(", ")
         ))
+    }
+
+    /// The variables before a command in a crontab, where `%` ends a line (crontab(5)).
+    fn for_a_shell(&self) -> String {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,@+".contains(c);
+        let assignment = |(name, value): &(String, String)| {
+            if value.chars().all(plain) {
+                return format!("{name}={value} ");
+            }
+            let quoted = value.replace('\'', r"'\''").replace('%', r"\%");
+            format!("{name}='{quoted}' ")
+        };
+        self.environment.iter().map(assignment).collect()
     }
 
     /// There is no executable that a unit could name.

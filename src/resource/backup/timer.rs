@@ -71,7 +71,7 @@ impl State {
 #[derive(Debug, Clone, Copy)]
 pub struct Program<'a> {
     pub executable: &'a Utf8Path,
-    pub config_dir: Option<&'a Utf8Path>,
+    pub environment: &'a [(String, String)],
     pub site: &'a Settings,
 }
 
@@ -150,8 +150,9 @@ impl Timer {
             let user = &site.sysuser;
             let _ = writeln!(unit, "User={}\nGroup={}", user.user, user.group);
         }
-        if let Some(directory) = program.config_dir {
-            let _ = writeln!(unit, "Environment=PGSOCLE_CONFIG_DIR={}", quoted(directory));
+        for (name, value) in program.environment {
+            let assignment = quoted(format!("{name}={value}"));
+            let _ = writeln!(unit, "Environment={assignment}");
         }
         let command = self.command(&word(program.executable));
         unit + "ExecStart=" + &command + "\n"

@@ -171,8 +171,8 @@ impl Copy {
         last.verdict == Verdict::Proved
             && self.newer_than.is_some_and(|limit| last.ended >= limit)
             && last.stanza == scene.stanza
-            && last.target == scene.recovery.target.to_string()
-            && self.label.as_ref().is_none_or(|label| last.label == *label)
+            && last.target.as_ref() == Some(&scene.recovery.target.to_string())
+            && (self.label.is_none() || last.label == self.label)
             && (last.amcheck.is_some() || !scene.amcheck)
             && checks.eq(&scene.checks)
     }

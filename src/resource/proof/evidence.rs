@@ -28,22 +28,26 @@ pub struct Evidence {
     pub remedy: Option<String>,
     pub instance: String,
     pub stanza: String,
-    pub tool: String,
-    pub label: String,
+    pub tool: Option<String>,
+    /// The backup, once it was chosen.
+    pub label: Option<String>,
     #[serde(rename = "type")]
-    pub kind: Kind,
+    pub kind: Option<Kind>,
     /// When the backup was complete.
-    pub date_stop: Timestamp,
-    pub target: String,
+    pub date_stop: Option<Timestamp>,
+    pub target: Option<String>,
     /// The WAL that there was.
     pub wal_start: Option<String>,
     pub wal_stop: Option<String>,
     pub begun: Timestamp,
     pub ended: Timestamp,
+    /// When a proof was last a good one.
+    #[serde(default)]
+    pub last_proved: Option<Timestamp>,
     /// To fetch the data; to recover them; and everything, with the checks.
-    pub restore_seconds: f64,
+    pub restore_seconds: Option<f64>,
     pub recovery_seconds: Option<f64>,
-    pub total_seconds: f64,
+    pub total_seconds: Option<f64>,
     /// Where the last record of the WAL begins that was replayed.
     pub recovered_to: Option<String>,
     /// Up to when there are data: the end of the last transaction that was replayed, or else of the backup.
@@ -81,6 +85,38 @@ pub struct Versions {
     pub pgsocle: String,
     pub postgresql: String,
     pub tool: Option<String>,
+}
+
+impl Evidence {
+    /// When there was last a good proof, this one counted.
+    pub fn proved(self) -> Option<Timestamp> {
+        match self.verdict {
+            Verdict::Proved => Some(self.ended),
+            Verdict::Failed | Verdict::Refused => self.last_proved,
+        }
+    }
+
+    /// Writes it down, and what Prometheus is to know of it.
+    pub fn keep(
+        &self,
+        evidence: Option<&Utf8PathBuf>,
+        metrics: Option<&Utf8PathBuf>,
+    ) -> Result<Vec<Step>> {
+        let write = |path: &Utf8PathBuf, text: String, mode| {
+            Step::write(path, Content::Bytes(text.into_bytes()), mode)
+        };
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        let evidence = evidence.map(|path| write(path, text, 0o640));
+        // The exporter is another user.
+        let metrics = metrics.map(|path| write(path, metrics::text(self), 0o644));
+        Ok(evidence.into_iter().chain(metrics).collect())
+    }
+}
+
+/// The change that does so, in words.
+pub fn written(evidence: &Utf8PathBuf, metrics: Option<&Utf8PathBuf>) -> String {
+    let metrics = metrics.map_or_else(String::new, |path| format!(", and metrics into `{path}`"));
+    format!("write what came of it into `{evidence}`{metrics}")
 }
 
 /// Takes the copy away, and writes what came of it.
@@ -138,6 +174,7 @@ impl Stage for Judge {
             without_amcheck: without_amcheck(scene, look)?,
             amcheck: file("amcheck.json")?,
             checks,
+            last_proved: kept::<Evidence>(look, &self.evidence)?.and_then(Evidence::proved),
             versions: Versions {
                 pgsocle: env!("CARGO_PKG_VERSION").to_owned(),
                 postgresql: look.probe(&version)?.text().trim().to_owned(),
@@ -155,25 +192,14 @@ impl Stage for Judge {
         let mut steps = Vec::new();
         if let Some(facts) = seen {
             let evidence = judge(scene, facts, &|said| self.tool.trouble(said));
-            let write = |path: &Utf8PathBuf, text: String, mode| {
-                Step::write(path, Content::Bytes(text.into_bytes()), mode)
-            };
-            let text = serde_json::to_string_pretty(&evidence)? + "\n";
-            steps.push(write(&self.evidence, text, 0o640));
-            if let Some(path) = &self.metrics {
-                // The exporter is another user.
-                steps.push(write(path, metrics::text(&evidence), 0o644));
-            }
+            steps = evidence.keep(Some(&self.evidence), self.metrics.as_ref())?;
             plan.view = Some(("backup_test", json!(evidence)));
         }
         let object = format!("evidence of the {}", scene.object());
-        let metrics = self.metrics.as_ref();
-        let metrics =
-            metrics.map_or_else(String::new, |path| format!(", and metrics into `{path}`"));
         plan.changes.push(Change::new(
             Action::Create,
             &object,
-            format!("write what came of it into `{}`{metrics}", self.evidence),
+            written(&self.evidence, self.metrics.as_ref()),
             Diff::new(&object, "", format!("evidence: {}\n", self.evidence)),
             Impact::None,
             steps,

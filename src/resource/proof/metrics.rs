@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use jiff::Timestamp;
+
 use super::evidence::Evidence;
 use super::verdict::Verdict;
 
@@ -14,7 +16,7 @@ pub fn text(evidence: &Evidence) -> String {
         label(&evidence.stanza)
     );
     let proved = f64::from(u8::from(evidence.verdict == Verdict::Proved));
-    let timestamp = evidence.ended.as_duration().as_secs_f64().floor();
+    let since_1970 = |time: Timestamp| time.as_duration().as_secs_f64().floor();
     let mut text = String::new();
     for (name, help, value) in [
         (
@@ -22,11 +24,20 @@ pub fn text(evidence: &Evidence) -> String {
             "Whether the last test of a backup was a good one.",
             Some(proved),
         ),
-        ("timestamp_seconds", "When it ended.", Some(timestamp)),
+        (
+            "timestamp_seconds",
+            "When it ended.",
+            Some(since_1970(evidence.ended)),
+        ),
+        (
+            "last_success_timestamp_seconds",
+            "When a test was last a good one.",
+            evidence.last_proved.map(since_1970),
+        ),
         (
             "restore_seconds",
             "How long it took to fetch the data.",
-            Some(evidence.restore_seconds),
+            evidence.restore_seconds,
         ),
         (
             "recovery_seconds",
@@ -36,7 +47,7 @@ pub fn text(evidence: &Evidence) -> String {
         (
             "total_seconds",
             "How long it took with all checks.",
-            Some(evidence.total_seconds),
+            evidence.total_seconds,
         ),
         (
             "rpo_seconds",

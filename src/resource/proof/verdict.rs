@@ -16,6 +16,8 @@ use crate::host::Recorded;
 pub enum Verdict {
     Proved,
     Failed,
+    /// It was not begun.
+    Refused,
 }
 
 /// What the steps have kept.
@@ -31,6 +33,7 @@ pub struct Facts {
     pub amcheck: Option<Recorded>,
     /// How each check went, and what it gave.
     pub checks: Vec<(Option<Recorded>, Option<String>)>,
+    pub last_proved: Option<Timestamp>,
     pub versions: Versions,
 }
 
@@ -83,21 +86,26 @@ pub fn judge(scene: &Scene, facts: &Facts, meaning: Meaning) -> Evidence {
         },
         instance: scene.paths.to_string(),
         stanza: scene.stanza.clone(),
-        tool: scene.tool.to_owned(),
-        label: facts.chosen.label.clone(),
-        kind: facts.chosen.kind,
-        date_stop: facts.chosen.date_stop,
-        target: scene.recovery.target.to_string(),
+        tool: Some(scene.tool.to_owned()),
+        label: Some(facts.chosen.label.clone()),
+        kind: Some(facts.chosen.kind),
+        date_stop: Some(facts.chosen.date_stop),
+        target: Some(scene.recovery.target.to_string()),
         wal_start: facts.chosen.wal_start.clone(),
         wal_stop: facts.chosen.wal_stop.clone(),
         begun,
         ended,
-        restore_seconds: seconds(begun, facts.restore.ended),
+        last_proved: if problem.is_some() {
+            facts.last_proved
+        } else {
+            Some(ended)
+        },
+        restore_seconds: Some(seconds(begun, facts.restore.ended)),
         recovery_seconds: facts
             .recovery
             .as_ref()
             .and_then(|recovery| Some(seconds(recovery.begun, log.ready?))),
-        total_seconds: seconds(begun, ended),
+        total_seconds: Some(seconds(begun, ended)),
         recovered_to: log.redo_done.map(shown),
         newest_data: newest,
         rpo_seconds: newest

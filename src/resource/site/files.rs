@@ -8,6 +8,7 @@ use super::Problem;
 use super::systemd::Systemd;
 use crate::bail_fault;
 use crate::component::item::{Item, Purpose, What};
+use crate::component::{self, Objection};
 use crate::fault::Fault;
 use crate::host::{FileKind, Look, Verb};
 use crate::plan::{Action, Change, Content, Diff, Impact, Plan, RunAs, Step};
@@ -99,6 +100,8 @@ pub struct Seen {
     contents: Vec<Result<Option<Text>, Fault>>,
     /// Directories of files that are not there yet.
     parents: Vec<Utf8PathBuf>,
+    /// What speaks against overwriting files, where that is done.
+    objections: Vec<Objection>,
     systemd: Option<Systemd>,
 }
 
@@ -123,7 +126,12 @@ impl Stage for Files {
                 parents.push(parent.to_owned());
             }
         }
+        let mut objections = Vec::new();
+        for component in component::REGISTRY.iter().filter(|_| self.overwrite) {
+            objections.extend(component.objections(look, &self.settings)?);
+        }
         Ok(Seen {
+            objections,
             states: self
                 .items
                 .iter()
@@ -141,6 +149,12 @@ impl Stage for Files {
 
     fn plan(&self, seen: &Seen) -> Result<Plan> {
         let mut plan = Plan::default();
+        for objection in &seen.objections {
+            match objection {
+                Objection::Refused(fault) => plan.missing.push(fault.clone().into()),
+                Objection::Doubtful(words) => plan.warnings.push(words.clone()),
+            }
+        }
         for ((item, state), content) in self.items.iter().zip(&seen.states).zip(&seen.contents) {
             let content = match content {
                 Ok(content) => content.as_ref(),
@@ -268,7 +282,7 @@ fn tell(settings: &Settings, unit: &str, verb: Verb) -> Option<Step> {
 }
 
 /// A file as it is, without the secrets that it may hold.
-fn shown(what: &What, found: &[u8]) -> String {
+pub fn shown(what: &What, found: &[u8]) -> String {
     let text = String::from_utf8_lossy(found);
     match what {
         What::Private { .. } => text

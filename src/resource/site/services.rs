@@ -4,7 +4,9 @@ use anyhow::Result;
 use camino::Utf8PathBuf;
 use jiff::fmt::strtime;
 
+use super::files::shown;
 use super::systemd::Systemd;
+use crate::component::item::Item;
 use crate::component::service::Service;
 use crate::component::{self, Lack};
 use crate::host::{Look, Probe, Unit, Verb};
@@ -69,6 +71,25 @@ impl Services {
             }
         }
         Ok(retired)
+    }
+
+    /// Files that the settings want no more, as long as they are as they were written: what begins otherwise is somebody else's.
+    fn former(&self, look: &dyn Look) -> Result<Vec<(Item, Vec<u8>)>> {
+        let mut former = Vec::new();
+        for item in component::REGISTRY
+            .iter()
+            .filter(|_| self.strict)
+            .flat_map(|component| component.former(&self.settings))
+        {
+            let ours = item.what.content(look)?;
+            let ours = ours.map(|text| text.to_string()).unwrap_or_default();
+            if let Some(content) = look.read(&item.path)?
+                && content.starts_with(ours.as_bytes())
+            {
+                former.push((item, content));
+            }
+        }
+        Ok(former)
     }
 
     fn end(&self, (name, content): &(&'static str, Vec<u8>)) -> Option<Change> {
@@ -188,6 +209,7 @@ pub struct Seen {
     states: Vec<State>,
     /// Units of services that the settings want no more, with their content.
     retired: Vec<(&'static str, Vec<u8>)>,
+    former: Vec<(Item, Vec<u8>)>,
     lacks: Vec<Lack>,
     systemd: Option<Systemd>,
 }
@@ -214,6 +236,7 @@ impl Stage for Services {
                 Systemd::observe(look, &self.settings)?
             },
             retired,
+            former: self.former(look)?,
         })
     }
 
@@ -248,6 +271,18 @@ impl Stage for Services {
             plan.missing
                 .extend(seen.systemd.as_ref().and_then(Systemd::missing));
         }
+        plan.changes
+            .extend(seen.former.iter().map(|(item, content)| {
+                let path = &item.path;
+                Change::new(
+                    Action::Drop,
+                    format!("site {path}"),
+                    format!("remove `{path}`, which the site settings want no more"),
+                    Diff::new(path.as_str(), shown(&item.what, content), ""),
+                    Impact::None,
+                    vec![Step::Remove { path: path.clone() }],
+                )
+            }));
         Ok(plan)
     }
 }

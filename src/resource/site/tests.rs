@@ -82,6 +82,7 @@ impl Machine {
         Site {
             settings: Settings::load(Some(("s.yaml".into(), settings)), &[], &self.caller).unwrap(),
             config_dir: Some("/etc/pgsocle".into()),
+            environment: Vec::new(),
             check: true,
             lock_timeout: std::time::Duration::ZERO,
             by: "alice".to_owned(),

@@ -324,6 +324,50 @@ fn the_executable_must_stay() {
     );
 }
 
+/// A backup by timer sees the site that the run saw which made the timer.
+#[test]
+fn what_the_environment_says_of_the_site_goes_with_it() {
+    let variables = [
+        ("HOME", "/u/ann"),
+        ("PGSOCLE_CONFIG_DIR", "/elsewhere"),
+        ("PGSOCLE_EXAMPLE", "no setting"),
+        ("PGSOCLE_PREFIX", "/srv/100%"),
+        ("PGSOCLE_POSTGRESQL__REPLROLE", "re\"pl $x"),
+        ("PGSOCLE_PGBACKREST", "{\"a\":\n1}"),
+        ("XDG_DATA_HOME", "/u/ann/data"),
+    ];
+    let environment = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let host = Host::new("systemd: {}");
+    let mut stage = host.stage(schedule(&[], &[(Kind::Incr, "daily")]));
+    stage
+        .environment
+        .extend(settings::environment_of_site(&environment, false));
+    let plan = stage
+        .plan(&stage.observe(&host.machine, &World::default()).unwrap())
+        .unwrap();
+    let lines = plan.changes[0].diff.after.lines();
+    let lines: Vec<&str> = lines
+        .filter_map(|line| line.strip_prefix("Environment="))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "PGSOCLE_CONFIG_DIR=/etc/pgsocle",
+            r#""PGSOCLE_PGBACKREST={\"a\":\n1}""#,
+            r#""PGSOCLE_POSTGRESQL__REPLROLE=re\"pl $x""#,
+            "PGSOCLE_PREFIX=/srv/100%%",
+            "XDG_DATA_HOME=/u/ann/data",
+        ]
+    );
+    // Root's own home decides nothing.
+    assert_eq!(settings::environment_of_site(&environment, true).len(), 3);
+    assert_eq!(
+        stage.for_a_shell(),
+        "PGSOCLE_CONFIG_DIR=/etc/pgsocle PGSOCLE_PGBACKREST='{\"a\":\n1}' PGSOCLE_POSTGRESQL__REPLROLE='re\"pl $x' \
+         PGSOCLE_PREFIX='/srv/100\\%' XDG_DATA_HOME=/u/ann/data "
+    );
+}
+
 #[test]
 fn without_systemd_cron_is_told() {
     let host = Host::new("sysuser: [postgres, postgres]");

@@ -60,6 +60,7 @@ fn good() -> Facts {
         without_amcheck: None,
         amcheck: Some(recorded("07", "08", None)),
         checks: vec![(Some(recorded("08", "09", None)), Some("1\n".into()))],
+        last_proved: None,
         versions: Versions::default(),
     }
 }
@@ -103,6 +104,7 @@ fn a_good_one() {
       "wal_stop": "000000010000000000000007",
       "begun": "2026-11-27T21:00:00Z",
       "ended": "2026-11-27T21:00:09Z",
+      "last_proved": "2026-11-27T21:00:09Z",
       "restore_seconds": 4.0,
       "recovery_seconds": 2.25,
       "total_seconds": 9.0,
@@ -138,6 +140,9 @@ fn a_good_one() {
     # HELP pgsocle_backup_test_timestamp_seconds When it ended.
     # TYPE pgsocle_backup_test_timestamp_seconds gauge
     pgsocle_backup_test_timestamp_seconds{instance="15/main",stanza="app"} 1795813209
+    # HELP pgsocle_backup_test_last_success_timestamp_seconds When a test was last a good one.
+    # TYPE pgsocle_backup_test_last_success_timestamp_seconds gauge
+    pgsocle_backup_test_last_success_timestamp_seconds{instance="15/main",stanza="app"} 1795813209
     # HELP pgsocle_backup_test_restore_seconds How long it took to fetch the data.
     # TYPE pgsocle_backup_test_restore_seconds gauge
     pgsocle_backup_test_restore_seconds{instance="15/main",stanza="app"} 4
@@ -151,6 +156,16 @@ fn a_good_one() {
     # TYPE pgsocle_backup_test_rpo_seconds gauge
     pgsocle_backup_test_rpo_seconds{instance="15/main",stanza="app"} 59.5
     "#);
+}
+
+#[test]
+fn the_last_good_one_is_remembered_by_a_bad_one() {
+    let mut facts = good();
+    facts.last_proved = Some("2026-11-20T21:00:00Z".parse().unwrap());
+    facts.restore.error = Some("ERROR: [047]: no room".into());
+    let evidence = judge(&scene(), &facts, &meaning);
+    assert_eq!(evidence.last_proved, facts.last_proved);
+    assert_eq!(evidence.proved(), facts.last_proved);
 }
 
 #[test]

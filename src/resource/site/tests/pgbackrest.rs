@@ -379,6 +379,7 @@ fn an_instance_is_not_kept_waiting_for_a_certificate() {
 }
 
 const SECRET: &str = "prefix: /p\nrun_prefix: /r\npgbackrest: {repository: {mode: path, path: /b, cipher: {pass_file: /k/pass}}}\n";
+const CONFIGURATION: &str = "/p/etc/pgbackrest/pgbackrest.conf";
 const FRAGMENT: &str = "/p/etc/pgbackrest/conf.d/@repositories.conf";
 
 #[test]
@@ -425,6 +426,93 @@ fn secrets_are_written_and_never_shown() {
     assert!(gone.to_string().contains(FRAGMENT));
 }
 
+/// What is said of a machine on which a key was configured, when another one is wanted.
+fn rekeyed(repository: &str, prepare: impl Fn(&mut Machine)) -> String {
+    let section = |cipher: &str| {
+        format!(
+            "prefix: /p\nrun_prefix: /r\npgbackrest: {{repository: {{{repository}{cipher}}}}}\n"
+        )
+    };
+    let cipher = ", cipher: {pass_file: /k/pass}";
+    let settings = section(cipher);
+    let mut machine = complete_with(&settings, "");
+    machine.put("/k/pass", "another\n");
+    machine.put("/k/key", "key\n");
+    machine.put(FRAGMENT, "[global]\nrepo1-cipher-pass=canary\n");
+    prepare(&mut machine);
+    let said = |settings: &str| {
+        let plan = plan(&machine, settings, &json!({})).unwrap();
+        let missing = plan.missing.iter().map(|error| {
+            let hint = Fault::of(error).and_then(|fault| fault.hint.clone());
+            format!("refused: {error}; {}\n", hint.unwrap_or_default())
+        });
+        let warnings = plan
+            .warnings
+            .iter()
+            .map(|words| format!("warning: {words}\n"));
+        missing.chain(warnings).collect::<String>()
+    };
+    let said = [said(&settings), said(&section(""))].concat();
+    assert!(!said.contains("canary"));
+    said
+}
+
+#[test]
+fn the_key_of_a_repository_stays() {
+    let local = "mode: path, path: /b";
+    assert_eq!(rekeyed(local, |_| {}), "");
+    let used = |machine: &mut Machine| machine.put("/b/archive/app/archive.info", "");
+    let refused = |mend: &str| {
+        format!(
+            "refused: the encryption of repository 1 is not the one that it was made with, and cannot be changed: stanza `app` is in it; \
+             {mend}; for other encryption give the repository another place\n"
+        )
+    };
+    let (written, given) = (
+        "write the former key into `/k/pass`",
+        "give `cipher` with the former key",
+    );
+    let both = refused(written) + &refused(given);
+    assert_eq!(rekeyed(local, used), both);
+    // Encryption is not begun on one that is there.
+    let plain = rekeyed(local, |machine| {
+        used(machine);
+        machine.put(CONFIGURATION, "[global]\nrepo1-path=/b\n");
+    });
+    assert_eq!(plain, refused(written));
+    // Nothing is said of what stays, or of another place.
+    let same = rekeyed(local, |machine| {
+        used(machine);
+        machine.put("/k/pass", "canary");
+    });
+    assert_eq!(same, refused(given));
+    let moved = rekeyed(local, |machine| {
+        used(machine);
+        machine.put(CONFIGURATION, "[global]\nrepo1-path=/a\n");
+    });
+    assert_eq!(moved, "");
+    let store = "mode: s3, bucket: b, endpoint: e, region: r, key_type: auto, retention: {}";
+    let answer = |status, stdout: &'static str, stderr: &'static str| {
+        move |machine: &mut Machine| {
+            let info =
+                "/usr/bin/pgbackrest --config-path=/p/etc/pgbackrest --repo=1 --output=json info";
+            machine.answers.push((info, (status, stdout, stderr)));
+        }
+    };
+    assert_eq!(rekeyed(store, answer(0, "[]", "")), "");
+    let found = answer(0, r#"[{"name": "app"}]"#, "");
+    assert_eq!(rekeyed(store, found), both);
+    let doubted = |mend: &str| {
+        format!(
+            "warning: the encryption of repository 1 is not the one that was configured before, and whether there are stanzas in it \
+             is not known (pgBackRest cannot look into it: [049]: no route): with another key they cannot be read any more; {mend}; \
+             for other encryption give the repository another place\n"
+        )
+    };
+    let silent = answer(49, "", "ERROR: [049]: no route\n");
+    assert_eq!(rekeyed(store, silent), doubted(written) + &doubted(given));
+}
+
 #[test]
 fn secrets_that_cannot_be_had() {
     let found: Vec<String> = [None, Some(""), Some("a\nb\n"), Some(" a\n")]
@@ -459,6 +547,37 @@ fn a_server_that_is_wanted_no_more_ends() {
       remove /var/lib/postgresql/.local/share/systemd/user/pgsocle-pgbackrest.service
       daemon-reload pgsocle-pgbackrest.service
     ");
+    // What was written for it goes too, and what others have written stays.
+    machine.take(unit);
+    let server = "/p/etc/pgbackrest/server.conf";
+    machine.put(server, "[global]\n");
+    assert_eq!(plan(&machine, local, &json!({})).unwrap().to_string(), "");
+    for path in [server, FRAGMENT] {
+        machine.put(
+            path,
+            "# Written by pgsocle; what is changed here is overwritten.\n[global]\nx-pass=canary\n",
+        );
+    }
+    let rest = plan(&machine, local, &json!({})).unwrap();
+    insta::assert_snapshot!(rest, @r"
+    remove `/p/etc/pgbackrest/server.conf`, which the site settings want no more [none]
+      remove /p/etc/pgbackrest/server.conf
+    remove `/p/etc/pgbackrest/conf.d/@repositories.conf`, which the site settings want no more [none]
+      remove /p/etc/pgbackrest/conf.d/@repositories.conf
+    ");
+    assert!(rest.changes[0].diff.before.contains("canary"));
+    assert!(!rest.changes[1].diff.before.contains("canary"));
+    // Without a section nothing is known of secrets: servers may go on to archive.
+    let rest = plan(
+        &machine,
+        "prefix: /p\nrun_prefix: /r\nsystemd: {}\n",
+        &json!({}),
+    )
+    .unwrap();
+    assert!(
+        rest.to_string().contains("server.conf") && !rest.to_string().contains(FRAGMENT),
+        "{rest}"
+    );
     // A run on an instance has other things to do.
     let [_, services] = ground(&machine, &machine.site(local)).unwrap();
     let plan = services.decide(&machine, &World::default()).unwrap();
