@@ -13,6 +13,10 @@ use crate::plan::Step;
 use crate::settings;
 use crate::{bail_fault, fault};
 
+/// How long a look waits for a repository that does not answer, in seconds, unless the site settings say otherwise:
+/// pgBackRest's own half an hour is for backups.
+const PATIENCE: [(&str, u32); 2] = [("io-timeout", 10), ("protocol-timeout", 20)];
+
 /// The program, its configuration, and the stanza.
 #[derive(Debug, Clone)]
 pub struct PgBackRest {
@@ -84,6 +88,15 @@ impl PgBackRest {
         ])
     }
 
+    /// For a look, which people wait for.
+    fn in_a_moment(&self) -> Command {
+        let bounds = PATIENCE
+            .iter()
+            .filter(|(option, _)| !self.own.options.contains_key(*option))
+            .map(|(option, seconds)| format!("--{option}={seconds}"));
+        self.command().args(bounds)
+    }
+
     /// What needs no server, but its data directory.
     pub fn offline(&self, command: &str, datadir: &Utf8Path) -> Command {
         self.command()
@@ -114,7 +127,7 @@ impl PgBackRest {
     }
 
     fn info(&self, look: &dyn Look, set: Option<&str>) -> Result<Catalogue> {
-        let probe = Probe::pgbackrest_info(self.command(), set);
+        let probe = Probe::pgbackrest_info(self.in_a_moment(), set);
         info::parse(&answer(look, &probe, "look into its repository")?.stdout)
     }
 }
@@ -273,5 +286,34 @@ impl BackupTool for PgBackRest {
         let probe = Probe::pgbackrest_verify(self.command());
         let said = answer(look, &probe, "verify its repository")?;
         Ok(upkeep::verdict(&said.text()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_look_does_not_wait_long() {
+        let tool = |options| {
+            PgBackRest {
+            own: serde_json::from_value(json!({
+                "configpath": "/etc/pgbackrest", "repository": { "mode": "host-ssh", "host": "h" }, "options": options,
+            })).unwrap(),
+            stanza: "app".to_owned(),
+        }
+        };
+        let command = "/usr/bin/pgbackrest --config-path=/etc/pgbackrest --stanza=app";
+        for (options, bounds) in [
+            (json!({}), " --io-timeout=10 --protocol-timeout=20"),
+            (json!({ "protocol-timeout": "5m" }), " --io-timeout=10"),
+        ] {
+            assert_eq!(
+                tool(options).in_a_moment().to_string(),
+                format!("{command}{bounds}")
+            );
+        }
     }
 }
