@@ -2,13 +2,19 @@
 
 use serde_json::{Value, json};
 
+use super::interruption::wait_for;
+use super::support::mounts::apart;
 use super::support::pg::{Major, Site};
 use super::support::tree;
 
 /// A site whose backups go to a directory of its own.
 pub fn site() -> Site {
+    site_of(&Major::usual())
+}
+
+fn site_of(major: &Major) -> Site {
     Site::with_settings(
-        &Major::usual(),
+        major,
         &json!({ "pgbackrest": { "repository": { "mode": "path", "path": "backups" } } }),
     )
 }
@@ -88,6 +94,77 @@ fn an_instance_is_archived_and_backed_up_from_its_creation_on() {
     let table = site.pgsocle(["instance", "backups", "main"]).go().stdout;
     assert!(table.starts_with("label "), "{table}");
     assert_eq!(table.lines().count(), 3, "{table}");
+}
+
+/// From the creation on to the proof, and back to the second before a mistake. In memory, since restores wait for the disk.
+#[test]
+fn the_whole_way_of_every_major() {
+    apart("backup::the_whole_way_of_every_major", || {
+        std::thread::scope(|all| {
+            for major in Major::all() {
+                all.spawn(move || the_whole_way(&major));
+            }
+        });
+    });
+}
+
+fn the_whole_way(major: &Major) {
+    let site = site_of(major);
+    site.mount(&site.path("srv"), "1g");
+    let sql = |statement: &str| site.sql(site.port(), "postgres", statement);
+    let wanted = params(&site, &json!({}));
+    site.ansible("instance", false, &wanted);
+    site.changes_nothing("instance", &wanted);
+    for kind in ["full", "incr"] {
+        let taken = json!({ "instance": "main", "type": kind });
+        let reply = site.ansible("instance_backup", false, &taken);
+        assert_eq!(reply["backup"]["type"], kind, "{reply:#}");
+    }
+    sql("CREATE TABLE orders AS SELECT 1 AS id");
+    let before = sql("SELECT clock_timestamp()");
+    sql("DROP TABLE orders");
+    sql("CREATE TABLE after AS SELECT 1");
+    let last = sql("SELECT pg_walfile_name(pg_switch_wal())");
+    wait_for("the archive", || {
+        sql("SELECT last_archived_wal FROM pg_stat_archiver") >= last
+    });
+
+    let query = "SELECT to_regclass('orders') IS NULL, to_regclass('after') IS NULL";
+    let restored = json!({ "instance": "main", "target_time": before });
+    let mut proof = restored.clone();
+    proof["checks"] = json!([{ "database": "postgres", "sql": query, "expected": "f|t" }]);
+    let reply = site.ansible("instance_backup_test", false, &proof);
+    assert_eq!(reply["backup_test"]["verdict"], "proved", "{reply:#}");
+
+    let stopped = json!({ "name": "main", "state": "stopped" });
+    site.ansible("instance", false, &stopped);
+    let reply = site.runs_as_checked("instance_restore", &restored);
+    assert_eq!(reply["recovery"]["timeline"], 2, "{reply:#}");
+    assert_eq!(sql(query), "f|t");
+    // It is archived, on its new timeline.
+    site.changes_nothing("instance", &wanted);
+    let tool = |verb: &str| site.pgsocle(["instance", verb, "main"]).go().stdout;
+    tool("backup-check");
+    let verified = tool("backup-verify");
+    assert!(verified.contains("status: ok"), "{verified}");
+
+    site.ansible(
+        "instance_backup",
+        false,
+        &json!({ "instance": "main", "type": "full" }),
+    );
+    site.write_settings(&json!({ "pgbackrest": {
+        "repository": { "mode": "path", "path": "backups", "retention": { "full": 1 } },
+    }}));
+    site.ansible("site", false, &json!({}));
+    let (expired, number) = (tool("backup-expire"), major.number);
+    let summary = format!("delete what has expired of instance `{number}/main`: backups 20");
+    assert!(expired.starts_with(&summary), "{expired}");
+    assert_eq!(
+        backups(&site)["backups"].as_array().unwrap().len(),
+        1,
+        "{number}"
+    );
 }
 
 /// Who has backups in a stanza has them there for himself.

@@ -1,12 +1,19 @@
-//! Repositories of pgBackRest as the site settings say them: encrypted ones, several of them, and those behind TLS.
+//! Repositories of pgBackRest as the site settings say them: encrypted ones, several of them, those behind TLS; and what
+//! becomes of instances whose repository is full, read-only or does not answer.
 
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::json;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
 
+use super::interruption::wait_for;
+use super::room::Filler;
+use super::support::bin::Run;
 use super::support::canary::Canary;
-use super::support::pg::{Major, Site};
+use super::support::mounts::apart;
+use super::support::pg::{Major, Site, free_port, listener};
 
 /// Backups go to both repositories' places, encrypted into one; nobody but pgBackRest is told the passphrase.
 #[test]
@@ -72,6 +79,133 @@ fn a_passphrase_is_told_to_pgbackrest_alone() {
     assert!(site.path("srv/srv/two/backup/app/backup.info").exists());
 }
 
+/// Ends one WAL file: its name.
+fn switch(site: &Site) -> String {
+    // Without anything in it the present file would not be left.
+    let sql = |statement: &str| site.sql(site.port(), "postgres", statement);
+    sql("CREATE TABLE t (); DROP TABLE t");
+    sql("SELECT pg_walfile_name(pg_switch_wal())")
+}
+
+fn archiving(site: &Site, fails: bool) {
+    let asked = if fails {
+        "SELECT coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false) FROM pg_stat_archiver"
+    } else {
+        "SELECT last_archived_time > last_failed_time AND NOT EXISTS (SELECT FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready') FROM pg_stat_archiver"
+    };
+    wait_for("the archiver", || {
+        site.sql(site.port(), "postgres", asked) == "t"
+    });
+}
+
+fn backup(site: &Site) -> Run {
+    site.ansible_run("instance_backup", false, &json!({ "instance": "main" }))
+}
+
+/// However long it takes: the server goes on, everybody is told, and when there is room again no WAL is missing.
+#[test]
+fn a_repository_without_room_and_one_that_is_read_only() {
+    apart(
+        "repositories::a_repository_without_room_and_one_that_is_read_only",
+        || {
+            let site = Site::new(&Major::usual());
+            let number = site.major().number;
+            let [archive, kept] =
+                ["archive", "backup"].map(|part| site.path("srv/srv/backups").join(part));
+            for part in [&archive, &kept] {
+                site.mount(part, "64m");
+            }
+            site.write_settings(
+                &json!({ "pgbackrest": { "repository": { "mode": "path", "path": "backups" } } }),
+            );
+            let instance =
+                json!({ "name": "main", "port": site.port(), "pgbackrest": { "stanza": "app" } });
+            site.ansible("instance", false, &instance);
+            backup(&site).go();
+
+            let filler = Filler::at(&archive);
+            let mut wal = vec![switch(&site)];
+            archiving(&site, true);
+            wal.extend([switch(&site), switch(&site)]);
+            let info = || {
+                let instance = json!({ "instance": "main" });
+                site.ansible("instance_backup_info", false, &instance)
+            };
+            let archiver = &info()["archiver"];
+            assert_eq!(archiver["failing"], true);
+            assert_eq!(archiver["last_failed_wal"], wal[0]);
+            assert_eq!(archiver["queue"], 3);
+            let status = |code: i32| {
+                let run = site.pgsocle(["instance", "status", "main"]);
+                run.code(code).go().stdout
+            };
+            let told = status(3);
+            assert!(
+                told.contains(&format!("\narchiving: failing: {}", wal[0])),
+                "{told}"
+            );
+            assert!(told.contains("; 3 files wait\n"), "{told}");
+            let metrics = site.pgsocle(["instance", "backup-metrics"]).go().stdout;
+            let of_instance = format!("{{instance=\"{number}/main\",stanza=\"app\"}}");
+            for metric in ["failing{} 1", "queue_files{} 3"] {
+                let line = format!(
+                    "\npgsocle_backup_archive_{}\n",
+                    metric.replace("{}", &of_instance)
+                );
+                assert!(metrics.contains(&line), "{line}: {metrics}");
+            }
+
+            drop(filler);
+            wal.push(switch(&site));
+            archiving(&site, false);
+            let told = status(0);
+            assert!(told.contains("; 0 files wait\n"), "{told}");
+            let segments = archive.join(format!("app/{number}-1/{}", &wal[0][..16]));
+            let there: Vec<String> = std::fs::read_dir(segments)
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            for name in &wal {
+                let found = there.iter().filter(|file| file.starts_with(name));
+                assert_eq!(found.count(), 1, "{name}: {there:?}");
+            }
+            let found = info();
+            assert_eq!(found["archives"][0]["wal_max"], wal[3]);
+            assert_eq!(found["problems"], json!([]));
+
+            let failure = || {
+                let reply: Value = backup(&site).code(1).json();
+                reply["msg"].as_str().unwrap().to_owned()
+            };
+            let filler = Filler::at(&kept);
+            let msg = failure();
+            assert!(msg.contains("[28] No space left on device"), "{msg}");
+            drop(filler);
+            let remount = |how: &str, part: &Path| {
+                let options = format!("remount,{how}");
+                Run::program("mount").args(["-o", &options]).arg(part).go();
+            };
+            remount("ro", &kept);
+            let msg = failure();
+            assert!(msg.contains("[30] Read-only file system"), "{msg}");
+            remount("ro", &archive);
+            switch(&site);
+            archiving(&site, true);
+            let told = status(3);
+            assert!(told.contains("\narchiving: failing: "), "{told}");
+            remount("rw", &archive);
+            remount("rw", &kept);
+            switch(&site);
+            archiving(&site, false);
+            status(0);
+            let reply = backup(&site).json();
+            assert_eq!(reply["backup"]["type"], "incr");
+            assert_eq!(info()["backups"].as_array().unwrap().len(), 2);
+            site.changes_nothing("instance", &instance);
+        },
+    );
+}
+
 /// An authority, and a certificate of it that is good for so many days.
 fn certificates(dir: &Path, days: &str) {
     let script = format!(
@@ -123,5 +257,139 @@ fn what_the_tls_server_would_refuse_is_named_before_anything_is_done() {
     assert!(
         warnings.iter().all(|warning| *warning == json!(server)),
         "{reply:#}"
+    );
+}
+
+/// A program that is ended with the test.
+struct Running(Pid);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = kill(self.0, Signal::SIGTERM);
+    }
+}
+
+/// A TLS server of pgBackRest at a port, with the certificate of the site.
+fn serve(site: &Site, port: u16) -> Running {
+    let configuration = site.path("home/server.conf");
+    let path = |name: &str| site.path("etc").join(name).display().to_string();
+    let options = format!(
+        "[global]\ntls-server-address=127.0.0.1\ntls-server-port={port}\ntls-server-ca-file={}\ntls-server-cert-file={}\n\
+         tls-server-key-file={}\ntls-server-auth=db=*\nlog-level-file=off\nlock-path={}\n",
+        path("ca.crt"),
+        path("db.crt"),
+        path("db.key"),
+        site.path("home/lock").display(),
+    );
+    site.write_owned(&configuration, options.as_bytes(), 0o600);
+    site.give(&site.path("etc/db.key"));
+    let server = site
+        .program("pgbackrest")
+        .arg(format!("--config={}", configuration.display()))
+        .arg("server")
+        .start();
+    let running = Running(Pid::from_raw(server.pid()));
+    wait_for("the server", || {
+        std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+    });
+    running
+}
+
+/// Whatever is asked, the answer comes, and names the host.
+#[test]
+fn a_repository_host_that_does_not_answer() {
+    let site = Site::new(&Major::usual());
+    let number = site.major().number;
+    let local = json!({ "mode": "path", "path": "backups" });
+    site.write_settings(&json!({ "pgbackrest": { "repository": local } }));
+    let instance =
+        json!({ "name": "main", "port": site.port(), "pgbackrest": { "stanza": "app" } });
+    site.ansible("instance", false, &instance);
+
+    let file = |name: &str| site.path("etc").join(name);
+    certificates(&site.path("etc"), "1");
+    site.give(&file("db.key"));
+    let silent = site.path("home/silent");
+    site.write_owned(&silent, b"#!/bin/sh\nexec sleep 60\n", 0o755);
+    let port = free_port();
+    // It takes connections, and says nothing.
+    let mute = listener("127.0.0.1", port).unwrap();
+    let tls = json!({
+        "mode": "host-tls", "host": "localhost", "cn": "authority", "host_port": port, "port": free_port(),
+        "certificate": { "ca_cert": file("ca.crt"), "cert": file("db.crt"), "key": file("db.key") },
+    });
+    let ssh = json!({ "mode": "host-ssh", "host": "localhost", "cmd_ssh": silent });
+    // Shorter than what a look waits for by itself.
+    let short = json!({ "io-timeout": 1, "protocol-timeout": 1, "db-timeout": 1 });
+    let use_repository = |repository: &Value, options: &Value| {
+        site.write_settings(
+            &json!({ "pgbackrest": { "repository": repository, "options": options } }),
+        );
+        site.ansible("site", false, &json!({}));
+    };
+    let status = || {
+        let run = site.pgsocle(["instance", "status", "main"]);
+        let told = run.code(3).go().stdout;
+        let line = told.lines().find_map(|line| line.strip_prefix("backups: "));
+        line.unwrap().to_owned()
+    };
+    use_repository(&tls, &short);
+    let told = status();
+    let words = format!("waiting for read from 'localhost:{port}'");
+    assert!(
+        told.starts_with("repository 1: ") && told.contains(&words),
+        "{told}"
+    );
+
+    use_repository(&ssh, &short);
+    let words = "waiting for read from 'remote-0 process on 'localhost' read'";
+    let told = status();
+    assert!(
+        told.starts_with("repository 1: ") && told.contains(words),
+        "{told}"
+    );
+    let refused = |kind: &str, params: Value| {
+        let reply: Value = site.ansible_run(kind, false, &params).code(1).json();
+        let msg = reply["msg"].as_str().unwrap().to_owned();
+        assert!(msg.contains(words), "{kind}: {msg}");
+        assert_eq!(reply["applied"], json!([]));
+        msg
+    };
+    let new = json!({ "name": "new", "port": free_port(), "pgbackrest": { "stanza": "new" } });
+    let msg = refused("instance", new);
+    let named = format!("stanza `new` of instance `{number}/new`: repository 1: ");
+    assert!(msg.contains(&named), "{msg}");
+    refused(
+        "instance_restore",
+        json!({ "instance": "copy", "stanza": "app" }),
+    );
+    let check = site.pgsocle(["instance", "backup-check", "main"]);
+    let said = check.code(1).go().stderr;
+    assert!(said.contains(words), "{said}");
+    // Of what is there already it is a warning.
+    let reply = site.ansible("instance", false, &instance);
+    let warnings = reply["warnings"].as_array().unwrap();
+    let warning = warnings
+        .iter()
+        .find(|warning| warning.as_str().unwrap().contains(words));
+    let warning = warning.unwrap().as_str().unwrap();
+    let unseen = format!(
+        "whether stanza `app` of instance `{number}/main` is as it should be cannot be seen: "
+    );
+    assert!(warning.starts_with(&unseen), "{warning}");
+
+    // Nobody listens; then somebody does whose certificate is of yesterday.
+    drop(mute);
+    use_repository(&tls, &json!({}));
+    let told = status();
+    assert!(told.contains("[111] Connection refused"), "{told}");
+    certificates(&site.path("etc"), "-1");
+    let _server = serve(&site, port);
+    let told = status();
+    assert!(
+        told.contains(&format!(
+            "unable to verify certificate presented by 'localhost:{port}': [10] certificate has expired"
+        )),
+        "{told}"
     );
 }

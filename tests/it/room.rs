@@ -13,10 +13,10 @@ use crate::support::pg::{Major, Site};
 const PAGE: usize = 4096;
 
 /// Takes all room that is left at a place, for as long as this is there.
-struct Filler(PathBuf);
+pub struct Filler(PathBuf);
 
 impl Filler {
-    fn at(place: &Path) -> Self {
+    pub fn at(place: &Path) -> Self {
         let path = place.join("filler");
         let mut file = std::fs::File::create(&path).unwrap();
         let mut size = 1 << 20;

@@ -57,7 +57,14 @@ impl Stage for Stanza {
         if !seen.installed {
             plan.missing.push(self.tool.not_installed());
         }
-        let catalogue = match &seen.catalogue {
+        let seen_stanza = match &seen.catalogue {
+            // Whether there is one cannot be told from a repository that does not answer.
+            Ok(catalogue) if catalogue.cluster().is_none() && !catalogue.problems.is_empty() => {
+                Err(catalogue.problems.join("; "))
+            }
+            other => other.as_ref().map_err(String::clone),
+        };
+        let catalogue = match seen_stanza {
             Ok(catalogue) => catalogue,
             Err(why) if seen.new => bail_fault!(
                 Unavailable,

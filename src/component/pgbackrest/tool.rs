@@ -15,8 +15,12 @@ use crate::plan::Step;
 use crate::settings;
 use crate::{bail_fault, fault};
 
-/// How long a repository may take to answer who only wants to know how things stand. pgBackRest itself waits for minutes.
+/// How long a repository may take to answer who only wants to know how things stand.
 pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long other looks wait for it, in seconds, unless the site settings say otherwise: pgBackRest's own half an hour is
+/// for backups.
+const TIMEOUTS: [(&str, u32); 2] = [("io-timeout", 10), ("protocol-timeout", 20)];
 
 /// The program, its configuration, and the stanza.
 #[derive(Debug, Clone)]
@@ -89,6 +93,15 @@ impl PgBackRest {
         ])
     }
 
+    /// For a look, which people wait for.
+    fn in_a_moment(&self) -> Command {
+        let bounds = TIMEOUTS
+            .iter()
+            .filter(|(option, _)| !self.own.options.contains_key(*option))
+            .map(|(option, seconds)| format!("--{option}={seconds}"));
+        self.command().args(bounds)
+    }
+
     /// What needs no server, but its data directory.
     pub fn offline(&self, command: &str, datadir: &Utf8Path) -> Command {
         self.command()
@@ -119,7 +132,7 @@ impl PgBackRest {
     }
 
     fn info(&self, look: &dyn Look, set: Option<&str>) -> Result<Catalogue> {
-        read(look, &Probe::pgbackrest_info(self.command(), set))
+        read(look, &Probe::pgbackrest_info(self.in_a_moment(), set))
     }
 }
 
@@ -292,5 +305,34 @@ impl BackupTool for PgBackRest {
         let probe = Probe::pgbackrest_verify(self.command());
         let said = answer(look, &probe, "verify its repository")?;
         Ok(upkeep::verdict(&said.text()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_look_does_not_wait_long() {
+        let tool = |options| {
+            PgBackRest {
+            own: serde_json::from_value(json!({
+                "configpath": "/etc/pgbackrest", "repository": { "mode": "host-ssh", "host": "h" }, "options": options,
+            })).unwrap(),
+            stanza: "app".to_owned(),
+        }
+        };
+        let command = "/usr/bin/pgbackrest --config-path=/etc/pgbackrest --stanza=app";
+        for (options, bounds) in [
+            (json!({}), " --io-timeout=10 --protocol-timeout=20"),
+            (json!({ "protocol-timeout": "5m" }), " --io-timeout=10"),
+        ] {
+            assert_eq!(
+                tool(options).in_a_moment().to_string(),
+                format!("{command}{bounds}")
+            );
+        }
     }
 }

@@ -4,7 +4,7 @@
 use anyhow::Result;
 
 use super::tool;
-use crate::backup::{BackupTool, Expired, Verdict};
+use crate::backup::{BackupTool, Catalogue, Expired, Verdict};
 use crate::host::{LockMode, Look};
 use crate::manifest::{InstanceRef, Place};
 use crate::plan::{Action, Change, Diff, Impact, Plan};
@@ -113,23 +113,30 @@ struct Check {
 }
 
 impl Stage for Check {
-    type Seen = Option<Running>;
+    type Seen = (Option<Running>, Catalogue);
 
     fn name(&self) -> String {
         format!("check of backups of instance {}", self.target.paths)
     }
 
-    fn observe(&self, look: &dyn Look, _: &World) -> Result<Option<Running>> {
-        self.target.running(look)
+    fn observe(&self, look: &dyn Look, _: &World) -> Result<Self::Seen> {
+        Ok((self.target.running(look)?, self.tool.catalogue(look)?))
     }
 
-    fn plan(&self, seen: &Option<Running>) -> Result<Plan> {
+    fn plan(&self, (running, catalogue): &Self::Seen) -> Result<Plan> {
         let (paths, stanza) = (&self.target.paths, self.tool.stanza());
-        if seen.is_none() {
+        if running.is_none() {
             bail_fault!(
                 Unavailable,
                 "instance `{paths}` is stopped: no WAL of it could arrive in stanza `{stanza}`";
                 "start it with `pgsocle instance start {paths}`"
+            );
+        }
+        // The check itself would wait half an hour for a host that does not answer.
+        if let Some(problem) = catalogue.problems.first() {
+            bail_fault!(
+                Unavailable,
+                "the repository of stanza `{stanza}` of instance `{paths}` is not in order: {problem}"
             );
         }
         let object = format!("archive of stanza {stanza}");

@@ -10,18 +10,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::evidence::Evidence;
-use super::verdict::{Verdict, key};
+use super::verdict::Verdict;
 use super::{Scene, kept};
 use crate::backup::recovery::{choose, wal};
-use crate::backup::{Backup, BackupTool, Catalogue, Kind, Place, Trouble};
+use crate::backup::{Backup, BackupTool, Catalogue, Kind, Place};
+use crate::bail_fault;
 use crate::host::Look;
 use crate::manager::Manager;
 use crate::plan::{Action, Change, Content, Diff, Impact, Plan, Scope, Step, attributes};
 use crate::resource::instance::target::Target;
-use crate::resource::restore::fetch::{check_version, occupants};
+use crate::resource::restore::fetch::{check_version, occupants, unreadable};
 use crate::settings::InstancePaths;
 use crate::stage::{Stage, World};
-use crate::{bail_fault, fault};
 
 /// Marks a directory as a scratch place, and tells what is restored in it.
 pub const MARK: &str = "pgsocle-backup-test";
@@ -131,7 +131,7 @@ impl Stage for Copy {
         let target = &scene.recovery.target;
         let label = self.label.as_deref();
         let backup = choose(&seen.catalogue, seen.cluster, target, label, self.now)
-            .map_err(|error| self.why(&seen.catalogue).unwrap_or(error))?;
+            .map_err(|error| unreadable(&*self.tool, &seen.catalogue).unwrap_or(error))?;
         check_version(backup, paths)?;
         if !seen.installed {
             bail_fault!(
@@ -196,26 +196,6 @@ impl Copy {
             );
         }
         Ok(())
-    }
-
-    /// Why there is nothing to choose from, where the repository itself is in trouble.
-    fn why(&self, catalogue: &Catalogue) -> Option<anyhow::Error> {
-        let stanza = &self.scene.stanza;
-        let problem = catalogue.problems.first()?;
-        if self.tool.trouble(problem) == Some(Trouble::Key) {
-            let (said, remedy) = key(stanza);
-            return Some(fault!(Unavailable, "{said}"; "{remedy}"));
-        }
-        let said = problem.lines().next().unwrap_or_default();
-        Some(if self.tool.trouble(problem) == Some(Trouble::Damaged) {
-            fault!(
-                Unavailable,
-                "the repository of stanza `{stanza}` is damaged: {said}";
-                "look after the storage; a copy of the file may be in another repository"
-            )
-        } else {
-            fault!(Unavailable, "stanza `{stanza}` cannot be read: {said}")
-        })
     }
 
     fn change(&self, chosen: &Chosen) -> Result<Change> {

@@ -10,6 +10,7 @@ use super::log::Log;
 use crate::backup::Trouble;
 use crate::backup::recovery::{Target, shown};
 use crate::host::Recorded;
+use crate::resource::restore::fetch::key;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -39,17 +40,6 @@ pub struct Facts {
 
 /// What is wrong, and what to do.
 type Problem = (String, String);
-
-/// That a repository is encrypted with another key.
-pub fn key(stanza: &str) -> Problem {
-    (
-        format!(
-            "the repository of stanza `{stanza}` cannot be deciphered: the cipher key is not the one that it was encrypted with"
-        ),
-        "give it the key that it was made with (`repo1-cipher-type`, `repo1-cipher-pass`); without it the backups are lost"
-            .to_owned(),
-    )
-}
 
 /// What the words of the backup tool, or of a server that calls it, mean.
 type Meaning<'a> = &'a dyn Fn(&str) -> Option<Trouble>;

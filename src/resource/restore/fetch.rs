@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 
 use super::replace::aside;
 use crate::backup::recovery::{Recovery, choose, wal};
-use crate::backup::{Backup, BackupTool, Catalogue, Place};
-use crate::bail_fault;
+use crate::backup::{Backup, BackupTool, Catalogue, Place, Trouble};
 use crate::host::{FileKind, Look};
 use crate::pg::version::Major;
 use crate::plan::{Action, Change, Diff, Impact, Plan, Step, attributes};
@@ -16,6 +15,7 @@ use crate::resource::instance::directory::{Directory, directory, tablespaces};
 use crate::resource::instance::target::Target;
 use crate::settings::InstancePaths;
 use crate::stage::{Stage, World};
+use crate::{bail_fault, fault};
 
 /// Where the data of a restore lie until they take the place of the old ones.
 pub fn staging(path: &Utf8Path) -> Utf8PathBuf {
@@ -46,6 +46,36 @@ pub fn check_version(backup: &Backup, paths: &InstancePaths) -> Result<()> {
         ),
         _ => Ok(()),
     }
+}
+
+/// That a repository is encrypted with another key, and what to do.
+pub fn key(stanza: &str) -> (String, String) {
+    (
+        format!(
+            "the repository of stanza `{stanza}` cannot be deciphered: the cipher key is not the one that it was encrypted with"
+        ),
+        "give it the key that it was made with (`repo1-cipher-type`, `repo1-cipher-pass`); without it the backups are lost"
+            .to_owned(),
+    )
+}
+
+/// Why there is nothing to choose from, where the repository itself is in trouble.
+pub fn unreadable(tool: &dyn BackupTool, catalogue: &Catalogue) -> Option<anyhow::Error> {
+    let stanza = tool.stanza();
+    let problem = catalogue.problems.first()?;
+    let said = problem.lines().next().unwrap_or_default();
+    Some(match tool.trouble(problem) {
+        Some(Trouble::Key) => {
+            let (said, remedy) = key(stanza);
+            fault!(Unavailable, "{said}"; "{remedy}")
+        }
+        Some(Trouble::Damaged) => fault!(
+            Unavailable,
+            "the repository of stanza `{stanza}` is damaged: {said}";
+            "look after the storage; a copy of the file may be in another repository"
+        ),
+        None => fault!(Unavailable, "stanza `{stanza}` cannot be read: {said}"),
+    })
 }
 
 /// Fetches the data of a backup.
@@ -119,7 +149,8 @@ impl Stage for Fetch {
             &self.recovery.target,
             self.label.as_deref(),
             self.now,
-        )?;
+        )
+        .map_err(|error| unreadable(&*self.tool, &seen.catalogue).unwrap_or(error))?;
         if self.place.is_none() {
             check_version(backup, &self.target.paths)?;
         }

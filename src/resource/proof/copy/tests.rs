@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::backup::recovery::{Action as AtTarget, Recovery, Target as Goal};
-use crate::backup::{Archive, Expired, Verdict};
+use crate::backup::{Archive, Expired, Trouble, Verdict};
 use crate::host::{Command, Server};
 use crate::resource::proof::CheckSpec;
 use crate::resource::samples::{self, shown};
