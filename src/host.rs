@@ -23,6 +23,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -337,12 +338,8 @@ pub struct Query {
 pub struct Rows(pub String);
 
 impl Rows {
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-
     /// The rows as values of a type.
-    pub fn read<T: serde::de::DeserializeOwned>(&self) -> Result<Vec<T>> {
+    pub fn read<T: DeserializeOwned>(&self) -> Result<Vec<T>> {
         serde_json::from_str(&self.0).context("rows of an observation")
     }
 }
@@ -531,6 +528,14 @@ pub trait Look {
     fn scratch(&self, files: &[(&str, Vec<u8>)], command: &Command) -> Result<Output>;
     /// Where the program runs: for path searches and messages.
     fn caller(&self) -> &crate::settings::Caller;
+}
+
+impl dyn Look + '_ {
+    /// The rows of one query.
+    pub fn rows<T: DeserializeOwned>(&self, query: Query) -> Result<Vec<T>> {
+        let mut answers = self.query(&[query])?.into_iter();
+        answers.next().unwrap_or_default().read()
+    }
 }
 
 /// A signal that asked this process to end.

@@ -132,7 +132,7 @@ pub fn observe<T: DeserializeOwned>(
 ) -> Result<(ServerFacts, Vec<T>)> {
     let mut answers = look.query(&[facts_query(&query), query])?.into_iter();
     let mut next = || answers.next().unwrap_or_default();
-    Ok((facts(next())?, rows(next())?))
+    Ok((facts(next())?, next().read()?))
 }
 
 /// Asks the server of a query for its [`ServerFacts`].
@@ -147,13 +147,8 @@ pub fn facts_query(beside: &Query) -> Query {
 
 /// The answer to [`facts_query`].
 pub fn facts(answer: Rows) -> Result<ServerFacts> {
-    let facts = rows(answer)?.pop();
+    let facts = answer.read()?.pop();
     facts.context("the server said nothing of itself")
-}
-
-/// Rows of an observation as the types of a stage.
-pub fn rows<T: DeserializeOwned>(rows: Rows) -> Result<Vec<T>> {
-    rows.read()
 }
 
 /// A standby refuses every write: said before, instead of by the server in the middle.

@@ -112,8 +112,8 @@ impl Survey {
             .into_iter();
         let mut next = || answers.next().unwrap_or_default();
         let facts = catalog::facts(next())?;
-        let rows = catalog::rows(next())?;
-        let around = catalog::rows(next())?.pop().unwrap_or_default();
+        let rows = next().read()?;
+        let around = next().read()?.pop().unwrap_or_default();
         Ok(Self::new(world, facts, rows, around))
     }
 

@@ -54,7 +54,7 @@ impl Parameters {
             sql: include_str!("../sql/parameters.sql"),
             parameter: json!(names),
         };
-        let rows: Vec<Row> = catalog::rows(look.query(&[query])?.pop().unwrap_or_default())?;
+        let rows: Vec<Row> = look.rows(query)?;
         Ok(Self(
             rows.into_iter()
                 .map(|row| (row.name.clone(), row))

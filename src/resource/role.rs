@@ -601,8 +601,7 @@ pub fn list(look: &dyn Look, server: &Server, name: Option<&str>) -> Result<Vec<
         sql: include_str!("../sql/role_list.sql"),
         parameter: json!({ "name": name }),
     };
-    let rows: Vec<Row> =
-        catalog::rows(look.query(&[query])?.into_iter().next().unwrap_or_default())?;
+    let rows: Vec<Row> = look.rows(query)?;
     Ok(rows.iter().map(Row::view).collect())
 }
 

@@ -38,8 +38,7 @@ pub fn archiver(look: &dyn Look, server: &Server) -> Result<Archiver> {
         sql: include_str!("../../sql/archiver.sql"),
         parameter: Value::Null,
     };
-    let rows = look.query(&[query])?.into_iter().next().unwrap_or_default();
-    let rows: Vec<Archiver> = rows.read()?;
+    let rows: Vec<Archiver> = look.rows(query)?;
     Ok(rows.into_iter().next().unwrap_or_default())
 }
 

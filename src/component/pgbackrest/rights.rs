@@ -73,8 +73,7 @@ impl Stage for Rights {
             sql: include_str!("../../sql/backup_rights.sql"),
             parameter: json!({ "role": self.role, "functions": functions(self.paths.version) }),
         };
-        let rows = look.query(&[query])?.into_iter().next().unwrap_or_default();
-        let rows: Vec<Row> = rows.read()?;
+        let rows: Vec<Row> = look.rows(query)?;
         Ok(Some(Seen {
             server: server.clone(),
             missing: rows.into_iter().map(|row| row.signature).collect(),

@@ -87,7 +87,7 @@ fn ask<T: serde::de::DeserializeOwned>(
         sql,
         parameter,
     };
-    catalog::rows(look.query(&[query])?.into_iter().next().unwrap_or_default())
+    look.rows(query)
 }
 
 impl PghbaInfo {

@@ -37,11 +37,7 @@ pub fn get(look: &dyn Look, server: &Server, name: &str) -> Result<Value> {
         sql: include_str!("../../sql/database.sql"),
         parameter: json!({ "names": [name], "counted": [] }),
     };
-    let rows: Vec<Row> = catalog::rows(
-        look.query(std::slice::from_ref(&query))?
-            .pop()
-            .unwrap_or_default(),
-    )?;
+    let rows: Vec<Row> = look.rows(query.clone())?;
     let Some(row) = rows.into_iter().next() else {
         return Err(
             fault!(NotFound, "database `{name}` does not exist"; "list them with `pgsocle database list`"),
@@ -56,8 +52,7 @@ pub fn get(look: &dyn Look, server: &Server, name: &str) -> Result<Value> {
             parameter: json!({ "schemas": null, "absent_schemas": [], "absent_extensions": [] }),
             ..query
         };
-        let inside: Option<Inside> =
-            catalog::rows(look.query(&[query])?.pop().unwrap_or_default())?.pop();
+        let inside: Option<Inside> = look.rows(query)?.pop();
         let inside = inside.unwrap_or(Inside {
             schemas: None,
             extensions: None,
@@ -93,5 +88,5 @@ pub fn list(
         sql: include_str!("../../sql/database_list.sql"),
         parameter: json!({ "names": names, "exclude": exclude }),
     };
-    catalog::rows(look.query(&[query])?.pop().unwrap_or_default())
+    look.rows(query)
 }

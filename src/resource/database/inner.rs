@@ -359,7 +359,7 @@ impl Stage for Inner {
             });
         }
         for (name, rows) in asked.into_iter().zip(look.query(&queries)?) {
-            let observed: Option<Observed> = catalog::rows(rows)?.pop();
+            let observed: Option<Observed> = rows.read()?.pop();
             insides.insert(name.clone(), observed.map(Inside::from).unwrap_or_default());
         }
         let mut seen = Self::seen(world, survey, insides)?;
@@ -374,8 +374,7 @@ impl Stage for Inner {
                 sql: include_str!("../../sql/available.sql"),
                 parameter: Value::Null,
             };
-            let rows: Vec<Available> =
-                catalog::rows(look.query(&[query])?.pop().unwrap_or_default())?;
+            let rows: Vec<Available> = look.rows(query)?;
             seen.available = Some(
                 rows.into_iter()
                     .map(|row| (row.name.clone(), row))

@@ -310,7 +310,7 @@ fn ask<T: DeserializeOwned>(look: &dyn Look, server: &Server, sql: &'static str)
         sql,
         parameter: Value::Null,
     };
-    catalog::rows(look.query(&[query])?.into_iter().next().unwrap_or_default())
+    look.rows(query)
 }
 
 fn one<T: Default>(rows: Vec<T>) -> T {

@@ -49,8 +49,7 @@ impl Work {
                 sql: include_str!("../../sql/base_backups.sql"),
                 parameter: Value::Null,
             };
-            let rows = look.query(&[query])?.into_iter().next().unwrap_or_default();
-            found.extend(catalog::rows::<Self>(rows)?);
+            found.extend(look.rows::<Self>(query)?);
             let label = target.paths.datadir.join("backup_label");
             if found.is_empty() && look.stat(&label)?.is_some() {
                 found.push(Self::Exclusive);

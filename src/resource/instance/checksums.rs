@@ -177,11 +177,8 @@ impl Peers {
             sql: include_str!("../../sql/standbys.sql"),
             parameter: Value::Null,
         };
-        let answers = look.query(&[query])?;
-        Ok(answers
-            .iter()
-            .any(|rows| !rows.is_empty())
-            .then_some(Self::Standbys))
+        let standbys: Vec<Value> = look.rows(query)?;
+        Ok((!standbys.is_empty()).then_some(Self::Standbys))
     }
 }
 

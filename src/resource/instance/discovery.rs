@@ -391,7 +391,7 @@ fn ask(look: &dyn Look, running: &Running, adopted: &Adopted) -> Result<Told> {
         sql: include_str!("../../sql/adoption.sql"),
         parameter: Value::Null,
     };
-    let answer = look.query(&[query]).map_err(|error| {
+    let rows = look.rows(query).map_err(|error| {
         let why = Fault::of(&error).map_or_else(|| format!("{error:#}"), |fault| fault.msg.clone());
         let (user, server) = (&look.caller().user, &running.server);
         fault!(
@@ -401,8 +401,7 @@ fn ask(look: &dyn Look, running: &Running, adopted: &Adopted) -> Result<Told> {
             server.socket_directory, server.user, adopted.hba_file
         )
     })?;
-    let rows = answer.into_iter().next().unwrap_or_default();
-    let told = catalog::rows(rows)?.into_iter().next();
+    let told = rows.into_iter().next();
     told.context("the server said nothing of itself")
 }
 

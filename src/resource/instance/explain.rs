@@ -160,7 +160,7 @@ fn ask(look: &dyn Look, server: &Server, names: &[String]) -> Result<Vec<Row>> {
         sql: include_str!("../../sql/explain.sql"),
         parameter: json!(names),
     };
-    catalog::rows(look.query(&[query])?.into_iter().next().unwrap_or_default())
+    look.rows(query)
 }
 
 impl Place {

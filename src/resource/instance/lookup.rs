@@ -222,8 +222,7 @@ pub fn cluster_facts(look: &dyn Look, target: &Target) -> Result<Option<ClusterF
         sql: include_str!("../../sql/instance.sql"),
         parameter: Value::Null,
     };
-    let rows = look.query(&[query])?.into_iter().next().unwrap_or_default();
-    Ok(catalog::rows(rows)?.into_iter().next())
+    Ok(look.rows(query)?.into_iter().next())
 }
 
 /// The public view of an instance: what `get` shows and modules return.

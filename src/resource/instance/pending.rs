@@ -67,7 +67,7 @@ pub fn parameters(look: &dyn Look, server: &Server, also: &[String]) -> Result<V
         sql: include_str!("../../sql/pending_restart.sql"),
         parameter: also.into(),
     };
-    catalog::rows(look.query(&[query])?.into_iter().next().unwrap_or_default())
+    look.rows(query)
 }
 
 #[cfg(test)]

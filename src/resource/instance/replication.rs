@@ -67,8 +67,7 @@ fn node(look: &dyn Look, target: &Target, standby: bool) -> Result<Node> {
                 parameter: Value::Null,
             };
             // A standby that lets nobody in (yet) is restarted like others: its configuration must do.
-            look.query(&[query])
-                .and_then(|answer| catalog::rows(answer.into_iter().next().unwrap_or_default()))
+            look.rows(query)
                 .map_or(None, |rows: Vec<Connected>| rows.into_iter().next())
         }
         _ => None,

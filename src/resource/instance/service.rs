@@ -156,8 +156,7 @@ pub fn loaded(look: &dyn Look, server: &Server) -> Result<i64> {
         sql: include_str!("../../sql/loaded.sql"),
         parameter: Value::Null,
     };
-    let rows: Vec<Row> =
-        catalog::rows(look.query(&[query])?.into_iter().next().unwrap_or_default())?;
+    let rows: Vec<Row> = look.rows(query)?;
     Ok(rows.first().map_or(i64::MAX, |row| row.loaded))
 }
 

@@ -156,11 +156,11 @@ impl Recovered {
                 parameter: Value::Null,
             };
             // The server that is just ending closes the session.
-            let Ok(rows) = look.query(&[query]) else {
+            let Ok(answers) = look.query(&[query]) else {
                 return Ok(false);
             };
-            let rows = rows.into_iter().next().unwrap_or_default();
-            let progress = catalog::rows::<Progress>(rows)?.into_iter().next();
+            let rows = answers.into_iter().next().unwrap_or_default();
+            let progress = rows.read::<Progress>()?.into_iter().next();
             let there = progress
                 .as_ref()
                 .is_some_and(|progress| match self.recovery.action {

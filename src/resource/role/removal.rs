@@ -55,7 +55,7 @@ impl Bonds {
             sql: include_str!("../../sql/role_removal.sql"),
             parameter: json!(roles),
         };
-        let rows: Vec<Bound> = catalog::rows(look.query(&[query])?.pop().unwrap_or_default())?;
+        let rows: Vec<Bound> = look.rows(query)?;
         Ok(rows.into_iter().map(|row| (row.name, row.bonds)).collect())
     }
 
