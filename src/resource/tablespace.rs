@@ -119,8 +119,8 @@ pub fn list(look: &dyn Look, server: &Server, name: Option<&str>) -> Result<Vec<
     let around = catalog::surroundings_query(server, &[]);
     let mut answers = look.query(&[rows, around])?.into_iter();
     let mut next = || answers.next().unwrap_or_default();
-    let rows: Vec<Row> = catalog::rows(next())?;
-    let around: Surroundings = catalog::rows(next())?.pop().unwrap_or_default();
+    let rows: Vec<Row> = next().read()?;
+    let around: Surroundings = next().read()?.pop().unwrap_or_default();
     let protected = protected(&around);
     let views = rows.into_iter().map(|row| {
         let mut view = row.view(protected.contains(&row.name));
@@ -172,8 +172,8 @@ impl Stage for Tablespaces {
             .into_iter();
         let mut next = || answers.next().unwrap_or_default();
         let facts = catalog::facts(next())?;
-        let rows = catalog::rows(next())?;
-        let around = catalog::rows(next())?.pop().unwrap_or_default();
+        let rows = next().read()?;
+        let around = next().read()?.pop().unwrap_or_default();
         self.seen(look, world, facts, rows, around)
     }
 
