@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 
 use super::replace::aside;
 use crate::backup::recovery::{Recovery, choose, wal};
-use crate::backup::{Backup, BackupTool, Catalogue, Place};
+use crate::backup::{Backup, BackupTool, Catalogue, Place, Tablespace};
 use crate::bail_fault;
 use crate::host::{FileKind, Look};
 use crate::pg::version::Major;
 use crate::plan::{Action, Change, Diff, Impact, Plan, Step, attributes};
+use crate::resource::backup::tablespaces;
 use crate::resource::instance::directory::{Directory, directory};
 use crate::resource::instance::target::Target;
 use crate::settings::InstancePaths;
@@ -70,7 +71,7 @@ pub struct Seen {
     running: bool,
     datadir: Directory,
     /// Tablespaces of the cluster that is there.
-    tablespaces: Vec<Utf8PathBuf>,
+    tablespaces: Vec<Tablespace>,
     /// Bytes where the data will lie.
     free: u64,
     /// What is in the directory that was given.
@@ -91,11 +92,6 @@ impl Stage for Fetch {
         if let Some(missing) = self.tool.missing(look)? {
             return Err(missing);
         }
-        let mut tablespaces = Vec::new();
-        let links = datadir.join("pg_tblspc");
-        for name in look.list(&links)?.unwrap_or_default() {
-            tablespaces.extend(look.link(&links.join(name))?);
-        }
         let in_place = match &self.place {
             Some(place) => occupants(look, place)?,
             None => Vec::new(),
@@ -107,7 +103,7 @@ impl Stage for Fetch {
             arrived: running && look.stat(&aside(datadir))?.is_some(),
             running,
             datadir: directory(look, datadir)?,
-            tablespaces,
+            tablespaces: tablespaces(look, datadir)?,
             free: look.free_space(self.place.as_deref().unwrap_or(datadir))?,
             in_place,
         })
@@ -134,10 +130,11 @@ impl Stage for Fetch {
             bail_fault!(
                 Conflict,
                 "backup `{}` needs {needed} bytes, and there are {} where it goes", backup.label, seen.free;
-                "make room, or give `delta: true` to fetch into the data directory itself; nothing was changed"
+                "make room{}; nothing was changed",
+                self.or_delta("to fetch into the data directory itself")
             );
         }
-        plan.changes.push(self.change(backup));
+        plan.changes.push(self.change(backup, &seen.catalogue)?);
         plan.view = Some(("restore", self.view(seen, backup)));
         Ok(plan)
     }
@@ -174,7 +171,8 @@ impl Fetch {
             return Ok(());
         }
         let mount = self.target.mountpoints.first();
-        if let Some(path) = mount.or(seen.tablespaces.first()) {
+        let tablespace = seen.tablespaces.first().map(|found| &found.location);
+        if let Some(path) = mount.or(tablespace) {
             let what = if mount.is_some() {
                 "is a mount point"
             } else {
@@ -183,13 +181,23 @@ impl Fetch {
             bail_fault!(
                 Conflict,
                 "`{path}` of instance `{paths}` {what}: it cannot be set aside while the data of the backup are put beside it";
-                "give `delta: true` to fetch into it: the old data cannot come back then; nothing was changed"
+                "restore beside it, with `stanza` and another name{}; nothing was changed",
+                self.or_delta("to fetch into it: the old data cannot come back then")
             );
         }
         Ok(())
     }
 
-    fn change(&self, backup: &Backup) -> Change {
+    /// The other way, where the tool knows it.
+    fn or_delta(&self, what: &str) -> String {
+        if self.tool.overwrites() {
+            format!(", or give `delta: true` {what}")
+        } else {
+            String::new()
+        }
+    }
+
+    fn change(&self, backup: &Backup, known: &Catalogue) -> Result<Change> {
         let (tool, paths) = (&self.tool, &self.target.paths);
         let staging = staging(&paths.datadir);
         let wal_staging = self::staging(&paths.waldir);
@@ -224,7 +232,7 @@ impl Fetch {
             }
             steps.extend(staged.map(|path| Step::make_dir(path, 0o700)));
         }
-        steps.extend(tool.restore(&backup.label, &place, &self.recovery));
+        steps.extend(tool.restore(backup, known, &place, &self.recovery)?);
         if let (Some(waldir), false) = (waldir, self.delta)
             && self.place.is_none()
         {
@@ -258,11 +266,11 @@ impl Fetch {
             steps,
         );
         if self.delta {
-            return change;
+            return Ok(change);
         }
         let staged = [Some(directory), wal].into_iter().flatten();
         let gone = staged.map(|path| Step::Remove { path: path.clone() });
-        change.undo(crate::plan::Scope::Restore, gone.collect())
+        Ok(change.undo(crate::plan::Scope::Restore, gone.collect()))
     }
 
     fn view(&self, seen: &Seen, backup: &Backup) -> Value {
