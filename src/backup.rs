@@ -2,6 +2,7 @@
 
 pub mod recovery;
 pub mod schedule;
+pub mod timeline;
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -10,8 +11,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::recovery::Recovery;
+use self::timeline::Timelines;
 use crate::host::{Look, Server};
+use crate::pg::version::Major;
 use crate::plan::Step;
+use crate::stage::AnyStage;
 
 /// How much of a cluster a backup copies.
 #[derive(
@@ -38,6 +42,35 @@ impl Kind {
             Self::Incr => "incr",
             Self::Diff => "diff",
             Self::Full => "full",
+        }
+    }
+}
+
+/// What takes the backups of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Method {
+    /// pgBackRest.
+    PgBackRest,
+    /// PostgreSQL's own programs.
+    BaseBackup,
+}
+
+impl Method {
+    /// As settings and manifests call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PgBackRest => "pgbackrest",
+            Self::BaseBackup => "basebackup",
+        }
+    }
+
+    /// As people call it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::PgBackRest => "pgBackRest",
+            Self::BaseBackup => "pg_basebackup",
         }
     }
 }
@@ -73,6 +106,17 @@ pub struct Backup {
     /// The cluster that it is of; a string, since it has more digits than numbers of JSON may have.
     #[serde(serialize_with = "as_text")]
     pub system_identifier: u64,
+    /// Its tablespaces, where the tool leaves it to us to put them where they belong.
+    #[serde(skip)]
+    pub tablespaces: Vec<Tablespace>,
+}
+
+/// A tablespace of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tablespace {
+    /// The name of its link in `pg_tblspc`.
+    pub name: String,
+    pub location: Utf8PathBuf,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
@@ -119,6 +163,18 @@ impl Catalogue {
                 .all(|archive| archive.wal_max.is_none())
     }
 
+    /// A backup with all that it builds upon, the full one first.
+    pub fn chain<'a>(&'a self, backup: &'a Backup) -> Vec<&'a Backup> {
+        let mut chain = vec![backup];
+        while let Some(prior) = &chain[0].prior
+            && let Some(found) = self.backups.iter().find(|known| known.label == *prior)
+            && !chain.contains(&found)
+        {
+            chain.insert(0, found);
+        }
+        chain
+    }
+
     /// The newest sound backup of a cluster that is at least of this kind.
     pub fn newest(&self, cluster: u64, kind: Kind) -> Option<&Backup> {
         self.backups.iter().find(|backup| {
@@ -160,6 +216,17 @@ impl Archiver {
     }
 }
 
+/// The cluster of which a backup is taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    pub version: Major,
+    /// Its identifier; none where its control file cannot be read.
+    pub cluster: Option<u64>,
+    pub timelines: Timelines,
+    pub standby: bool,
+    pub tablespaces: Vec<Tablespace>,
+}
+
 /// Where the data of a backup are put.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place<'a> {
@@ -184,6 +251,8 @@ pub struct Expired {
     pub backups: Vec<String>,
     /// The first and the last WAL file of each range.
     pub wal: Vec<(String, String)>,
+    /// What is to be removed for it, in this order, where that is ours to do.
+    pub files: Vec<Utf8PathBuf>,
 }
 
 /// What came of reading a repository.
@@ -205,8 +274,12 @@ pub enum Trouble {
 
 /// What takes backups of an instance and gives them back.
 pub trait BackupTool {
+    fn method(&self) -> Method;
+
     /// As people call it: `pgBackRest`.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &'static str {
+        self.method().title()
+    }
 
     /// Under what name the backups of the instance are kept.
     fn stanza(&self) -> &str;
@@ -244,13 +317,40 @@ pub trait BackupTool {
         None
     }
 
+    /// What is taken when this is asked for, or nothing in particular.
+    fn kind(&self, asked: Option<Kind>, _: &Source, _: &Catalogue) -> Result<Kind> {
+        Ok(asked.unwrap_or_default())
+    }
+
     /// Takes a backup of the server, which runs.
-    fn take(&self, kind: Kind, server: &Server, standby: bool) -> Vec<Step>;
+    fn take(&self, kind: Kind, server: &Server, source: &Source, known: &Catalogue) -> Vec<Step>;
+
+    /// What makes a backup of what was taken by the change of this object, where that wants a second look; retention is then
+    /// for us to see to as well.
+    fn keep(&self, _object: &str) -> Option<Box<dyn AnyStage>> {
+        None
+    }
 
     /// Puts the data of a backup somewhere, made ready for a recovery.
-    fn restore(&self, label: &str, place: &Place, recovery: &Recovery) -> Vec<Step>;
+    fn restore(
+        &self,
+        backup: &Backup,
+        known: &Catalogue,
+        place: &Place,
+        recovery: &Recovery,
+    ) -> Result<Vec<Step>>;
 
-    /// A file that is there for as long as a backup is taken, or longer.
+    /// Whether it can restore over what is there, file by file ([`Place::delta`]).
+    fn overwrites(&self) -> bool {
+        true
+    }
+
+    /// Whether another run takes a backup, as far as that can be asked often.
+    fn is_taking(&self, _: &dyn Look) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// What runs that change the repository lock, one after the other; none: it sees to that itself.
     fn lock(&self) -> Option<Utf8PathBuf> {
         None
     }
@@ -259,10 +359,10 @@ pub trait BackupTool {
     fn expired(&self, look: &dyn Look) -> Result<Expired>;
 
     /// Takes it away.
-    fn expire(&self) -> Vec<Step>;
+    fn expire(&self, expired: &Expired) -> Vec<Step>;
 
     /// Asks the server, which runs, and the repository whether WAL arrives.
-    fn check(&self) -> Vec<Step>;
+    fn check(&self, server: &Server) -> Vec<Step>;
 
     /// Reads everything in the repository, and compares it with its checksums.
     fn verify(&self, look: &dyn Look) -> Result<Verdict>;

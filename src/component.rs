@@ -5,6 +5,8 @@
 //! To add one: `component/NAME.rs` with its implementation; a line in [`REGISTRY`]; its section of the site settings; where
 //! it may be tuned per instance, a field in [`Wishes`] and in the instance's spec.
 
+pub mod backups;
+pub mod basebackup;
 pub mod item;
 pub mod pgbackrest;
 pub mod service;
@@ -14,17 +16,17 @@ use camino::Utf8PathBuf;
 
 use self::item::Item;
 use self::service::Service;
-use crate::backup::BackupTool;
 use crate::backup::schedule::Scheduling;
+use crate::backup::{BackupTool, Method};
 use crate::bail_fault;
 use crate::fault::Fault;
 use crate::host::Look;
-use crate::manifest::{HbaRecord, IdentMapping, RoleSpec};
+use crate::manifest::{HbaRecord, IdentMapping, Presence, RoleSpec};
 use crate::settings::{InstancePaths, Settings};
 use crate::stage::AnyStage;
 
 /// Every satellite, in the order in which they come to an instance.
-pub const REGISTRY: &[&dyn Component] = &[&pgbackrest::PgBackRest];
+pub const REGISTRY: &[&dyn Component] = &[&pgbackrest::PgBackRest, &basebackup::BaseBackup];
 
 /// A satellite.
 pub trait Component: Sync {
@@ -69,7 +71,12 @@ pub trait Component: Sync {
     }
 
     /// What holds the backups of a stanza, whatever cluster they are of.
-    fn stanza_tool(&self, _: &Settings, _: &str) -> Result<Option<Box<dyn BackupTool>>> {
+    fn stanza_tool(
+        &self,
+        _: &Settings,
+        _: &str,
+        _: &dyn Look,
+    ) -> Result<Option<Box<dyn BackupTool>>> {
         Ok(None)
     }
 
@@ -97,8 +104,90 @@ pub enum Objection {
 
 /// What is said of the components of an instance; what is left out is left as it is.
 #[derive(Debug, Default)]
-pub struct Wishes<'a> {
-    pub pgbackrest: Option<&'a pgbackrest::Spec>,
+pub struct Wishes {
+    pub pgbackrest: Option<pgbackrest::Spec>,
+    pub basebackup: Option<basebackup::Spec>,
+}
+
+impl Wishes {
+    /// One method of backups at the most: there is one `archive_command`.
+    ///
+    /// # Errors
+    /// When what is said contradicts itself.
+    pub fn new(
+        method: Option<Method>,
+        pgbackrest: Option<&pgbackrest::Spec>,
+        basebackup: Option<&basebackup::Spec>,
+    ) -> Result<Self> {
+        let mut wishes = Self {
+            pgbackrest: pgbackrest.cloned(),
+            basebackup: basebackup.cloned(),
+        };
+        match method {
+            Some(Method::PgBackRest) => _ = wishes.pgbackrest.get_or_insert_default(),
+            Some(Method::BaseBackup) => _ = wishes.basebackup.get_or_insert_default(),
+            None => {}
+        }
+        let said = wishes.said();
+        if let Some(method) = method
+            && let Some((other, wanted)) = said
+                .iter()
+                .find(|(said, wanted)| (*said == method) != *wanted)
+        {
+            let (name, other) = (method.name(), other.name());
+            let state = if *wanted { "present" } else { "absent" };
+            bail_fault!(
+                Input,
+                "`backup_method: {name}` and `{other}` with `state: {state}` contradict each other";
+                "an instance is backed up by one of both"
+            );
+        }
+        if said.iter().filter(|(_, wanted)| *wanted).count() > 1 {
+            bail_fault!(
+                Input,
+                "`pgbackrest` and `basebackup` are both given: an instance is backed up by one of them";
+                "a server has one `archive_command`: leave one of them out"
+            );
+        }
+        Ok(wishes)
+    }
+
+    /// The methods of which something is said, and whether they are wanted.
+    fn said(&self) -> Vec<(Method, bool)> {
+        let all = [
+            (
+                Method::PgBackRest,
+                self.pgbackrest.as_ref().map(|own| own.state),
+            ),
+            (
+                Method::BaseBackup,
+                self.basebackup.as_ref().map(|own| own.state),
+            ),
+        ];
+        let said = all
+            .into_iter()
+            .filter_map(|(method, state)| Some((method, state?)));
+        said.map(|(method, state)| (method, state == Presence::Present))
+            .collect()
+    }
+
+    /// A live instance does not change its method by the way.
+    fn check(&self, view: &View) -> Result<()> {
+        let wanted = self.said().into_iter().find(|(_, wanted)| *wanted);
+        if let Some((wanted, _)) = wanted
+            && let Some(present) = backup_tool(view)?
+            && present.method() != wanted
+        {
+            let (paths, method) = (view.paths, present.method().name());
+            bail_fault!(
+                Conflict,
+                "instance `{paths}` is backed up by {} (stanza `{}`), not by {}: a live instance does not change that by the way",
+                present.name(), present.stanza(), wanted.title();
+                "end it first, with `{method}: {{state: absent}}` in a run of its own; its backups stay. Nothing was changed"
+            );
+        }
+        Ok(())
+    }
 }
 
 /// The instance that is meant.
@@ -125,14 +214,28 @@ pub struct Removed {
     pub delete_backups: bool,
 }
 
-/// What holds the backups of a stanza.
-pub fn stanza_tool(site: &Settings, stanza: &str) -> Result<Option<Box<dyn BackupTool>>> {
+/// What holds the backups of a stanza: where there are several, the one that knows it.
+pub fn stanza_tool(
+    site: &Settings,
+    stanza: &str,
+    look: &dyn Look,
+) -> Result<Option<Box<dyn BackupTool>>> {
+    let mut tools = Vec::new();
     for component in REGISTRY {
-        if let Some(tool) = component.stanza_tool(site, stanza)? {
-            return Ok(Some(tool));
-        }
+        tools.extend(component.stanza_tool(site, stanza, look)?);
     }
-    Ok(None)
+    let mut place = 0;
+    if tools.len() > 1 {
+        let knows = |tool: &dyn BackupTool| {
+            let known = tool.catalogue(look);
+            known.is_ok_and(|catalogue| catalogue.cluster().is_some())
+        };
+        place = tools
+            .iter()
+            .position(|tool| knows(tool.as_ref()))
+            .unwrap_or_default();
+    }
+    Ok(tools.into_iter().nth(place))
 }
 
 /// What a component adds to the run on an instance.
@@ -170,7 +273,11 @@ impl Contribution {
         self.roles.extend(other.roles);
         self.hba.extend(other.hba);
         self.ident.extend(other.ident);
-        if other.scheduling != Scheduling::Unmanaged {
+        // That one is not, or no longer, there ends nothing of another.
+        let ends = other.scheduling == Scheduling::Ended;
+        if other.scheduling != Scheduling::Unmanaged
+            && !(ends && matches!(self.scheduling, Scheduling::As(_)))
+        {
             self.scheduling = other.scheduling;
         }
         self.before_start.extend(other.before_start);
@@ -181,6 +288,7 @@ impl Contribution {
 
 /// What all components add to the run on an instance.
 pub fn contribution(wishes: &Wishes, view: &View) -> Result<Contribution> {
+    wishes.check(view)?;
     let mut all = Contribution::default();
     for component in REGISTRY {
         all.merge(component.contribute(wishes, view)?)?;

@@ -276,6 +276,12 @@ impl Probe {
         Self::new(pgbackrest.args(["--output=text", "--verbose", "verify"]))
     }
 
+    /// `pg_verifybackup`: reads everything of a backup. What it says of damage is all told, in English.
+    pub fn verifybackup(bindir: &Utf8Path, backup: &Utf8Path) -> Self {
+        let verify = Command::new(bindir.join("pg_verifybackup"));
+        Self::new(verify.arg(backup.as_str()).env("LC_ALL", "C"))
+    }
+
     /// The site's command that prints a password (`postgresql.auth.password_command`).
     pub fn password(command: &[String]) -> Option<Self> {
         let (program, arguments) = command.split_first()?;
@@ -511,6 +517,10 @@ pub trait Look {
     /// Bytes that an ordinary user can still write where a path lies, or would.
     fn free_space(&self, path: &Utf8Path) -> Result<u64>;
     fn alive(&self, pid: i32) -> bool;
+    /// Whether another run holds a lock now.
+    fn is_locked(&self, _path: &Utf8Path) -> Result<bool> {
+        Ok(false)
+    }
     /// Asks again and again until the answer is yes or the time is over; gives the last answer.
     fn patiently(
         &self,
@@ -553,8 +563,6 @@ pub trait Act: Look {
     fn look(&self) -> &dyn Look;
     /// Waits for a lock, and holds it until the guard is dropped.
     fn lock(&self, claim: &Claim) -> Result<lock::Guard>;
-    /// Whether another run holds the lock of a subject now.
-    fn is_locked(&self, path: &Utf8Path) -> Result<bool>;
     /// From now on a signal that asks this process to end is noted ([`Self::interrupted`]); a second one is obeyed at once.
     fn heed_signals(&self) -> Result<()>;
     fn interrupted(&self) -> Option<Interruption>;

@@ -4,6 +4,7 @@
 //! text of `settings.yaml` and from the environment, [`paths`] computes the places of an instance.
 //! Everything here is pure: texts, variables and the caller come in as values.
 
+mod basebackup;
 mod check;
 mod document;
 mod environment;
@@ -24,6 +25,7 @@ use camino::Utf8PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::basebackup::{BaseBackup, FullRetention, Wal};
 pub use self::environment::{PREFIX as VARIABLE_PREFIX, of_site as environment_of_site};
 pub use self::host::{Api, Audit, Cli, Logrotate, Rsyslog, Systemd};
 pub use self::load::Caller;
@@ -70,6 +72,10 @@ pub struct Settings {
     /// pgBackRest. `null`: not used.
     #[serde(default)]
     pub pgbackrest: Option<PgBackRest>,
+
+    /// Backups by PostgreSQL's own programs. `null`: not used.
+    #[serde(default)]
+    pub basebackup: Option<BaseBackup>,
 
     /// PoWA. `null`: not used.
     #[serde(default)]

@@ -574,6 +574,12 @@ options:
     description:
       - 'Membership in a Patroni cluster; not supported in this version.'
     type: raw
+  backup_method:
+    description:
+      - 'What archives the instance and takes its backups; O(pgbackrest) or O(basebackup) say how.'
+      - 'Left out, that stays as it is.'
+    type: str
+    choices: [pgbackrest, basebackup]
   pgbackrest:
     description:
       - 'Archiving and backups by pgBackRest; left out, they stay as they are.'
@@ -587,6 +593,47 @@ options:
         description:
           - 'Password of the backup role (C(postgresql.backuprole) of the site settings).'
           - 'Never required: pgBackRest comes in by peer authentication.'
+        type: str
+      take_over:
+        description:
+          - 'Go on in a stanza that holds backups of another cluster, which stay in it.'
+          - 'To be given once.'
+        type: bool
+        default: false
+      schedule:
+        description:
+          - 'When backups are taken by themselves, by type; C(never) takes one away.'
+          - 'At first as the site settings say.'
+        type: dict
+        suboptions:
+          full:
+            description:
+              - 'Full backups.'
+            type: str
+          diff:
+            description:
+              - 'What has changed since the last full one.'
+            type: str
+          incr:
+            description:
+              - 'What has changed since the last one.'
+            type: str
+      state:
+        description:
+          - 'Whether the instance is archived and backed up.'
+          - 'With C(absent) it is no longer; its backups stay.'
+        type: str
+        choices: [present, absent]
+        default: present
+  basebackup:
+    description:
+      - 'Archiving and backups by PostgreSQL''s own programs; left out, they stay as they are.'
+    type: dict
+    suboptions:
+      stanza:
+        description:
+          - 'Name of the stanza: of all backups of one cluster.'
+          - 'At first that of the instance with its major: C(17-main).'
         type: str
       take_over:
         description:
@@ -1013,11 +1060,28 @@ ARGUMENT_SPEC = {
     "powa": {"type": "raw", "no_log": True},
     "prometheus": {"type": "raw", "no_log": True},
     "patroni": {"type": "raw", "no_log": True},
+    "backup_method": {"type": "str", "choices": ["pgbackrest", "basebackup"]},
     "pgbackrest": {
         "type": "dict",
         "options": {
             "stanza": {"type": "str"},
             "password": {"type": "str", "no_log": True},
+            "take_over": {"type": "bool", "default": False},
+            "schedule": {
+                "type": "dict",
+                "options": {
+                    "full": {"type": "str"},
+                    "diff": {"type": "str"},
+                    "incr": {"type": "str"},
+                },
+            },
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        },
+    },
+    "basebackup": {
+        "type": "dict",
+        "options": {
+            "stanza": {"type": "str"},
             "take_over": {"type": "bool", "default": False},
             "schedule": {
                 "type": "dict",

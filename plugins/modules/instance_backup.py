@@ -28,9 +28,9 @@ options:
   type:
     description:
       - 'How much is copied: everything, what has changed since the last full backup, or since the last one of any kind.'
+      - 'Unless given, the latter, or everything where there is no other way.'
     type: str
     choices: [incr, diff, full]
-    default: incr
   max_age:
     description:
       - 'Take none while the newest one of this type, or of one that copies more, is younger: C(1d), C(12h 30m), or a number of seconds.'
@@ -148,7 +148,7 @@ from ansible_collections.socle.postgresql.plugins.module_utils._binary import ru
 
 ARGUMENT_SPEC = {
     "instance": {"type": "str"},
-    "type": {"type": "str", "choices": ["incr", "diff", "full"], "default": "incr"},
+    "type": {"type": "str", "choices": ["incr", "diff", "full"]},
     "max_age": {"type": "str"},
     "lock_timeout": {"type": "int"},
 }

@@ -270,6 +270,7 @@ mod tests {
             error: false,
             repository: 1,
             system_identifier: 7,
+            tablespaces: Vec::new(),
         }
     }
 

@@ -18,8 +18,9 @@ pub struct Backup {
     #[command(flatten)]
     one: One,
     /// Everything (`full`), what has changed since the last full backup (`diff`), or since the last one of any kind (`incr`).
-    #[arg(long = "type", value_name = "TYPE", default_value = "incr")]
-    kind: Kind,
+    /// Unless given `incr`, or `full` where there is no other way.
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: Option<Kind>,
     /// Take none while the newest one of this type, or of one that copies more, is younger: `1d`, `12h 30m`.
     #[arg(long, value_name = "AGE")]
     max_age: Option<String>,
@@ -53,7 +54,7 @@ impl Backup {
         }
         let spec = BackupSpec {
             instance: Some(Self::reference(&self.one, &session)?),
-            kind: self.kind.into(),
+            kind: self.kind.map(Into::into),
             max_age: self.max_age.clone(),
             lock_timeout: self.run.lock_timeout,
         };

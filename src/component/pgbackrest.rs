@@ -2,40 +2,37 @@
 //!
 //! An instance belongs to a stanza when its data directory is named in `conf.d/STANZA.conf`: nothing else is kept of it.
 
-pub mod archiving;
 mod cipher;
 mod info;
 mod lacks;
 mod member;
 mod rights;
 mod site;
-mod stanza;
 mod stanza_file;
 mod tool;
 mod trouble;
 mod upkeep;
 
-use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use anyhow::{Context as _, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use self::archiving::{Archiving, PARAMETERS};
 use self::member::Membership;
 use self::rights::Rights;
-use self::stanza::Stanza;
 use self::tool::PgBackRest as Tool;
+use super::backups::archiving::{Archiving, PARAMETERS};
+use super::backups::stanza::{Deletion, Stanza, StanzaTool};
+use super::backups::{access, check_name, scheduling, timings};
 use super::item::Item;
 use super::service::Service;
 use super::{Component, Contribution, Lack, Objection, Removed, View, Wishes};
-use crate::backup::schedule::{Schedule, Scheduling, Timing};
-use crate::backup::{BackupTool, Kind};
+use crate::backup::BackupTool;
+use crate::backup::schedule::{Scheduling, Timing};
 use crate::bail_fault;
 use crate::host::Look;
-use crate::manifest::{
-    HbaMethod, HbaRecord, IdentMapping, Membership as MemberOf, Presence, RoleSpec,
-};
+use crate::manifest::{Membership as MemberOf, Presence, RoleSpec};
 use crate::secret::Secret;
 use crate::settings::{self, Settings};
 use crate::stage::AnyStage;
@@ -44,7 +41,7 @@ use crate::stage::AnyStage;
 pub struct PgBackRest;
 
 /// What is said of the backups of an instance by pgBackRest.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
 pub struct Spec {
@@ -104,7 +101,7 @@ impl Component for PgBackRest {
 
     fn contribute(&self, wishes: &Wishes, view: &View) -> Result<Contribution> {
         let paths = view.paths;
-        let own = match (&view.site.pgbackrest, wishes.pgbackrest) {
+        let own = match (&view.site.pgbackrest, &wishes.pgbackrest) {
             (Some(own), _) => own,
             (None, None) => return Ok(Contribution::default()),
             (None, Some(_)) => bail_fault!(
@@ -114,7 +111,7 @@ impl Component for PgBackRest {
             ),
         };
         let bound = Tool::of(own, view.look, &paths.datadir)?;
-        let Some(spec) = wishes.pgbackrest else {
+        let Some(spec) = &wishes.pgbackrest else {
             // Archiving does not end because nothing is said of it.
             return Ok(Contribution {
                 keeps: bound.map(|_| PARAMETERS.to_vec()).unwrap_or_default(),
@@ -138,7 +135,7 @@ impl Component for PgBackRest {
             own: own.clone(),
             stanza,
         };
-        let scheduling = scheduling(spec, &tool, view)?;
+        let scheduling = scheduled(spec, &tool, view)?;
         Ok(Contribution {
             scheduling,
             ..present(spec, tool, view)
@@ -152,8 +149,8 @@ impl Component for PgBackRest {
         let mut stages: Vec<Box<dyn AnyStage>> = Vec::new();
         if let Some(tool) = Tool::of(own, view.look, &view.paths.datadir)? {
             if removed.delete_backups {
-                stages.push(Box::new(stanza::Deletion {
-                    tool,
+                stages.push(Box::new(Deletion {
+                    tool: Rc::new(tool),
                     paths: view.paths.clone(),
                 }));
             }
@@ -162,7 +159,12 @@ impl Component for PgBackRest {
         Ok(stages)
     }
 
-    fn stanza_tool(&self, site: &Settings, stanza: &str) -> Result<Option<Box<dyn BackupTool>>> {
+    fn stanza_tool(
+        &self,
+        site: &Settings,
+        stanza: &str,
+        _: &dyn Look,
+    ) -> Result<Option<Box<dyn BackupTool>>> {
         let Some(own) = &site.pgbackrest else {
             return Ok(None);
         };
@@ -182,19 +184,6 @@ impl Component for PgBackRest {
     }
 }
 
-/// It becomes part of paths and of a shell command.
-fn check_name(stanza: &str) -> Result<()> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-    if stanza.is_empty() || stanza.starts_with(['-', '.']) || !stanza.chars().all(plain) {
-        bail_fault!(
-            Input,
-            "stanza name `{stanza}` is not valid";
-            "use letters, digits, `_`, `-` and `.`"
-        );
-    }
-    Ok(())
-}
-
 fn membership(own: &settings::PgBackRest, view: &View, stanza: Option<&str>) -> Membership {
     Membership {
         own: own.clone(),
@@ -204,49 +193,8 @@ fn membership(own: &settings::PgBackRest, view: &View, stanza: Option<&str>) -> 
     }
 }
 
-/// How the backup role comes in: as the system user, without a password.
-fn access(view: &View, state: Presence) -> (HbaRecord, IdentMapping) {
-    let role = &view.site.postgresql.backuprole.name;
-    let map = "pgsocle".to_owned();
-    let record = HbaRecord {
-        connection: None,
-        database: "postgres".to_owned(),
-        user: crate::pg::hba::name(role),
-        method: HbaMethod::Peer,
-        options: Some([("map".to_owned(), map.clone())].into()),
-        ldapbindpasswd: None,
-        radiussecrets: None,
-        state,
-    };
-    let mapping = IdentMapping {
-        map,
-        system_user: view.site.sysuser.user.clone(),
-        role: role.clone(),
-        state,
-    };
-    (record, mapping)
-}
-
 /// When backups are taken by themselves: here, or nowhere.
-fn scheduling(spec: &Spec, tool: &Tool, view: &View) -> Result<Scheduling> {
-    let timings = |schedule: Option<&settings::Schedule>, place: &str| {
-        let Some(schedule) = schedule else {
-            return Ok(BTreeMap::new());
-        };
-        let all = [
-            (Kind::Full, &schedule.full),
-            (Kind::Diff, &schedule.diff),
-            (Kind::Incr, &schedule.incr),
-        ];
-        let said = all
-            .into_iter()
-            .filter_map(|(kind, text)| Some((kind, text.as_ref()?)));
-        said.map(|(kind, text)| {
-            let key = format!("{place}.{}", kind.name());
-            Ok((kind, Timing::parse(&key, text)?))
-        })
-        .collect::<Result<BTreeMap<_, _>>>()
-    };
+fn scheduled(spec: &Spec, tool: &Tool, view: &View) -> Result<Scheduling> {
     let own = timings(spec.schedule.as_ref(), "pgbackrest.schedule")?;
     if !tool.is_local() {
         if own.values().any(|timing| *timing != Timing::Never) {
@@ -258,29 +206,22 @@ fn scheduling(spec: &Spec, tool: &Tool, view: &View) -> Result<Scheduling> {
         }
         return Ok(Scheduling::Ended);
     }
-    let site_says = tool.own.schedule.is_some();
     let default = settings::Schedule {
         incr: Some("daily".to_owned()),
         ..settings::Schedule::default()
     };
     let site = tool.own.schedule.as_ref().unwrap_or(&default);
     let site = timings(Some(site), "pgbackrest.schedule of the site settings")?;
-    let times = site.into_iter().filter_map(|(kind, timing)| match timing {
-        Timing::At(calendar) => Some((kind, calendar)),
-        Timing::Never => None,
-    });
-    Ok(Scheduling::As(Schedule {
-        own,
-        site: times.collect(),
-        site_says,
-    }))
+    Ok(scheduling(own, site, tool.own.schedule.is_some()))
 }
 
 fn present(spec: &Spec, tool: Tool, view: &View) -> Contribution {
     let role = &view.site.postgresql.backuprole;
-    let (record, mapping) = access(view, Presence::Present);
+    let (record, mapping) = access(view, "postgres", Presence::Present);
     let command = tool.archive_command(&view.paths.datadir);
     let paths = view.paths.clone();
+    let membership = membership(&tool.own, view, Some(&tool.stanza));
+    let tool: Rc<dyn StanzaTool> = Rc::new(tool);
     Contribution {
         parameters: vec![
             ("archive_command", Some(command)),
@@ -299,12 +240,12 @@ fn present(spec: &Spec, tool: Tool, view: &View) -> Contribution {
         hba: vec![record],
         ident: vec![mapping],
         before_start: vec![Box::new(Stanza {
-            tool: tool.clone(),
+            tool: Rc::clone(&tool),
             paths: paths.clone(),
             take_over: spec.take_over,
         })],
         after_roles: vec![
-            Box::new(membership(&tool.own, view, Some(&tool.stanza))),
+            Box::new(membership),
             Box::new(Rights {
                 paths: paths.clone(),
                 role: role.name.clone(),
@@ -324,7 +265,7 @@ fn retracted(own: &settings::PgBackRest, view: &View, bound: bool) -> Contributi
             ..Contribution::default()
         };
     }
-    let (record, mapping) = access(view, Presence::Absent);
+    let (record, mapping) = access(view, "postgres", Presence::Absent);
     Contribution {
         parameters: vec![
             ("archive_command", Some("/bin/true".to_owned())),

@@ -225,6 +225,18 @@ impl Look for Local {
             )
     }
 
+    /// A lock that this run holds is no other's.
+    fn is_locked(&self, path: &Utf8Path) -> Result<bool> {
+        let own = self.lock.borrow();
+        if let (Some(own), Some(there)) = (own.as_ref(), absent(fs::metadata(path))?) {
+            let own = own.metadata()?;
+            if (own.dev(), own.ino()) == (there.dev(), there.ino()) {
+                return Ok(false);
+            }
+        }
+        lock::is_held(path)
+    }
+
     fn patiently(
         &self,
         timeout: Duration,
@@ -421,10 +433,6 @@ impl Act for Local {
         let guard = lock::take(claim)?;
         *self.lock.borrow_mut() = Some(guard.file()?);
         Ok(guard)
-    }
-
-    fn is_locked(&self, path: &Utf8Path) -> Result<bool> {
-        lock::is_held(path)
     }
 
     fn heed_signals(&self) -> Result<()> {

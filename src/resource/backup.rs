@@ -9,16 +9,20 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use camino::Utf8Path;
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::backup::{Archiver, Backup, BackupTool, Catalogue, Kind};
-use crate::component::{self, View, pgbackrest::archiving};
+use self::upkeep::Expiry;
+use crate::backup::timeline::Timelines;
+use crate::backup::{Archiver, Backup, BackupTool, Catalogue, Kind, Source};
+use crate::component::{self, View, backups::archiving};
 use crate::host::{LockMode, Look};
 use crate::manifest::{InstanceRef, Place};
 use crate::plan::{Action, Change, Diff, Impact, Plan, attributes};
+use crate::resource::instance::directory::tablespaces;
 use crate::resource::instance::target::{Running, Target};
 use crate::resource::{Addressed, Job, Site, addressed};
 use crate::stage::{Sight, Stage, World};
@@ -31,9 +35,10 @@ pub struct BackupSpec {
     /// The instance, as `name` or `version/name`; may be left out when there is only one.
     #[serde(default)]
     pub instance: Option<InstanceRef>,
-    /// How much is copied: everything, what has changed since the last full backup, or since the last one of any kind.
+    /// How much is copied: everything, what has changed since the last full backup, or since the last one of any kind. Unless
+    /// given, the latter, or everything where there is no other way.
     #[serde(default, rename = "type")]
-    pub kind: Kind,
+    pub kind: Option<Kind>,
     /// Take none while the newest one of this type, or of one that copies more, is younger: `1d`, `12h 30m`, or a number of
     /// seconds. Without it each call takes one.
     #[serde(default)]
@@ -86,6 +91,7 @@ pub fn job(spec: &BackupSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     }
     let now: Timestamp = site.now.parse().context("the time of the run")?;
     let tool: Rc<dyn BackupTool> = tool(&target, site, look)?.into();
+    job.subject.alone = tool.lock();
     job.stages.push(Box::new(Take {
         tool: Rc::clone(&tool),
         target: target.clone(),
@@ -97,7 +103,22 @@ pub fn job(spec: &BackupSpec, site: &Site, look: &dyn Look) -> Result<Job> {
             job.subject.lock_timeout
         },
     }));
-    job.stages.push(Box::new(Newest { tool, target }));
+    let keep = tool.keep(&object(&target));
+    let expires = keep.is_some();
+    job.stages.extend(keep);
+    let (newest, kept) = (Rc::clone(&tool), target.clone());
+    job.stages.push(Box::new(Newest {
+        tool: newest,
+        target: kept,
+    }));
+    if expires {
+        let after = Some(object(&target));
+        job.stages.push(Box::new(Expiry {
+            tool,
+            target,
+            after,
+        }));
+    }
     Ok(job)
 }
 
@@ -123,7 +144,8 @@ pub fn not_backed_up(target: &Target) -> anyhow::Error {
     fault!(
         Conflict,
         "instance `{}` is not backed up: it is in no stanza", target.paths;
-        "give it one: `pgsocle instance alter {} --pgbackrest-stanza NAME`, or `pgbackrest: {{stanza: NAME}}` in its manifest", target.paths
+        "give it one: `pgsocle instance alter {0} --pgbackrest-stanza NAME`, or `--backup-method basebackup`; in its manifest, \
+         `pgbackrest: {{stanza: NAME}}` or `backup_method: basebackup`", target.paths
     )
 }
 
@@ -143,7 +165,7 @@ fn object(target: &Target) -> String {
 struct Take {
     tool: Rc<dyn BackupTool>,
     target: Target,
-    kind: Kind,
+    kind: Option<Kind>,
     newer_than: Option<Timestamp>,
     /// How long another backup into the stanza is waited for.
     patience: Duration,
@@ -151,9 +173,8 @@ struct Take {
 
 struct Seen {
     catalogue: Catalogue,
-    identifier: Option<u64>,
     running: Option<Running>,
-    standby: bool,
+    source: Source,
 }
 
 impl Stage for Take {
@@ -171,9 +192,14 @@ impl Stage for Take {
         }
         Ok(Seen {
             catalogue: self.when_free(look)?,
-            identifier: look.system_identifier(datadir)?,
             running: self.target.running(look)?,
-            standby: look.stat(&datadir.join("standby.signal"))?.is_some(),
+            source: Source {
+                version: self.target.paths.version,
+                cluster: look.system_identifier(datadir)?,
+                timelines: timelines(look, datadir)?,
+                standby: look.stat(&datadir.join("standby.signal"))?.is_some(),
+                tablespaces: tablespaces(look, datadir)?,
+            },
         })
     }
 
@@ -181,9 +207,9 @@ impl Stage for Take {
         let (paths, tool) = (&self.target.paths, &self.tool);
         let stanza = tool.stanza();
         let mut plan = Plan::default();
-        let newest = seen
-            .identifier
-            .and_then(|own| seen.catalogue.newest(own, self.kind));
+        let (source, known) = (&seen.source, &seen.catalogue);
+        let kind = tool.kind(self.kind, source, known)?;
+        let newest = source.cluster.and_then(|own| known.newest(own, kind));
         if let (Some(newest), Some(limit)) = (newest, self.newer_than)
             && newest.date_stop >= limit
         {
@@ -207,7 +233,7 @@ impl Stage for Take {
             bail_fault!(
                 NotFound,
                 "stanza `{stanza}` of instance `{paths}` is not in its repository";
-                "mount the repository if it is not; where it was lost, apply the instance with its `pgbackrest` again to make it anew"
+                "mount the repository if it is not; where it was lost, apply the instance with its `{}` again to make it anew", tool.method().name()
             );
         }
         if seen.catalogue.busy {
@@ -219,7 +245,8 @@ impl Stage for Take {
         }
         let object = object(&self.target);
         let line = |label: Option<String>| attributes(&[("newest", label)]);
-        let kind = self.kind.name();
+        let taken = tool.take(kind, &running.server, source, known);
+        let kind = kind.name();
         plan.changes.push(Change::new(
             Action::Create,
             &object,
@@ -230,7 +257,7 @@ impl Stage for Take {
                 line(Some(format!("a new one ({kind})"))),
             ),
             Impact::None,
-            tool.take(self.kind, &running.server, seen.standby),
+            taken,
         ));
         Ok(plan)
     }
@@ -240,13 +267,24 @@ impl Take {
     /// What there is once no other backup is being taken, or the patience is over.
     fn when_free(&self, look: &dyn Look) -> Result<Catalogue> {
         let catalogue = self.tool.catalogue(look)?;
-        // A file, since the tool itself is costly to ask.
-        let Some(mark) = self.tool.lock().filter(|_| catalogue.busy) else {
+        if !catalogue.busy {
             return Ok(catalogue);
-        };
-        look.patiently(self.patience, &mut || Ok(look.stat(&mark)?.is_none()))?;
+        }
+        look.patiently(self.patience, &mut || Ok(!self.tool.is_taking(look)?))?;
         self.tool.catalogue(look)
     }
+}
+
+/// The timelines of a cluster: a file tells of each new one, and is kept.
+fn timelines(look: &dyn Look, datadir: &Utf8Path) -> Result<Timelines> {
+    let directory = datadir.join("pg_wal");
+    let names = look.list(&directory)?.unwrap_or_default();
+    let mut histories = names.iter().filter(|name| name.ends_with(".history"));
+    let Some(newest) = histories.next_back() else {
+        return Ok(Timelines::default());
+    };
+    let content = look.read(&directory.join(newest))?.unwrap_or_default();
+    Ok(Timelines::parse(newest, &content).unwrap_or_default())
 }
 
 /// Shows the newest backup.

@@ -36,7 +36,7 @@ pub mod service;
 pub mod target;
 pub mod templates;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use serde_json::{Map, Value, json};
 
 use self::accepted::Accepted;
@@ -224,9 +224,12 @@ fn components(
     site: &Site,
     look: &dyn Look,
 ) -> Result<Contribution> {
-    let wishes = component::Wishes {
-        pgbackrest: spec.pgbackrest.as_ref(),
-    };
+    let wishes = component::Wishes::new(
+        spec.backup_method,
+        spec.pgbackrest.as_ref(),
+        spec.basebackup.as_ref(),
+    )
+    .with_context(|| format!("instance `{}`", target.paths))?;
     let view = component::View {
         look,
         site: &site.settings,

@@ -162,6 +162,13 @@ pub fn job(spec: &RestoreSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         Directory::Missing | Directory::Empty
     ) || look.stat(&aside(&paths.datadir))?.is_some();
     let tool = source(spec.stanza.as_deref(), Some(&target), site, look)?;
+    if spec.delta && !tool.overwrites() {
+        bail_fault!(
+            Unsupported,
+            "`delta`: {} restores into an empty place only, whatever is right of what is there", tool.name();
+            "leave it out; nothing was changed"
+        );
+    }
     // Whoever is not in the stanza becomes a copy of the cluster that is: with names of its own, and no part in its archive.
     let copy =
         backup::tool_of(&target, site, look)?.is_none_or(|own| own.stanza() != tool.stanza());
@@ -304,10 +311,10 @@ pub(super) fn source(
     look: &dyn Look,
 ) -> Result<Box<dyn BackupTool>> {
     match (stanza, target) {
-        (Some(stanza), _) => component::stanza_tool(&site.settings, stanza)?.ok_or_else(|| {
+        (Some(stanza), _) => component::stanza_tool(&site.settings, stanza, look)?.ok_or_else(|| {
             crate::fault!(
                 Input,
-                "the site settings do not say where backups are: there is no section `pgbackrest`"
+                "the site settings do not say where backups are: there is no section `pgbackrest` or `basebackup`"
             )
         }),
         (None, Some(target)) => match backup::tool_of(target, site, look)? {

@@ -38,6 +38,9 @@ impl Settings {
         if let Some(pgbackrest) = &self.pgbackrest {
             pgbackrest.check()?;
         }
+        if let Some(basebackup) = &self.basebackup {
+            basebackup.check()?;
+        }
         if let Some(temboard) = &self.temboard
             && !temboard.ui_url.starts_with("http://")
             && !temboard.ui_url.starts_with("https://")

@@ -92,6 +92,7 @@ fn complete_names_every_key() {
             "pgbackrest.more_repositories",
             "pgbackrest.options",
             "pgbackrest.schedule",
+            "basebackup",
             "require_mountpoint",
             "deletion_protection",
         ]

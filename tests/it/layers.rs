@@ -49,7 +49,15 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "backup",
-        &["fault", "host::types", "host::Look", "pg", "plan", "secret"],
+        &[
+            "fault",
+            "host::types",
+            "host::Look",
+            "pg",
+            "plan",
+            "secret",
+            "stage",
+        ],
     ),
     (
         "resource",
@@ -273,7 +281,7 @@ fn within_itself(module: &str, own: &str, target: &str) -> bool {
         && let Some(other) = own.split("::").nth(1)
         && other.starts_with(|c: char| c.is_lowercase())
     {
-        return component == other || ["item", "service"].contains(&other);
+        return component == other || ["backups", "item", "service"].contains(&other);
     }
     target == top || target.split("::").next() == Some(top)
 }

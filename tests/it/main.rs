@@ -10,6 +10,7 @@ mod adoption;
 mod alter;
 mod authentication;
 mod backup;
+mod basebackup;
 mod bench;
 mod busy;
 mod bytes;

@@ -185,6 +185,7 @@ pub fn parse(output: &[u8]) -> Result<Catalogue> {
                 error: entry.error == Some(true),
                 repository: entry.database.repo_key,
                 system_identifier: cluster(&entry.database),
+                tablespaces: Vec::new(),
                 label: entry.label,
             })
         })

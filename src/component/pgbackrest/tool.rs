@@ -9,10 +9,13 @@ use super::info;
 use super::stanza_file::StanzaFile;
 use super::{trouble, upkeep};
 use crate::backup::recovery::{self, Recovery, Target};
-use crate::backup::{BackupTool, Catalogue, Expired, Kind, Place, Trouble, Verdict};
+use crate::backup::{
+    Backup, BackupTool, Catalogue, Expired, Kind, Method, Place, Source, Trouble, Verdict,
+};
+use crate::component::backups::stanza::{Elsewhere, StanzaTool};
 use crate::host::{Command, Look, Output, Probe, Server};
 use crate::plan::Step;
-use crate::settings;
+use crate::settings::{self, InstancePaths};
 use crate::{bail_fault, fault};
 
 /// How long a repository may take to answer who only wants to know how things stand.
@@ -109,18 +112,6 @@ impl PgBackRest {
             .args(["--no-online", command])
     }
 
-    /// pgBackRest deletes a stanza only while it is stopped.
-    pub fn delete_stanza(&self, datadir: &Utf8Path) -> Vec<Step> {
-        vec![
-            Step::Run(self.command().arg("stop")),
-            Step::Run(
-                self.command()
-                    .arg(format!("--pg1-path={datadir}"))
-                    .args(["--force", "stanza-delete"]),
-            ),
-        ]
-    }
-
     /// `archive_command`: the data directory is said, since a stanza may be of several.
     pub fn archive_command(&self, datadir: &Utf8Path) -> String {
         let command = self
@@ -155,9 +146,52 @@ pub fn answer(look: &dyn Look, probe: &Probe, what: &str) -> Result<Output> {
     Ok(output)
 }
 
+impl StanzaTool for PgBackRest {
+    fn make(&self, known: &Catalogue, _: Option<u64>, paths: &InstancePaths) -> Vec<Step> {
+        let command = if known.clusters.is_empty() {
+            "stanza-create"
+        } else {
+            "stanza-upgrade"
+        };
+        vec![Step::Run(self.offline(command, &paths.datadir))]
+    }
+
+    /// pgBackRest deletes a stanza only while it is stopped.
+    fn delete(&self, paths: &InstancePaths) -> Vec<Step> {
+        vec![
+            Step::Run(self.command().arg("stop")),
+            Step::Run(
+                self.command()
+                    .arg(format!("--pg1-path={}", paths.datadir))
+                    .args(["--force", "stanza-delete"]),
+            ),
+        ]
+    }
+
+    fn is_shared(&self, look: &dyn Look, paths: &InstancePaths) -> Result<bool> {
+        let files = stanza_files(&self.own, look)?;
+        let own = files.iter().find(|(name, ..)| *name == self.stanza);
+        Ok(own.is_some_and(|(.., file)| file.has_others(&paths.datadir)))
+    }
+
+    fn made_elsewhere(&self) -> Option<Elsewhere> {
+        let command = |command: &str| format!("`pgbackrest --stanza={} {command}`", self.stanza);
+        (!self.is_local()).then(|| Elsewhere {
+            make: command("stanza-create") + " (role socle.postgresql.backup_host does it)",
+            delete: command("stanza-delete"),
+        })
+    }
+
+    fn is_awaited(&self, look: &dyn Look) -> Result<bool> {
+        Ok(!self.is_local()
+            && self.is_installed(look)?
+            && self.catalogue(look)?.cluster().is_none())
+    }
+}
+
 impl BackupTool for PgBackRest {
-    fn name(&self) -> &'static str {
-        "pgBackRest"
+    fn method(&self) -> Method {
+        Method::PgBackRest
     }
 
     fn stanza(&self) -> &str {
@@ -214,9 +248,9 @@ impl BackupTool for PgBackRest {
         trouble::of(said)
     }
 
-    fn take(&self, kind: Kind, _: &Server, standby: bool) -> Vec<Step> {
+    fn take(&self, kind: Kind, _: &Server, source: &Source, _: &Catalogue) -> Vec<Step> {
         let mut command = self.command();
-        if standby {
+        if source.standby {
             command = command.arg("--backup-standby");
         }
         command.progress = Some("--log-level-console=detail");
@@ -228,7 +262,13 @@ impl BackupTool for PgBackRest {
         ]))]
     }
 
-    fn restore(&self, label: &str, place: &Place, recovery: &Recovery) -> Vec<Step> {
+    fn restore(
+        &self,
+        backup: &Backup,
+        _: &Catalogue,
+        place: &Place,
+        recovery: &Recovery,
+    ) -> Result<Vec<Step>> {
         let fetch = self
             .command()
             .arg(format!("--pg1-path={}", place.datadir))
@@ -245,7 +285,7 @@ impl BackupTool for PgBackRest {
         };
         let mut command = self.command().args([
             format!("--pg1-path={}", place.directory),
-            format!("--set={label}"),
+            format!("--set={}", backup.label),
             format!("--type={kind}"),
             format!("--recovery-option=restore_command={fetch} %f \"%p\""),
         ]);
@@ -273,12 +313,13 @@ impl BackupTool for PgBackRest {
         if place.silent {
             command = command.arg("--archive-mode=off");
         }
-        vec![Step::Run(command.arg("restore"))]
+        Ok(vec![Step::Run(command.arg("restore"))])
     }
 
-    fn lock(&self) -> Option<Utf8PathBuf> {
+    /// By its lock file, since the program itself is costly to ask.
+    fn is_taking(&self, look: &dyn Look) -> Result<bool> {
         let name = format!("{}-backup.lock", self.stanza);
-        Some(self.own.lockpath.join(name))
+        Ok(look.stat(&self.own.lockpath.join(name))?.is_some())
     }
 
     fn expired(&self, look: &dyn Look) -> Result<Expired> {
@@ -287,11 +328,11 @@ impl BackupTool for PgBackRest {
         Ok(upkeep::expired(&said.text()))
     }
 
-    fn expire(&self) -> Vec<Step> {
+    fn expire(&self, _: &Expired) -> Vec<Step> {
         vec![Step::Run(self.command().arg("expire"))]
     }
 
-    fn check(&self) -> Vec<Step> {
+    fn check(&self, _: &Server) -> Vec<Step> {
         vec![Step::Run(self.command().arg("check"))]
     }
 

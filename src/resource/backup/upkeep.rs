@@ -1,6 +1,8 @@
 //! Looking after backups: what is beyond retention goes, the way of WAL into the repository is checked, and what lies there is
 //! read again.
 
+use std::rc::Rc;
+
 use anyhow::Result;
 
 use super::tool;
@@ -10,7 +12,7 @@ use crate::manifest::{InstanceRef, Place};
 use crate::plan::{Action, Change, Diff, Impact, Plan};
 use crate::resource::instance::target::{Running, Target};
 use crate::resource::{Job, Site, addressed};
-use crate::stage::{Stage, World};
+use crate::stage::{Sight, Stage, World};
 use crate::{bail_fault, fault};
 
 /// A run on the backups of an instance, which goes on being changed meanwhile.
@@ -28,6 +30,7 @@ fn begun(
     let mut job = begun.job;
     job.subject.mode = LockMode::Read;
     let tool = tool(&begun.target, site, look)?;
+    job.subject.alone = tool.lock();
     if let Some(missing) = tool.missing(look)? {
         return Err(missing);
     }
@@ -40,13 +43,20 @@ pub fn expire(reference: &InstanceRef, site: &Site, look: &dyn Look) -> Result<J
     if let Some(elsewhere) = tool.elsewhere("expire") {
         return Err(elsewhere);
     }
-    job.stages.push(Box::new(Expiry { tool, target }));
+    job.stages.push(Box::new(Expiry {
+        tool: tool.into(),
+        target,
+        after: None,
+    }));
     Ok(job)
 }
 
-struct Expiry {
-    tool: Box<dyn BackupTool>,
-    target: Target,
+/// Takes away what is beyond retention.
+pub struct Expiry {
+    pub tool: Rc<dyn BackupTool>,
+    pub target: Target,
+    /// Only once this object has been changed.
+    pub after: Option<String>,
 }
 
 impl Stage for Expiry {
@@ -54,6 +64,14 @@ impl Stage for Expiry {
 
     fn name(&self) -> String {
         format!("expiry of backups of instance {}", self.target.paths)
+    }
+
+    fn sight(&self, world: &World) -> Sight {
+        match self.after.as_ref().map(|object| world.changed.get(object)) {
+            None | Some(Some(true)) => Sight::Look,
+            Some(Some(false)) => Sight::Hidden("what the new backup makes dispensable goes".into()),
+            Some(None) => Sight::Skip,
+        }
     }
 
     fn observe(&self, look: &dyn Look, _: &World) -> Result<Expired> {
@@ -94,7 +112,7 @@ impl Stage for Expiry {
             ),
             Diff::new(&object, lines.join("\n") + "\n", ""),
             Impact::Destructive,
-            self.tool.expire(),
+            self.tool.expire(seen),
         ));
         Ok(plan)
     }
@@ -125,13 +143,13 @@ impl Stage for Check {
 
     fn plan(&self, (running, catalogue): &Self::Seen) -> Result<Plan> {
         let (paths, stanza) = (&self.target.paths, self.tool.stanza());
-        if running.is_none() {
+        let Some(running) = running else {
             bail_fault!(
                 Unavailable,
                 "instance `{paths}` is stopped: no WAL of it could arrive in stanza `{stanza}`";
                 "start it with `pgsocle instance start {paths}`"
             );
-        }
+        };
         // The check itself would wait half an hour for a host that does not answer.
         if let Some(problem) = catalogue.problems.first() {
             bail_fault!(
@@ -148,7 +166,7 @@ impl Stage for Check {
                 format!("check that WAL of instance `{paths}` arrives in stanza `{stanza}`"),
                 Diff::new(&object, "checked: false\n", "checked: true\n"),
                 Impact::None,
-                self.tool.check(),
+                self.tool.check(&running.server),
             )
             .transient(),
         );

@@ -6,8 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::backup::Method;
 use crate::bail_fault;
-use crate::component::pgbackrest;
+use crate::component::{basebackup, pgbackrest};
 use crate::manifest::{
     DatabaseSpec, HbaMethod, LocaleProvider, RoleSpec, Settings, TablespaceSpec,
 };
@@ -228,9 +229,15 @@ pub struct InstanceSpec {
     #[serde(default)]
     #[schemars(extend("x-hidden" = ["cli"], "x-unsupported" = true))]
     pub patroni: Option<Value>,
+    /// What archives the instance and takes its backups; `pgbackrest` or `basebackup` say how. Left out, that stays as it is.
+    #[serde(default)]
+    pub backup_method: Option<Method>,
     /// Archiving and backups by pgBackRest; left out, they stay as they are.
     #[serde(default)]
     pub pgbackrest: Option<pgbackrest::Spec>,
+    /// Archiving and backups by PostgreSQL's own programs; left out, they stay as they are.
+    #[serde(default)]
+    pub basebackup: Option<basebackup::Spec>,
 }
 
 fn yes() -> bool {

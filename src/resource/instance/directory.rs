@@ -4,6 +4,7 @@
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::backup::Tablespace;
 use crate::host::{FileKind, Look};
 use crate::resource::instance::condition;
 use crate::settings::InstancePaths;
@@ -103,15 +104,16 @@ pub fn leftovers(look: &dyn Look, paths: &InstancePaths) -> Result<Vec<Utf8PathB
     Ok(found)
 }
 
-/// Where the tablespaces of a cluster lie, but for those within its data directory.
-pub fn tablespaces(look: &dyn Look, datadir: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
+/// The tablespaces of a cluster that lie outside of it.
+pub fn tablespaces(look: &dyn Look, datadir: &Utf8Path) -> Result<Vec<Tablespace>> {
     let links = datadir.join("pg_tblspc");
-    let mut places = Vec::new();
+    let mut found = Vec::new();
     for name in look.list(&links)?.unwrap_or_default() {
-        places.extend(look.link(&links.join(name))?);
+        if let Some(location) = look.link(&links.join(&name))? {
+            found.push(Tablespace { name, location });
+        }
     }
-    places.sort();
-    Ok(places)
+    Ok(found)
 }
 
 /// A mount point lies on another file system than its parent.

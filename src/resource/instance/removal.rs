@@ -3,6 +3,7 @@
 use anyhow::Result;
 use camino::Utf8PathBuf;
 
+use crate::backup::Tablespace;
 use crate::bail_fault;
 use crate::host::Look;
 use crate::manager::{Manager, StopMode};
@@ -53,7 +54,7 @@ pub struct Seen {
     /// An earlier run was killed when all but the empty directories above it were gone.
     emptied: bool,
     /// Where its tablespaces lie.
-    tablespaces: Vec<Utf8PathBuf>,
+    tablespaces: Vec<Tablespace>,
 }
 
 impl Stage for Removal {
@@ -205,7 +206,11 @@ impl Stage for Removal {
 impl Removal {
     /// A copy of a data directory has links to the same places: what is in them may be another cluster's.
     fn left_in_tablespaces(&self, seen: &Seen) -> Option<String> {
-        let places: Vec<&str> = seen.tablespaces.iter().map(|path| path.as_str()).collect();
+        let places: Vec<&str> = seen
+            .tablespaces
+            .iter()
+            .map(|one| one.location.as_str())
+            .collect();
         (!places.is_empty()).then(|| {
             format!(
                 "what instance `{}` has in tablespaces stays in `{}`: where no copy of its data directory uses it, \

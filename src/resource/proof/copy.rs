@@ -157,7 +157,7 @@ impl Stage for Copy {
         };
         Ok(Plan {
             view: Some(("backup_test", self.view(seen, backup, &chosen))),
-            changes: vec![self.change(&chosen)?],
+            changes: vec![self.change(&chosen, backup, &seen.catalogue)?],
             ..Plan::default()
         })
     }
@@ -198,7 +198,7 @@ impl Copy {
         Ok(())
     }
 
-    fn change(&self, chosen: &Chosen) -> Result<Change> {
+    fn change(&self, chosen: &Chosen, backup: &Backup, known: &Catalogue) -> Result<Change> {
         let scene = &self.scene;
         let directory = &scene.directory;
         let own = &scene.copy.paths;
@@ -226,7 +226,7 @@ impl Copy {
             write(&own.ident_file, ""),
             Step::make_dir(&own.datadir, 0o700),
             Step::Record {
-                steps: self.tool.restore(&chosen.label, &place, &scene.recovery),
+                steps: self.tool.restore(backup, known, &place, &scene.recovery)?,
                 into: scene.file("restore.json"),
             },
         ]);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::replace::aside;
 use crate::backup::recovery::{Recovery, choose, wal};
-use crate::backup::{Backup, BackupTool, Catalogue, Place, Trouble};
+use crate::backup::{Backup, BackupTool, Catalogue, Place, Tablespace, Trouble};
 use crate::host::{FileKind, Look};
 use crate::pg::version::Major;
 use crate::plan::{Action, Change, Diff, Impact, Plan, Step, attributes};
@@ -100,7 +100,7 @@ pub struct Seen {
     running: bool,
     datadir: Directory,
     /// Tablespaces of the cluster that is there.
-    tablespaces: Vec<Utf8PathBuf>,
+    tablespaces: Vec<Tablespace>,
     /// Bytes where the data will lie.
     free: u64,
     /// What is in the directory that was given.
@@ -160,10 +160,11 @@ impl Stage for Fetch {
             bail_fault!(
                 Conflict,
                 "backup `{}` needs {needed} bytes, and there are {} where it goes", backup.label, seen.free;
-                "make room, or give `delta: true` to fetch into the data directory itself; nothing was changed"
+                "make room{}; nothing was changed",
+                self.or_delta("to fetch into the data directory itself")
             );
         }
-        plan.changes.push(self.change(backup));
+        plan.changes.push(self.change(backup, &seen.catalogue)?);
         plan.view = Some(("restore", self.view(seen, backup)));
         Ok(plan)
     }
@@ -200,7 +201,8 @@ impl Fetch {
             return Ok(());
         }
         let mount = self.target.mountpoints.first();
-        if let Some(path) = mount.or(seen.tablespaces.first()) {
+        let tablespace = seen.tablespaces.first().map(|found| &found.location);
+        if let Some(path) = mount.or(tablespace) {
             let what = if mount.is_some() {
                 "is a mount point"
             } else {
@@ -209,13 +211,23 @@ impl Fetch {
             bail_fault!(
                 Conflict,
                 "`{path}` of instance `{paths}` {what}: it cannot be set aside while the data of the backup are put beside it";
-                "give `delta: true` to fetch into it: the old data cannot come back then; nothing was changed"
+                "restore beside it, with `stanza` and another name{}; nothing was changed",
+                self.or_delta("to fetch into it: the old data cannot come back then")
             );
         }
         Ok(())
     }
 
-    fn change(&self, backup: &Backup) -> Change {
+    /// The other way, where the tool knows it.
+    fn or_delta(&self, what: &str) -> String {
+        if self.tool.overwrites() {
+            format!(", or give `delta: true` {what}")
+        } else {
+            String::new()
+        }
+    }
+
+    fn change(&self, backup: &Backup, known: &Catalogue) -> Result<Change> {
         let (tool, paths) = (&self.tool, &self.target.paths);
         let staging = staging(&paths.datadir);
         let wal_staging = self::staging(&paths.waldir);
@@ -250,7 +262,7 @@ impl Fetch {
             }
             steps.extend(staged.map(|path| Step::make_dir(path, 0o700)));
         }
-        steps.extend(tool.restore(&backup.label, &place, &self.recovery));
+        steps.extend(tool.restore(backup, known, &place, &self.recovery)?);
         if let (Some(waldir), false) = (waldir, self.delta)
             && self.place.is_none()
         {
@@ -284,11 +296,11 @@ impl Fetch {
             steps,
         );
         if self.delta {
-            return change;
+            return Ok(change);
         }
         let staged = [Some(directory), wal].into_iter().flatten();
         let gone = staged.map(|path| Step::Remove { path: path.clone() });
-        change.undo(crate::plan::Scope::Restore, gone.collect())
+        Ok(change.undo(crate::plan::Scope::Restore, gone.collect()))
     }
 
     fn view(&self, seen: &Seen, backup: &Backup) -> Value {

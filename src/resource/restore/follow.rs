@@ -5,7 +5,7 @@ use camino::Utf8PathBuf;
 
 use super::fetch::object;
 use crate::bail_fault;
-use crate::component::pgbackrest::archiving::PARAMETERS;
+use crate::component::backups::archiving::PARAMETERS;
 use crate::host::Look;
 use crate::manifest::{Setting, Settings};
 use crate::pg::conf::Conf;

@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::backup::recovery::{Action as AtTarget, Recovery, Target as Goal};
-use crate::backup::{Archive, Expired, Trouble, Verdict};
+use crate::backup::{Archive, Expired, Method, Source, Trouble, Verdict};
 use crate::host::{Command, Server};
 use crate::resource::proof::CheckSpec;
 use crate::resource::samples::{self, shown};
@@ -11,8 +11,8 @@ use crate::resource::samples::{self, shown};
 struct Fake;
 
 impl BackupTool for Fake {
-    fn name(&self) -> &'static str {
-        "pgBackRest"
+    fn method(&self) -> Method {
+        Method::PgBackRest
     }
 
     fn stanza(&self) -> &'static str {
@@ -31,7 +31,7 @@ impl BackupTool for Fake {
         }
     }
 
-    fn take(&self, _: Kind, _: &Server, _: bool) -> Vec<Step> {
+    fn take(&self, _: Kind, _: &Server, _: &Source, _: &Catalogue) -> Vec<Step> {
         Vec::new()
     }
 
@@ -39,11 +39,11 @@ impl BackupTool for Fake {
         Ok(Expired::default())
     }
 
-    fn expire(&self) -> Vec<Step> {
+    fn expire(&self, _: &Expired) -> Vec<Step> {
         Vec::new()
     }
 
-    fn check(&self) -> Vec<Step> {
+    fn check(&self, _: &Server) -> Vec<Step> {
         Vec::new()
     }
 
@@ -54,10 +54,15 @@ impl BackupTool for Fake {
         })
     }
 
-    fn restore(&self, label: &str, place: &Place, _: &Recovery) -> Vec<Step> {
-        vec![Step::Run(
-            Command::new("/bin/fake").args([label, place.directory.as_str()]),
-        )]
+    fn restore(
+        &self,
+        backup: &Backup,
+        _: &Catalogue,
+        place: &Place,
+        _: &Recovery,
+    ) -> Result<Vec<Step>> {
+        let words = [backup.label.as_str(), place.directory.as_str()];
+        Ok(vec![Step::Run(Command::new("/bin/fake").args(words))])
     }
 }
 
@@ -111,6 +116,7 @@ fn seen() -> Seen {
                 error: false,
                 repository: 1,
                 system_identifier: 7,
+                tablespaces: Vec::new(),
             }],
             archives: vec![Archive {
                 system_identifier: 7,

@@ -1,18 +1,49 @@
 //! The stanza in the repository: made for a cluster, kept from every other one.
 
+use std::rc::Rc;
+
 use anyhow::Result;
 
-use super::tool::{PgBackRest, stanza_files};
-use crate::backup::{BackupTool as _, Catalogue};
+use crate::backup::{BackupTool, Catalogue};
 use crate::bail_fault;
+use crate::fault::Fault;
 use crate::host::Look;
 use crate::plan::{Action, Change, Diff, Impact, Plan, Scope, Step, attributes};
 use crate::settings::InstancePaths;
 use crate::stage::{Stage, World};
 
+/// A tool whose stanzas are made with the instances.
+pub trait StanzaTool: BackupTool {
+    /// Makes the stanza for a cluster; where it has been that of another one, makes it this one's. Before the cluster is made,
+    /// in check mode, it has no identifier.
+    fn make(&self, known: &Catalogue, identifier: Option<u64>, paths: &InstancePaths) -> Vec<Step>;
+
+    /// Deletes it with everything in it.
+    fn delete(&self, paths: &InstancePaths) -> Vec<Step>;
+
+    /// Whether other instances of this host are in it as well.
+    fn is_shared(&self, look: &dyn Look, paths: &InstancePaths) -> Result<bool>;
+
+    /// Where it is made and deleted, in which words, when that is another host.
+    fn made_elsewhere(&self) -> Option<Elsewhere> {
+        None
+    }
+
+    /// It is made elsewhere, and has not been yet.
+    fn is_awaited(&self, _: &dyn Look) -> Result<bool> {
+        Ok(false)
+    }
+}
+
+/// What is to be run on another host.
+pub struct Elsewhere {
+    pub make: String,
+    pub delete: String,
+}
+
 /// Sees to it that the stanza is there, and is of this cluster.
 pub struct Stanza {
-    pub tool: PgBackRest,
+    pub tool: Rc<dyn StanzaTool>,
     pub paths: InstancePaths,
     /// What another cluster has left in it may be added to.
     pub take_over: bool,
@@ -21,7 +52,8 @@ pub struct Stanza {
 pub struct Seen {
     /// Or why it cannot be looked into.
     catalogue: Result<Catalogue, String>,
-    installed: bool,
+    /// What must be there before it can be.
+    missing: Option<Fault>,
     /// None: the cluster is only to be made.
     identifier: Option<u64>,
     new: bool,
@@ -35,17 +67,17 @@ impl Stage for Stanza {
     }
 
     fn observe(&self, look: &dyn Look, world: &World) -> Result<Seen> {
-        let installed = self.tool.is_installed(look)?;
-        let catalogue = if installed {
-            self.tool
+        let missing = self.tool.missing(look)?;
+        let catalogue = match &missing {
+            None => self
+                .tool
                 .catalogue(look)
-                .map_err(|error| format!("{error:#}"))
-        } else {
-            Ok(Catalogue::default())
+                .map_err(|error| format!("{error:#}")),
+            Some(_) => Ok(Catalogue::default()),
         };
         Ok(Seen {
             catalogue,
-            installed,
+            missing: missing.and_then(|error| Fault::of(&error).cloned()),
             identifier: look.system_identifier(&self.paths.datadir)?,
             new: world.cluster_made,
         })
@@ -54,9 +86,8 @@ impl Stage for Stanza {
     fn plan(&self, seen: &Seen) -> Result<Plan> {
         let (stanza, paths) = (self.tool.stanza(), &self.paths);
         let mut plan = Plan::default();
-        if !seen.installed {
-            plan.missing.push(self.tool.not_installed());
-        }
+        plan.missing
+            .extend(seen.missing.clone().map(anyhow::Error::from));
         let seen_stanza = match &seen.catalogue {
             // Whether there is one cannot be told from a repository that does not answer.
             Ok(catalogue) if catalogue.cluster().is_none() && !catalogue.problems.is_empty() => {
@@ -69,7 +100,7 @@ impl Stage for Stanza {
             Err(why) if seen.new => bail_fault!(
                 Unavailable,
                 "stanza `{stanza}` of instance `{paths}`: {why}";
-                "mend the repository first, or make the instance without `pgbackrest`; nothing was changed"
+                "mend the repository first, or make the instance without `{}`; nothing was changed", self.tool.method().name()
             ),
             Err(why) => {
                 plan.warnings.push(format!(
@@ -88,10 +119,10 @@ impl Stage for Stanza {
         if cluster.is_some() && cluster == seen.identifier {
             return Ok(plan);
         }
-        if cluster.is_none() && !self.tool.is_local() {
+        if let (None, Some(host)) = (cluster, self.tool.made_elsewhere()) {
             plan.warnings.push(format!(
-                "there is no stanza `{stanza}` on the repository host yet, and it is made there: \
-                 `pgbackrest --stanza={stanza} stanza-create` (role socle.postgresql.backup_host does it)"
+                "there is no stanza `{stanza}` on the repository host yet, and it is made there: {}",
+                host.make
             ));
             return Ok(plan);
         }
@@ -107,16 +138,14 @@ impl Stage for Stanza {
         }
         let object = format!("stanza {stanza}");
         let line = |cluster: Option<String>| attributes(&[("cluster", cluster)]);
-        let (action, summary, step) = match cluster {
+        let (action, summary) = match cluster {
             None => (
                 Action::Create,
                 format!("make stanza `{stanza}` for instance `{paths}`"),
-                self.tool.offline("stanza-create", &paths.datadir),
             ),
             Some(_) => (
                 Action::Alter,
                 format!("make stanza `{stanza}` that of instance `{paths}`"),
-                self.tool.offline("stanza-upgrade", &paths.datadir),
             ),
         };
         let change = Change::new(
@@ -129,10 +158,10 @@ impl Stage for Stanza {
                 line(Some(format!("that of instance {paths}"))),
             ),
             Impact::None,
-            vec![Step::Run(step)],
+            self.tool.make(catalogue, seen.identifier, paths),
         );
         plan.changes.push(if seen.new && cluster.is_none() {
-            change.undo(Scope::Creation, self.tool.delete_stanza(&paths.datadir))
+            change.undo(Scope::Creation, self.tool.delete(paths))
         } else {
             change
         });
@@ -142,7 +171,7 @@ impl Stage for Stanza {
 
 /// Deletes the stanza with its backups, when its last cluster goes.
 pub struct Deletion {
-    pub tool: PgBackRest,
+    pub tool: Rc<dyn StanzaTool>,
     pub paths: InstancePaths,
 }
 
@@ -159,11 +188,9 @@ impl Stage for Deletion {
     }
 
     fn observe(&self, look: &dyn Look, _: &World) -> Result<Present> {
-        let files = stanza_files(&self.tool.own, look)?;
-        let own = files.iter().find(|(name, ..)| name == self.tool.stanza());
         Ok(Present {
             catalogue: self.tool.catalogue(look)?,
-            shared: own.is_some_and(|(.., file)| file.has_others(&self.paths.datadir)),
+            shared: self.tool.is_shared(look, &self.paths)?,
         })
     }
 
@@ -176,11 +203,11 @@ impl Stage for Deletion {
                 "leave out `delete_backups`; nothing was changed"
             );
         }
-        if !self.tool.is_local() {
+        if let Some(host) = self.tool.made_elsewhere() {
             bail_fault!(
                 Conflict,
                 "the backups of instance `{paths}` lie on a repository host: they are deleted there, not here";
-                "leave out `delete_backups`, and run `pgbackrest --stanza={stanza} stanza-delete` there; nothing was changed"
+                "leave out `delete_backups`, and run {} there; nothing was changed", host.delete
             );
         }
         let mut plan = Plan::default();
@@ -199,7 +226,7 @@ impl Stage for Deletion {
             ),
             Diff::new(&object, format!("backups: {}\n", labels.join(", ")), ""),
             Impact::Destructive,
-            self.tool.delete_stanza(&paths.datadir),
+            self.tool.delete(paths),
         ));
         Ok(plan)
     }

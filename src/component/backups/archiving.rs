@@ -1,10 +1,12 @@
 //! Whether WAL arrives in the repository: asked for when something of it changes, and told of on every run.
 
+use std::rc::Rc;
+
 use anyhow::Result;
 use serde_json::Value;
 
-use super::tool::PgBackRest;
-use crate::backup::{Archiver, BackupTool as _};
+use super::stanza::StanzaTool;
+use crate::backup::Archiver;
 use crate::host::{Look, Query, Server};
 use crate::pg::conf::Conf;
 use crate::plan::{Action, Change, Diff, Impact, Plan};
@@ -16,11 +18,12 @@ pub const PARAMETERS: [&str; 3] = ["archive_command", "archive_mode", "wal_level
 
 /// Checks the way from the server to the repository.
 pub struct Archiving {
-    pub tool: PgBackRest,
+    pub tool: Rc<dyn StanzaTool>,
     pub paths: InstancePaths,
 }
 
 pub struct Seen {
+    server: Option<Server>,
     archiver: Archiver,
     /// Something of archiving is other than before this run.
     touched: bool,
@@ -59,23 +62,25 @@ impl Stage for Archiving {
             None => Archiver::default(),
         };
         Ok(Seen {
+            server: world.server().cloned(),
             archiver,
             touched: self.touched(world),
             restarted: world.restarted,
-            awaited: self.awaited(look)?,
+            awaited: self.tool.is_awaited(look)?,
         })
     }
 
     /// Of a new cluster.
-    fn predict(&self, look: &dyn Look, _: &World) -> Result<Seen> {
+    fn predict(&self, look: &dyn Look, world: &World) -> Result<Seen> {
         Ok(Seen {
+            server: world.server().cloned(),
             archiver: Archiver {
                 archive_mode: "on".to_owned(),
                 ..Archiver::default()
             },
             touched: true,
             restarted: false,
-            awaited: self.awaited(look)?,
+            awaited: self.tool.is_awaited(look)?,
         })
     }
 
@@ -100,25 +105,21 @@ impl Stage for Archiving {
             format!("check that WAL of instance `{paths}` arrives in stanza `{stanza}`"),
             Diff::new(&object, "checked: false\n", "checked: true\n"),
             Impact::None,
-            self.tool.check(),
+            seen.server
+                .as_ref()
+                .map(|server| self.tool.check(server))
+                .unwrap_or_default(),
         ));
         Ok(plan)
     }
 }
 
 impl Archiving {
-    fn awaited(&self, look: &dyn Look) -> Result<bool> {
-        let tool = &self.tool;
-        Ok(!tool.is_local()
-            && tool.is_installed(look)?
-            && tool.catalogue(look)?.cluster().is_none())
-    }
-
     /// The new cluster, its configuration, the stanza, the way to it; or a run that was to change them was cut short.
     fn touched(&self, world: &World) -> bool {
         let objects = [
             format!("stanza {}", self.tool.stanza()),
-            format!("pgbackrest {}", self.paths),
+            format!("{} {}", self.tool.method().name(), self.paths),
             format!("archive of stanza {}", self.tool.stanza()),
         ];
         let known =

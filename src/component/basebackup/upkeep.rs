@@ -1,0 +1,106 @@
+//! Looking after backups: what has expired, and whether everything is as it was written.
+
+use anyhow::Result;
+
+use super::repository::Entry;
+use super::tool::BaseBackup;
+use super::{retention, wal};
+use crate::backup::{BackupTool as _, Expired, Verdict};
+use crate::host::{Look, Probe};
+
+/// The size of a WAL file unless `initdb` was told otherwise.
+const DEFAULT_SEGMENT: u32 = 16 << 20;
+
+/// What is beyond retention, and what runs that were cut short have left.
+pub fn expired(tool: &BaseBackup, look: &dyn Look) -> Result<Expired> {
+    let repository = &tool.repository;
+    let entries = repository.entries(look, &mut Vec::new())?;
+    let catalogue = repository.catalogue(look)?;
+    let mut expired = Expired::default();
+    let gone = retention::expired(&catalogue.backups, tool.keep);
+    expired.backups = gone.iter().map(|backup| backup.label.clone()).collect();
+    if !catalogue.busy {
+        expired.backups.extend(repository.remains(look)?);
+    }
+    for label in &expired.backups {
+        let directory = repository.backup(label);
+        // Half of a backup must not be taken for one.
+        expired.files.push(directory.join("backup.json"));
+        expired.files.push(directory);
+    }
+    for cluster in &repository.clusters(look)?.all {
+        let own = |entry: &Entry| entry.intent.system_identifier == cluster.system_identifier;
+        let left = entries
+            .iter()
+            .filter(|(label, entry)| own(entry) && !expired.backups.contains(label));
+        let starts: Vec<&str> = left.map(|(_, entry)| &*entry.wal_start).collect();
+        let size = entries.iter().find(|(_, entry)| own(entry));
+        let size = size.map_or(DEFAULT_SEGMENT, |(_, entry)| entry.wal_segment_size);
+        let directory = repository.archive(cluster.archive);
+        let names = look.list(&directory)?.unwrap_or_default();
+        let unneeded: Vec<&str> = match starts.as_slice() {
+            // Of the present cluster backups will come; of a former one none.
+            [] if catalogue.cluster() == Some(cluster.system_identifier) => Vec::new(),
+            [] => names.iter().map(String::as_str).collect(),
+            starts => retention::unneeded(&names, starts),
+        };
+        expired.wal.extend(wal::ranges(&unneeded, size));
+        let files = unneeded.into_iter().map(|name| directory.join(name));
+        expired.files.extend(files);
+    }
+    Ok(expired)
+}
+
+/// Reads every backup, and looks whether WAL is missing.
+pub fn verify(tool: &BaseBackup, look: &dyn Look) -> Result<Verdict> {
+    let mut problems = Vec::new();
+    let entries = tool.repository.entries(look, &mut problems)?;
+    let mut report = vec![format!("stanza: {}", tool.stanza())];
+    for (label, entry) in &entries {
+        match complaint(tool, look, label, entry)? {
+            None => report.push(format!("backup: {label}, sound")),
+            Some(said) => problems.push(format!("backup: {label}, damaged: {said}")),
+        }
+    }
+    for cluster in &tool.repository.clusters(look)?.all {
+        let own = entries
+            .iter()
+            .map(|(_, entry)| entry)
+            .filter(|entry| entry.intent.system_identifier == cluster.system_identifier);
+        let size = own.clone().next().map(|entry| entry.wal_segment_size);
+        let starts: Vec<&str> = own.map(|entry| &*entry.wal_start).collect();
+        let names = look.list(&tool.repository.archive(cluster.archive))?;
+        let names = names.unwrap_or_default();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let gaps = wal::gaps(&names, &starts, size.unwrap_or(DEFAULT_SEGMENT));
+        problems.extend(gaps.into_iter().map(|(from, until)| {
+            if from == until {
+                format!("WAL: {from} is missing")
+            } else {
+                format!("WAL: {from} to {until} are missing")
+            }
+        }));
+    }
+    let sound = problems.is_empty();
+    report.extend(problems);
+    let status = if sound { "ok" } else { "error" };
+    report.insert(1, format!("status: {status}"));
+    Ok(Verdict {
+        sound,
+        report: report.join("\n"),
+    })
+}
+
+/// What `pg_verifybackup` says against a backup.
+fn complaint(
+    tool: &BaseBackup,
+    look: &dyn Look,
+    label: &str,
+    entry: &Entry,
+) -> Result<Option<String>> {
+    let data = tool.repository.data(label);
+    let probe = Probe::verifybackup(&tool.programs(entry.intent.version), &data);
+    let output = look.probe(&probe)?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    Ok((!output.success()).then(|| said.trim().to_owned()))
+}
