@@ -65,6 +65,11 @@ pub trait Component: Sync {
         Ok(Contribution::default())
     }
 
+    /// Variables by which its programs know the instance, for whoever works with it.
+    fn environment(&self, _: &View) -> Result<Vec<(&'static str, String)>> {
+        Ok(Vec::new())
+    }
+
     /// What is done before an instance goes, whatever was said of it.
     fn retract(&self, _: &View, _: Removed) -> Result<Vec<Box<dyn AnyStage>>> {
         Ok(Vec::new())
@@ -195,6 +200,15 @@ pub struct View<'a> {
     pub look: &'a dyn Look,
     pub site: &'a Settings,
     pub paths: &'a InstancePaths,
+}
+
+/// Variables by which the programs of all components know the instance.
+pub fn environment(view: &View) -> Result<Vec<(&'static str, String)>> {
+    let mut variables = Vec::new();
+    for component in REGISTRY {
+        variables.extend(component.environment(view)?);
+    }
+    Ok(variables)
 }
 
 /// What takes the backups of an instance.

@@ -18,7 +18,7 @@ use crate::resource::instance::explain::explain;
 use crate::resource::instance::hold::Hold;
 use crate::resource::instance::lookup::{self, describe};
 use crate::resource::instance::target::Target;
-use crate::resource::{Site, role, schema, tablespace};
+use crate::resource::{Site, role, schema, tablespace, variables_of_components};
 
 /// Facts about instances, with an empty list where there is none.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -280,7 +280,7 @@ fn dsn_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<String, V
         ..params.name
     };
     let target = target(site, look, Some(&reference))?;
-    let mut variables: Map<String, Value> = environment(&target, look)?
+    let mut variables: Map<String, Value> = environment(&target, site, look)?
         .into_iter()
         .map(|(name, value)| match name.as_str() {
             // As the PATH of a task it must find more than PostgreSQL's programs.
@@ -293,8 +293,8 @@ fn dsn_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<String, V
     Ok(variables)
 }
 
-/// What libpq clients and tools want to know (documentation, 34.15); no password is in it.
-pub fn environment(target: &Target, look: &dyn Look) -> Result<Vec<(String, String)>> {
+/// What libpq clients (documentation, 34.15) and the programs of components want to know; no password is in it.
+pub fn environment(target: &Target, site: &Site, look: &dyn Look) -> Result<Vec<(String, String)>> {
     let paths = &target.paths;
     let server = match target.running(look)? {
         Some(running) => running.server,
@@ -312,6 +312,7 @@ pub fn environment(target: &Target, look: &dyn Look) -> Result<Vec<(String, Stri
     if let Some(passfile) = &paths.passfile {
         variables.push(("PGPASSFILE".to_owned(), passfile.to_string()));
     }
+    variables.extend(variables_of_components(target, site, look)?);
     Ok(variables)
 }
 

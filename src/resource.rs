@@ -28,6 +28,7 @@ use camino::Utf8PathBuf;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value};
 
+use crate::component;
 use crate::engine::{Aftermath, Subject};
 use crate::host::{LockMode, Look};
 use crate::manifest::{
@@ -392,6 +393,21 @@ fn addressed(what: &str, place: &Place, site: &Site, look: &dyn Look) -> Result<
 
 fn is_missing(error: &anyhow::Error) -> bool {
     crate::fault::Fault::of(error).is_some_and(|fault| fault.kind == crate::fault::Kind::NotFound)
+}
+
+/// Variables by which the programs of components know an instance.
+pub fn variables_of_components(
+    target: &Target,
+    site: &Site,
+    look: &dyn Look,
+) -> Result<impl Iterator<Item = (String, String)>> {
+    let variables = component::environment(&component::View {
+        look,
+        site: &site.settings,
+        paths: &target.paths,
+    })?;
+    let owned = |(name, value): (&str, String)| (name.to_owned(), value);
+    Ok(variables.into_iter().map(owned))
 }
 
 /// What a run on an instance locks and journals.

@@ -46,12 +46,14 @@ EXAMPLES = r"""
 RETURN = r"""
 dsn:
   description: >-
-    The variables that libpq clients read, and E(PATH) with the programs of this major in front. No password is among them.
+    The variables that libpq clients and pgBackRest read, and E(PATH) with the programs of this major in front. No password is among them.
     They are also returned beside it, each under its own name.
   returned: always
   type: dict
   sample:
     PATH: /usr/lib/postgresql/15/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+    PGBACKREST_CONFIG_PATH: /srv/pgsocle/etc/pgbackrest
+    PGBACKREST_STANZA: main
     PGDATA: /srv/pgsocle/srv/pgsql/15/main/data
     PGHOST: /run/pgsocle/postgresql
     PGPASSFILE: /var/lib/postgresql/.pgpass

@@ -488,7 +488,7 @@ fn drop(call: &Call, object: &Dropped) -> Result<u8, Ended> {
 
 /// The instance's variables; its programs come first in the caller's PATH.
 fn environment(call: &Call, session: &Session, target: &Target) -> Result<Vec<(String, String)>> {
-    let mut variables = facts::environment(target, &session.local)?;
+    let mut variables = facts::environment(target, &session.site, &session.local)?;
     for (name, value) in &mut variables {
         if name == "PATH"
             && let Some(path) = call.process.get("PATH")

@@ -142,6 +142,20 @@ impl Component for PgBackRest {
         })
     }
 
+    fn environment(&self, view: &View) -> Result<Vec<(&'static str, String)>> {
+        let Some(own) = &view.site.pgbackrest else {
+            return Ok(Vec::new());
+        };
+        let tool = Tool::of(own, view.look, &view.paths.datadir)?;
+        // pgBackRest reads its options there as well (command reference, "Environment").
+        Ok(tool.map_or_else(Vec::new, |tool| {
+            vec![
+                ("PGBACKREST_CONFIG_PATH", own.configpath.to_string()),
+                ("PGBACKREST_STANZA", tool.stanza),
+            ]
+        }))
+    }
+
     fn retract(&self, view: &View, removed: Removed) -> Result<Vec<Box<dyn AnyStage>>> {
         let Some(own) = &view.site.pgbackrest else {
             return Ok(Vec::new());

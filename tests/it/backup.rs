@@ -94,6 +94,19 @@ fn an_instance_is_archived_and_backed_up_from_its_creation_on() {
     let table = site.pgsocle(["instance", "backups", "main"]).go().stdout;
     assert!(table.starts_with("label "), "{table}");
     assert_eq!(table.lines().count(), 3, "{table}");
+
+    // Who works with the instance finds them by pgBackRest's own program.
+    let env = site.pgsocle(["instance", "env", "main"]).go().stdout;
+    let variables = format!(
+        "\nPGBACKREST_CONFIG_PATH={}\nPGBACKREST_STANZA=app\n",
+        site.path("srv/etc/pgbackrest").display()
+    );
+    assert!(env.ends_with(&variables), "{env}");
+    let label = info["backups"][0]["label"].as_str().unwrap();
+    let own = site
+        .pgsocle(["instance", "exec", "main", "--", "pgbackrest", "info"])
+        .go();
+    assert!(own.stdout.contains(label), "{own:?}");
 }
 
 /// From the creation on to the proof, and back to the second before a mistake. In memory, since restores wait for the disk.
