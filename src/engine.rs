@@ -142,8 +142,7 @@ fn unfinished(look: &dyn Look, subject: &Subject) -> Result<Unfinished> {
         return Ok(Unfinished::default());
     };
     let content = look.read(path)?.unwrap_or_default();
-    let text = String::from_utf8_lossy(&content);
-    Ok(journal::unfinished(&text, &subject.name))
+    Ok(journal::unfinished(&journal::text(&content), &subject.name))
 }
 
 /// All stages in turn, each told what the ones before it plan; nothing is touched. Also: whether earlier runs of the

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::fault;
 use crate::fault::{Fault, Kind as FaultKind};
 use crate::host::{Look, Server};
+use crate::journal;
 use crate::manifest::InstanceRef;
 use crate::pg::version::Major;
 use crate::resource::authentication::info::PghbaInfo;
@@ -411,7 +412,7 @@ pub fn history(
             continue;
         };
         if meant {
-            runs.extend(crate::journal::runs(&String::from_utf8_lossy(&text)));
+            runs.extend(journal::runs(&journal::text(&text)));
         }
     }
     if let Some(reference) = reference

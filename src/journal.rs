@@ -4,6 +4,8 @@
 //! before the first step of a stage; a run with a `begin` and no `end` was interrupted. What the next run cannot
 //! see by looking at the machine it learns here ([`unfinished`]).
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 use crate::plan::{Fact, Plan};
@@ -78,6 +80,12 @@ pub fn changes(plan: &Plan) -> Value {
             })
         })
         .collect()
+}
+
+/// The text of a journal. Of a line that is not whole the last character may be half of one.
+pub fn text(content: &[u8]) -> Cow<'_, str> {
+    // As a rule there is none, which is seen much faster than it is replaced.
+    str::from_utf8(content).map_or_else(|_| String::from_utf8_lossy(content), Cow::Borrowed)
 }
 
 /// What runs have begun and not brought to a good end.

@@ -79,6 +79,15 @@ pub enum Content {
     Text(Text),
 }
 
+/// What it changes that a server reads its files again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// Values of parameters; sessions begin as before.
+    Values,
+    /// Who gets in, or what a session begins with: new ones may be kept out.
+    Sessions,
+}
+
 /// Who carries a step out when the program was called as root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RunAs {
@@ -164,9 +173,10 @@ pub enum Step {
         unit: Unit,
         verb: Verb,
     },
-    /// Has the server read its files again, and waits until it has.
+    /// Has the server read its files again, and waits until it has; where new sessions may be kept out, until one gets in.
     Reload {
         server: Server,
+        reach: Reach,
     },
     /// `pg_ctl start`, which waits for the server; one that is still starting when the time is over is left to it.
     StartServer {
@@ -438,7 +448,7 @@ pub enum Fact {
     Database(String),
     NoDatabase(String),
     /// The server must read its files again.
-    ReloadNeeded,
+    ReloadNeeded(Reach),
     /// The server has read its files: what it says of them is up to date.
     Reloads,
     /// Settings that this run changes and only a restart brings into effect: all of them, and those that run
@@ -447,6 +457,8 @@ pub enum Fact {
         changed: Vec<String>,
         pending: Vec<Pending>,
     },
+    /// These wait for a restart, as the server says before it is told anything by this run.
+    Waiting(Vec<Pending>),
     /// The run leaves these waiting for a restart, as the server says.
     PendingRestart(Vec<Pending>),
     /// Where the server will listen once it has been started with the files as this run leaves them.

@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::{Map, Value};
 
 use crate::host::{Look, Server};
-use crate::plan::{Fact, Pending, Plan, Replaced};
+use crate::plan::{Fact, Pending, Plan, Reach, Replaced};
 
 /// A step of a run that looks once and decides once. Two laws hold for each:
 /// after its plan has been carried out its plan is empty, and `predict` equals what `observe` then sees.
@@ -111,7 +111,8 @@ pub struct World {
     pub tablespaces: BTreeMap<String, bool>,
     /// Databases that earlier stages make (true) or drop (false).
     pub databases: BTreeMap<String, bool>,
-    pub reload_needed: bool,
+    /// The server must read its files again.
+    pub reload_needed: Option<Reach>,
     /// This run has told (or would have told) the server to read its files.
     pub reloaded: bool,
     /// Settings that this run changes and that take effect with a restart: what the server says of them is out of date.
@@ -120,6 +121,8 @@ pub struct World {
     pub restart_needed: Vec<Pending>,
     /// This run restarted (or would restart) the server.
     pub restarted: bool,
+    /// What waits for a restart, as the server has said in this run, unless it has been told to read its files since.
+    pub waiting: Option<Vec<Pending>>,
     pub pending_restart: Option<Vec<Pending>>,
     /// Where the server will listen with the files as this run leaves them.
     pub configured: Option<Server>,
@@ -191,7 +194,9 @@ impl World {
                 Fact::NoTablespace(name) => _ = self.tablespaces.insert(name, false),
                 Fact::Database(name) => _ = self.databases.insert(name, true),
                 Fact::NoDatabase(name) => _ = self.databases.insert(name, false),
-                Fact::ReloadNeeded => self.reload_needed = true,
+                Fact::ReloadNeeded(reach) => {
+                    self.reload_needed = self.reload_needed.max(Some(reach));
+                }
                 Fact::Reloads => {
                     self.reloaded = true;
                     self.taken_over();
@@ -204,6 +209,7 @@ impl World {
                     self.restart_changed.extend(changed);
                     self.restart_needed.extend(pending);
                 }
+                Fact::Waiting(pending) => self.waiting = Some(pending),
                 Fact::PendingRestart(pending) => self.pending_restart = Some(pending),
                 Fact::Configured(server) => self.configured = Some(server),
                 Fact::Moves(from, to) => self.moved = Some((from, to)),
@@ -229,7 +235,8 @@ impl World {
 
     /// The server has read its files (or would have).
     fn taken_over(&mut self) {
-        self.reload_needed = false;
+        self.reload_needed = None;
+        self.waiting = None;
         self.replaced.clear();
         self.written = false;
     }
@@ -276,5 +283,30 @@ impl World {
             }
             Catalogs::Unknown | Catalogs::Stopped | Catalogs::Absent => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_reload_makes_out_of_date() {
+        let mut world = World::default();
+        let waits = Pending {
+            name: "max_connections".into(),
+            running: None,
+            configured: None,
+        };
+        let facts = [
+            Fact::Waiting(vec![waits.clone()]),
+            Fact::ReloadNeeded(Reach::Sessions),
+            Fact::ReloadNeeded(Reach::Values),
+        ];
+        world.learn(&facts, true);
+        assert_eq!(world.waiting, Some(vec![waits]));
+        assert_eq!(world.reload_needed, Some(Reach::Sessions));
+        world.learn(&[Fact::Reloads], true);
+        assert_eq!((world.waiting, world.reload_needed), (None, None));
     }
 }

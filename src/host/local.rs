@@ -391,7 +391,7 @@ impl Act for Local {
                 }
                 self.service(unit, *verb)
             }
-            Step::Reload { server } => self.sessions.reload(&self.caller, server),
+            Step::Reload { server, reach } => self.sessions.reload(&self.caller, server, *reach),
             Step::StartUnit {
                 unit,
                 datadir,

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use postgres::error::SqlState;
-use postgres::types::{FromSql, Type};
+use postgres::types::{FromSql, ToSql, Type};
 use postgres::{Client, Config, NoTls};
 
 use crate::fault;
 use crate::fault::{Fault, Kind};
 use crate::host::{Probe, Query, Rows, Server, exec};
 use crate::pg::pgpass::Pgpass;
+use crate::plan::Reach;
 use crate::secret::{Secret, Text};
 use crate::settings::Caller;
 
@@ -35,6 +36,18 @@ const SHUT_OUT_TIMEOUT: Duration = Duration::from_secs(2);
 const MAINTENANCE: &str = "postgres";
 
 type Key = (String, u16, String, bool);
+
+/// Where a query is asked.
+type Place<'a> = (&'a str, u16, &'a str);
+
+fn place(query: &Query) -> Place<'_> {
+    let server = &query.server;
+    (
+        server.socket_directory.as_str(),
+        server.port,
+        &query.database,
+    )
+}
 
 fn key(server: &Server, database: &str, read_only: bool) -> Key {
     (
@@ -60,29 +73,22 @@ impl Drop for Sessions {
 }
 
 impl Sessions {
-    /// Rows of each query; queries of different databases run side by side.
+    /// Rows of each query. Those of one database are asked in one round trip; different databases, side by side.
     pub fn query(&self, caller: &Caller, queries: &[Query]) -> Result<Vec<Rows>> {
-        let mut databases: Vec<&str> = queries
-            .iter()
-            .map(|query| query.database.as_str())
-            .collect();
-        databases.sort_unstable();
-        databases.dedup();
-        if databases.len() <= 1 {
-            return queries
-                .iter()
-                .map(|query| {
-                    self.with(caller, &query.server, &query.database, true, |client| {
-                        rows(client, query)
-                    })
-                })
-                .collect();
+        let mut places: Vec<Place> = queries.iter().map(place).collect();
+        places.sort_unstable();
+        places.dedup();
+        if let ([_], [first, ..]) = (&*places, queries) {
+            let all: Vec<&Query> = queries.iter().collect();
+            return self.with(caller, &first.server, &first.database, true, |client| {
+                rows(client, &all)
+            });
         }
-        let share = databases.len().div_ceil(SIDE_BY_SIDE);
+        let share = places.len().div_ceil(SIDE_BY_SIDE).max(1);
         let answers: Vec<Result<Vec<Answer>>> = std::thread::scope(|scope| {
-            let workers: Vec<_> = databases
+            let workers: Vec<_> = places
                 .chunks(share)
-                .map(|databases| scope.spawn(move || ask(caller, queries, databases)))
+                .map(|places| scope.spawn(move || ask(caller, queries, places)))
                 .collect();
             workers
                 .into_iter()
@@ -156,31 +162,41 @@ impl Sessions {
     }
 
     /// Has the server read its files again. The postmaster does that by and by, so that a session which asks at once
-    /// is often told the old state: new sessions ask until the load time has moved. Telling it so writes nothing: the session
-    /// that has looked at the server does it, and none is opened for it.
-    pub fn reload(&self, caller: &Caller, server: &Server) -> Result<()> {
-        let loaded = |client: &mut Client| -> Result<String> {
+    /// is often told the old state: it is asked until the load time has moved. Telling it so writes nothing: the session
+    /// that has looked at the server does it, and none is opened for it. A session is told by the postmaster, which has read
+    /// postgresql.conf by then and lets nobody in before it has read the rest (`process_pm_reload_request` in postmaster.c).
+    pub fn reload(&self, caller: &Caller, server: &Server, reach: Reach) -> Result<()> {
+        let loaded = |client: &mut Client, and: &'static str| -> Result<String> {
+            let sql = format!("SELECT pg_catalog.pg_conf_load_time()::pg_catalog.text{and}");
             let rows = client
-                .query_typed(
-                    "SELECT pg_catalog.pg_conf_load_time()::pg_catalog.text",
-                    &[],
-                )
-                .map_err(|error| refused(&"pg_conf_load_time".into(), &error))?;
+                .query_typed(&sql, &[])
+                .map_err(|error| refused(&"a reload".into(), &error))?;
             Ok(rows.first().context("no load time")?.try_get(0)?)
         };
         let before = self.with(caller, server, MAINTENANCE, true, |client| {
-            let before = loaded(client)?;
-            client
-                .batch_execute("SELECT pg_catalog.pg_reload_conf()")
-                .map_err(|error| refused(&"pg_reload_conf".into(), &error))?;
-            Ok(before)
+            loaded(client, ", pg_catalog.pg_reload_conf()")
         })?;
         let start = std::time::Instant::now();
-        let fresh = loop {
-            match connect(caller, server, MAINTENANCE, true)
-                .and_then(|mut client| Ok((loaded(&mut client)?, client)))
-            {
-                Ok((after, client)) if after != before => break client,
+        loop {
+            let after = match reach {
+                Reach::Values => self.with(caller, server, MAINTENANCE, true, |client| {
+                    loaded(client, "")
+                }),
+                // The one that is in stays until another has got in: it may have to take all back.
+                Reach::Sessions => {
+                    connect(caller, server, MAINTENANCE, true).and_then(|mut fresh| {
+                        let after = loaded(&mut fresh, "")?;
+                        if after != before {
+                            self.close();
+                            let place = key(server, MAINTENANCE, true);
+                            self.0.borrow_mut().insert(place, fresh);
+                        }
+                        Ok(after)
+                    })
+                }
+            };
+            match after {
+                Ok(after) if after != before => return Ok(()),
                 Ok(_) if start.elapsed() < RELOAD_TIMEOUT => {}
                 Ok(_) => {
                     return Err(fault!(
@@ -190,17 +206,11 @@ impl Sessions {
                     ));
                 }
                 // What it read before kept us out, and it is about to read better.
-                Err(_) if start.elapsed() < SHUT_OUT_TIMEOUT => {}
+                Err(_) if reach == Reach::Sessions && start.elapsed() < SHUT_OUT_TIMEOUT => {}
                 Err(error) => return Err(error),
             }
-            std::thread::sleep(Duration::from_millis(5));
-        };
-        self.close();
-        // Begun under the new state: what is asked next is asked here.
-        self.0
-            .borrow_mut()
-            .insert(key(server, MAINTENANCE, true), fresh);
-        Ok(())
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Closes all sessions: a server that is to stop, or has been restarted, does not wait for them.
@@ -241,33 +251,40 @@ const QUIET: &str = "SET LOCAL log_statement = 'none'; \
     SET LOCAL pg_stat_statements.track_utility = off; \
     SET LOCAL pgaudit.log = 'none'";
 
-fn ask(caller: &Caller, queries: &[Query], databases: &[&str]) -> Result<Vec<Answer>> {
+fn ask(caller: &Caller, queries: &[Query], places: &[Place]) -> Result<Vec<Answer>> {
     let mut answers = Vec::new();
-    for database in databases {
-        let mut client: Option<Client> = None;
-        for (index, query) in queries
-            .iter()
-            .enumerate()
-            .filter(|(_, query)| query.database == **database)
-        {
-            let client = match &mut client {
-                Some(client) => client,
-                None => client.insert(connect(caller, &query.server, database, true)?),
-            };
-            answers.push((index, rows(client, query)?));
+    for there in places {
+        let own = |(_, query): &(usize, &Query)| place(query) == *there;
+        let (indices, own): (Vec<usize>, Vec<&Query>) =
+            queries.iter().enumerate().filter(own).unzip();
+        if let Some(first) = own.first() {
+            let mut client = connect(caller, &first.server, &first.database, true)?;
+            answers.extend(indices.into_iter().zip(rows(&mut client, &own)?));
         }
     }
     Ok(answers)
 }
 
-fn rows(client: &mut Client, query: &Query) -> Result<Rows> {
-    let sql = format!(
-        "SELECT coalesce(pg_catalog.json_agg(q), '[]')::pg_catalog.text FROM ({}) q",
-        query.sql.trim()
-    );
-    // With the type of the parameter said, a query is one round trip; else it would be prepared first, and closed after.
-    let parameter = query.parameter.to_string();
-    let ask = |client: &mut Client| client.query_typed(&sql, &[(&parameter, Type::TEXT)]);
+/// Queries of one database as one statement.
+fn statement(queries: &[&Query]) -> String {
+    let columns = queries.iter().zip(1..).map(|(query, number)| {
+        let sql = query.sql.trim().replace("$1", &format!("${number}"));
+        format!("(SELECT coalesce(pg_catalog.json_agg(q), '[]')::pg_catalog.text FROM ({sql}) q)")
+    });
+    let columns: Vec<String> = columns.collect();
+    format!("SELECT {}", columns.join(", "))
+}
+
+fn rows(client: &mut Client, queries: &[&Query]) -> Result<Vec<Rows>> {
+    let sql = statement(queries);
+    let parameters = queries.iter().map(|query| query.parameter.to_string());
+    let parameters: Vec<String> = parameters.collect();
+    // With the types of the parameters said, it is one round trip; else it would be prepared first, and closed after.
+    let typed = parameters
+        .iter()
+        .map(|text| (text as &(dyn ToSql + Sync), Type::TEXT));
+    let typed: Vec<_> = typed.collect();
+    let ask = |client: &mut Client| client.query_typed(&sql, &typed);
     let is_not_utf8 =
         |error: &postgres::Error| error.code() == Some(&SqlState::CHARACTER_NOT_IN_REPERTOIRE);
     let answer = match ask(client) {
@@ -280,8 +297,11 @@ fn rows(client: &mut Client, query: &Query) -> Result<Rows> {
     };
     let answer = answer.map_err(|error| refused(&"an observation".into(), &error))?;
     let row = answer.first().context("an observation without an answer")?;
-    let Told(rows) = row.try_get(0).context("rows of an observation")?;
-    Ok(Rows(rows))
+    let told = |column| {
+        let Told(rows) = row.try_get(column).context("rows of an observation")?;
+        Ok(Rows(rows))
+    };
+    (0..queries.len()).map(told).collect()
 }
 
 /// JSON of the server's. Text that it takes from files, and names of a database without an encoding, may be any bytes:
@@ -427,4 +447,33 @@ fn refused(statement: &Text, error: &postgres::Error) -> anyhow::Error {
         fault = fault.hint(hint);
     }
     fault.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use camino::Utf8PathBuf;
+    use serde_json::json;
+
+    #[test]
+    fn one_statement_for_one_database() {
+        let query = |sql| Query {
+            server: Server {
+                socket_directory: Utf8PathBuf::from("/run"),
+                port: 5432,
+                user: "postgres".into(),
+                passfile: None,
+                password_command: Vec::new(),
+            },
+            database: "postgres".into(),
+            sql,
+            parameter: json!(null),
+        };
+        let queries = [query("SELECT $1 AS a\n"), query("SELECT f($1), $1")];
+        assert_eq!(
+            statement(&queries.each_ref()),
+            "SELECT (SELECT coalesce(pg_catalog.json_agg(q), '[]')::pg_catalog.text FROM (SELECT $1 AS a) q), \
+             (SELECT coalesce(pg_catalog.json_agg(q), '[]')::pg_catalog.text FROM (SELECT f($2), $2) q)"
+        );
+    }
 }

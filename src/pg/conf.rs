@@ -85,20 +85,19 @@ impl Conf {
     }
 
     pub fn render(&self) -> Vec<u8> {
-        self.lines
-            .iter()
-            .flat_map(|line| [line.text.as_slice(), line.end.as_bytes()])
-            .flatten()
-            .copied()
-            .collect()
+        let parts = self.lines.iter();
+        let parts = parts.flat_map(|line| [line.text.as_slice(), line.end.as_bytes()]);
+        parts.collect::<Vec<_>>().concat()
     }
 
     /// The file as it may be shown: values that may hold passwords (see [`is_secret`]) are masked.
     pub fn masked(&self) -> String {
-        self.lines
-            .iter()
-            .flat_map(|line| [line.masked(), line.end.to_owned()])
-            .collect()
+        let mut shown = String::new();
+        for line in &self.lines {
+            shown += &line.masked();
+            shown += line.end;
+        }
+        shown
     }
 
     /// The decoded value of the last active entry of that name.
@@ -247,6 +246,9 @@ impl Line {
     }
 
     fn masked(&self) -> String {
+        if !mentions_secret(&self.text) {
+            return decode(&self.text);
+        }
         let entry = match (&self.entry, self.uncommented()) {
             (Some(entry), _) => entry.clone(),
             (None, Some((text, mut entry))) => {
@@ -291,21 +293,23 @@ const SECRETS: [&str; 6] = [
     "ssl_passphrase_command",
 ];
 
-/// What each of these names has in it, and few other lines of a file.
-const IN_SECRETS: &[u8] = b"_co";
-
 /// Whether the value of a setting may hold a password: a connection string, a command, or a name that says so.
 pub fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     SECRETS.contains(&name.as_str()) || name.ends_with("password")
 }
 
+/// Whether a text can hold the name of a secret: each has one of these in it, and few lines of a file do.
+fn mentions_secret(text: &[u8]) -> bool {
+    text.windows(4).any(|window| match window[0] {
+        b'_' => window[1..3].eq_ignore_ascii_case(b"co"),
+        b'w' | b'W' => window.eq_ignore_ascii_case(b"word"),
+        _ => false,
+    })
+}
+
 /// A comment that mentions such a setting with a value, without what is behind the equal sign.
 fn masked_comment(text: &str) -> String {
-    let mut windows = text.as_bytes().windows(IN_SECRETS.len());
-    if !windows.any(|window| window.eq_ignore_ascii_case(IN_SECRETS)) {
-        return text.to_owned();
-    }
     let lower = text.to_ascii_lowercase();
     let value = |name: &str, at: usize| {
         let behind = lower.get(at + name.len()..)?;

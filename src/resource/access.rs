@@ -8,7 +8,9 @@ use crate::manifest::{HbaMethod, HostConnection, Presence, RoleHba, RoleSpec, Up
 use crate::pg::auth_file::Entry as _;
 use crate::pg::hba::{self, ConnectionType, Hba, Position, Record};
 use crate::pg::pgpass::Pgpass;
-use crate::plan::{Action, Change, Content, Diff, Fact, Impact, Plan, Replaced, Scope, Step};
+use crate::plan::{
+    Action, Change, Content, Diff, Fact, Impact, Plan, Reach, Replaced, Scope, Step,
+};
 use crate::resource::catalog::{self, ServerFacts};
 use crate::resource::instance::accepted::Accepted;
 use crate::resource::instance::service;
@@ -64,7 +66,7 @@ impl Files {
                     || world.started
                     || world.restarted
                     || world.reloaded
-                    || world.reload_needed)
+                    || world.reload_needed.is_some())
                 && match look.stat(hba_path)? {
                     Some(stat) => stat.modified > service::loaded(look, server)?,
                     None => false,
@@ -161,7 +163,7 @@ fn hba(
         }));
     }
     if changes || unread {
-        plan.facts.push(Fact::ReloadNeeded);
+        plan.facts.push(Fact::ReloadNeeded(Reach::Sessions));
     }
     Ok(())
 }
@@ -192,7 +194,7 @@ impl Stage for Reload {
     }
 
     fn sight(&self, world: &World) -> Sight {
-        if world.reload_needed && world.server().is_some() {
+        if world.reload_needed.is_some() && world.server().is_some() {
             Sight::Look
         } else {
             Sight::Skip
@@ -206,6 +208,7 @@ impl Stage for Reload {
     fn plan(&self, (server, replaced): &Self::Seen) -> Result<Plan> {
         let reload = Step::Reload {
             server: server.clone(),
+            reach: Reach::Sessions,
         };
         let mut back: Vec<Step> = replaced
             .iter()

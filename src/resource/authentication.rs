@@ -26,7 +26,9 @@ use crate::pg::hba::explain::Known;
 use crate::pg::hba::{self, Record};
 use crate::pg::ident_map::Mapping;
 use crate::pg::version::Major;
-use crate::plan::{Action, Change, Content, Diff, Fact, Impact, Plan, Replaced, Scope, Step};
+use crate::plan::{
+    Action, Change, Content, Diff, Fact, Impact, Plan, Reach, Replaced, Scope, Step,
+};
 use crate::resource::instance::accepted::Accepted;
 use crate::resource::instance::configuration::Text;
 use crate::resource::instance::service::{self, Service};
@@ -308,7 +310,7 @@ impl<T: Kind> Stage for File<T> {
         let running = seen.server.is_some();
         if content == seen.content {
             if running && seen.unread {
-                plan.facts.push(Fact::ReloadNeeded);
+                plan.facts.push(Fact::ReloadNeeded(Reach::Sessions));
             }
             return Ok(plan);
         }
@@ -340,7 +342,7 @@ impl<T: Kind> Stage for File<T> {
             after: content,
         }));
         if running {
-            plan.facts.push(Fact::ReloadNeeded);
+            plan.facts.push(Fact::ReloadNeeded(Reach::Sessions));
         }
         Ok(plan)
     }

@@ -521,6 +521,24 @@ fn every_major() {
     }
 }
 
+/// Which neither `postgres -C` nor the running server refuses: a session that begins with it does.
+#[test]
+fn what_keeps_new_sessions_out_is_taken_back() {
+    let site = with_main(&json!({}));
+    let set = site
+        .pgsocle(["pgconf", "-i", "main", "set"])
+        .args(["work_mem=9MB", "session_preload_libraries=nosuch"])
+        .code(1)
+        .go();
+    assert!(
+        set.stderr.contains(r#"could not access file "nosuch""#),
+        "{}",
+        set.stderr
+    );
+    assert_eq!(site.ask("SHOW work_mem"), "4MB");
+    assert_eq!(site.ask("SHOW session_preload_libraries"), "");
+}
+
 /// `postgres -C` is not asked about these: the server must say the same. (`allow_alter_system` of 17 may stand in a file, and no
 /// ALTER SYSTEM takes it.)
 #[test]

@@ -61,7 +61,7 @@ fn a_record_for_a_running_server() {
       +host    all             all             10.0.0.1/32             ldap ldapbasedn=dc=x ldapbindpasswd=********
        local all all md5
       undo Configuration: write /srv/main/data/pg_hba.conf
-    fact ReloadNeeded
+    fact ReloadNeeded(Sessions)
     ");
 }
 

@@ -9,11 +9,10 @@
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::bail_fault;
-use crate::host::{Look, Query, Server};
+use crate::host::{Look, Query};
 use crate::pg::conf::{self, Conf};
 use crate::pg::guc::{self, Context, Guc};
 use crate::pg::version::Major;
@@ -101,19 +100,25 @@ impl Stage for Accepted {
         let Some(running) = self.target.running(look)? else {
             return Ok(Seen::default());
         };
-        let server = &running.server;
+        let mut views = vec![
+            include_str!("../../sql/file_settings.sql"),
+            include_str!("../../sql/hba_errors.sql"),
+        ];
+        if self.target.paths.version >= IDENT_VIEW {
+            views.push(include_str!("../../sql/ident_errors.sql"));
+        }
+        let queries = views.into_iter().map(|sql| Query {
+            server: running.server.clone(),
+            database: catalog::MAINTENANCE.into(),
+            sql,
+            parameter: Value::Null,
+        });
+        let mut answers = look.query(&queries.collect::<Vec<_>>())?.into_iter();
+        let mut next = || answers.next().unwrap_or_default();
         Ok(Seen {
-            settings: ask(look, server, include_str!("../../sql/file_settings.sql"))?,
-            hba: one(ask(look, server, include_str!("../../sql/hba_errors.sql"))?),
-            ident: if self.target.paths.version < IDENT_VIEW {
-                Access::default()
-            } else {
-                one(ask(
-                    look,
-                    server,
-                    include_str!("../../sql/ident_errors.sql"),
-                )?)
-            },
+            settings: next().read()?,
+            hba: one(next().read()?),
+            ident: one(next().read()?),
             replaced: world.replaced.clone(),
             written: world.written,
         })
@@ -301,16 +306,6 @@ fn place(file: Option<&Utf8Path>, line: Option<usize>, what: &str) -> String {
         (Some(file), None) => format!("`{file}`: {what}"),
         (None, _) => what.to_owned(),
     }
-}
-
-fn ask<T: DeserializeOwned>(look: &dyn Look, server: &Server, sql: &'static str) -> Result<Vec<T>> {
-    let query = Query {
-        server: server.clone(),
-        database: catalog::MAINTENANCE.into(),
-        sql,
-        parameter: Value::Null,
-    };
-    look.rows(query)
 }
 
 fn one<T: Default>(rows: Vec<T>) -> T {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::fault;
 use crate::host::{FileKind, Look, Probe, Stat};
+use crate::journal;
 use crate::manager::Manager;
 use crate::plan::{Action, Change, Diff, Fact, Impact, Plan, Step, attributes};
 use crate::resource::instance::directory::{Directory, directory};
@@ -307,8 +308,7 @@ impl Seen {
 
 /// The system identifier that a journal last told of, and when; none since a creation or a removal.
 fn remembered(journal: &[u8], object: &str) -> Option<(u64, String)> {
-    let text = String::from_utf8_lossy(journal);
-    for line in text.lines().rev() {
+    for line in journal::text(journal).lines().rev() {
         let Ok(line) = serde_json::from_str::<Value>(line) else {
             continue;
         };

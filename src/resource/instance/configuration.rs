@@ -24,10 +24,11 @@ use crate::host::{Look, Probe};
 use crate::manifest::Settings as Parameters;
 use crate::pg::conf::Conf;
 use crate::pg::guc::{self, Context, Guc};
-use crate::plan::{Action, Change, Content, Diff, Fact, Impact, Plan, Replaced, Scope, Step};
-use crate::resource::instance::pending::{Parameter, parameters};
+use crate::plan::{
+    Action, Change, Content, Diff, Fact, Impact, Pending, Plan, Replaced, Scope, Step,
+};
+use crate::resource::instance::pending::{self, Parameter};
 use crate::resource::instance::reading::Reading;
-use crate::resource::instance::service;
 use crate::resource::instance::target::{Running, Target};
 use crate::resource::instance::templates::Templates;
 use crate::resource::pgconf;
@@ -94,6 +95,8 @@ pub struct Seen {
     up: bool,
     /// Values with which it runs, of the parameters that are to change.
     running: Vec<Parameter>,
+    /// What waits for a restart, where the server was asked.
+    waiting: Option<Vec<Pending>>,
     /// postgresql.conf was written after the server had read it: by a run that was killed before the reload, or by hand.
     unread: bool,
     /// The wanted port is another one than now, and somebody else has it.
@@ -165,27 +168,26 @@ impl Stage for Configuration {
             return Ok(seen);
         }
         let running = self.target.running(look)?;
-        if let Some(running) = &running
-            && let Some(stat) = look.stat(&paths.config_file)?
-        {
-            seen.unread = stat.modified > service::loaded(look, &running.server)?;
+        let mut parameters = Vec::new();
+        if let Some(running) = &running {
+            let names: Vec<String> = wanted.iter().map(|(name, _)| name.clone()).collect();
+            let file = look.stat(&paths.config_file)?;
+            let loaded;
+            (loaded, parameters) = pending::survey(look, &running.server, &names)?;
+            seen.unread = file.is_some_and(|file| file.modified > loaded);
+            seen.waiting = Some(pending::waiting(&parameters));
         }
-        let is_shadowed = |name: &str| self.shadow(&seen, &seen.conf, name).is_some();
-        let asked: Vec<String> = wanted
-            .into_iter()
-            .filter(|(name, value)| {
-                seen.unread || seen.conf.get(name) != *value || is_shadowed(name)
-            })
-            .map(|(name, _)| name)
-            .collect();
-        if asked.is_empty() && !self.replaces(&seen) {
+        let is_idle = |(name, value): &(String, Option<String>)| {
+            seen.conf.get(name) == *value && self.shadow(&seen, &seen.conf, name).is_none()
+        };
+        if !seen.unread && wanted.iter().all(is_idle) && !self.replaces(&seen) {
             return Ok(seen);
         }
-        if let Some(running) = &running {
+        if running.is_some() {
             seen.up = true;
-            seen.running = parameters(look, &running.server, &asked)?;
-            let known = seen.running.iter().map(|parameter| &parameter.guc);
+            let known = parameters.iter().map(|parameter| &parameter.guc);
             seen.gucs = known.cloned().collect();
+            seen.running = parameters;
         } else {
             seen.gucs = self.programs_describe(look)?;
         }
@@ -243,6 +245,7 @@ impl Stage for Configuration {
         if let Some(new) = &seen.new {
             plan.changes.push(self.first(seen, new, &conf)?);
         } else {
+            let reach = effect::reach(seen, &changed, self.is_plain(seen, &conf, &changed));
             if !changed.is_empty() || self.replaces(seen) {
                 self.change(seen, &conf, &changed, &mut plan);
             }
@@ -250,7 +253,7 @@ impl Stage for Configuration {
                 changed.extend(self.wanted(seen).into_iter().map(|(name, _)| name));
             }
             if !changed.is_empty() || self.replaces(seen) {
-                effect::takes_effect(seen, &conf, &changed, &mut plan);
+                effect::takes_effect(seen, &conf, &changed, reach, &mut plan);
             }
         }
         if self.alone {
@@ -264,6 +267,7 @@ impl Stage for Configuration {
                 })),
             ));
         }
+        plan.facts.extend(seen.waiting.clone().map(Fact::Waiting));
         let values = self.values(seen, &conf);
         plan.facts
             .push(Fact::Configured(self.target.configured(&values)));
@@ -322,12 +326,7 @@ impl Configuration {
             return Ok(());
         };
         let idle = changed.is_empty() && !self.replaces(seen) && seen.new.is_none();
-        let plain = seen.up
-            && self.text.is_none()
-            && changed
-                .iter()
-                .all(|name| self.is_settled(seen, &conf, name));
-        if idle || plain || !self.has_programs(look)? {
+        if idle || self.is_plain(seen, &conf, &changed) || !self.has_programs(look)? {
             return Ok(());
         }
         let stands = seen.new.is_none() && !self.assumed;
@@ -342,6 +341,13 @@ impl Configuration {
             seen.names = names.map(|guc| guc.name.to_lowercase()).collect();
         }
         Ok(())
+    }
+
+    /// Whether nothing is left to be said of any of the new values.
+    fn is_plain(&self, seen: &Seen, conf: &Conf, changed: &[String]) -> bool {
+        seen.up
+            && self.text.is_none()
+            && changed.iter().all(|name| self.is_settled(seen, conf, name))
     }
 
     /// Whether nothing is left to be said of a new value that has been checked. One that is taken away may uncover another

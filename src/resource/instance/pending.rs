@@ -7,6 +7,7 @@ use crate::host::{Look, Query, Server};
 use crate::pg::guc::{self, Guc};
 use crate::plan::Pending;
 use crate::resource::catalog;
+use crate::resource::instance::service::Loaded;
 
 /// A parameter with which a server runs.
 #[derive(Debug, Clone, Deserialize)]
@@ -18,7 +19,7 @@ pub struct Parameter {
     from_file: bool,
     /// As SHOW gives it, with a unit.
     running: Option<String>,
-    /// As the files have it, in any spelling; none: it is in none of them.
+    /// Of one that waits: as the files have it, in any spelling; none: it is in none of them.
     configured: Option<String>,
 }
 
@@ -51,23 +52,35 @@ impl Parameter {
 
 /// Settings that wait for a restart, for as long as the server says so.
 pub fn pending(look: &dyn Look, server: &Server) -> Result<Vec<Pending>> {
-    let all = parameters(look, server, &[])?;
-    Ok(all
+    Ok(waiting(&look.rows::<Parameter>(query(server, &[]))?))
+}
+
+/// Those of them that wait for a restart.
+pub fn waiting(parameters: &[Parameter]) -> Vec<Pending> {
+    parameters
         .iter()
         .filter(|parameter| parameter.waits)
         .map(|parameter| parameter.pending(parameter.configured.as_deref()))
-        .collect())
+        .collect()
 }
 
-/// Those, and these whether they wait or not.
-pub fn parameters(look: &dyn Look, server: &Server, also: &[String]) -> Result<Vec<Parameter>> {
-    let query = Query {
+/// When the server last read its files ([`loaded`](super::service::loaded)), and what is asked for by [`query`].
+pub fn survey(look: &dyn Look, server: &Server, also: &[String]) -> Result<(i64, Vec<Parameter>)> {
+    let queries = [Loaded::query(server), query(server, also)];
+    let mut answers = look.query(&queries)?.into_iter();
+    let mut next = || answers.next().unwrap_or_default();
+    let loaded = Loaded::time(&next().read()?);
+    Ok((loaded, next().read()?))
+}
+
+/// Asks for the parameters that wait, and for these whether they wait or not.
+fn query(server: &Server, also: &[String]) -> Query {
+    Query {
         server: server.clone(),
         database: catalog::MAINTENANCE.into(),
         sql: include_str!("../../sql/pending_restart.sql"),
         parameter: also.into(),
-    };
-    look.rows(query)
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::bail_fault;
 use crate::host::{Look, Query, Server};
 use crate::manager::{Manager, Start, StopMode};
-use crate::plan::{Action, Change, Content, Diff, Fact, Impact, Pending, Plan, Scope, Step};
+use crate::plan::{Action, Change, Content, Diff, Fact, Impact, Pending, Plan, Reach, Scope, Step};
 use crate::resource::catalog;
 use crate::resource::instance::busy::{self, Work};
 use crate::resource::instance::checksums::Switch;
@@ -49,7 +49,7 @@ pub struct Seen {
     switch: Option<Switch>,
     /// What keeps the server from being stopped or started now.
     works: Vec<Work>,
-    reload_needed: bool,
+    reload_needed: Option<Reach>,
     previous: Vec<Step>,
     /// postgresql-common is told not to start it.
     disabled: bool,
@@ -73,7 +73,10 @@ impl Stage for Service {
             None => self.target.configured_on_disk(look)?,
         };
         let pending = match &running {
-            Some(running) if running.ready => world.pending(pending(look, &running.server)?),
+            Some(running) if running.ready => world.pending(match &world.waiting {
+                Some(waiting) => waiting.clone(),
+                None => pending(look, &running.server)?,
+            }),
             _ => Vec::new(),
         };
         let mut seen = Seen {
@@ -144,20 +147,31 @@ impl Stage for Service {
     }
 }
 
+/// When a server last read its configuration.
+#[derive(serde::Deserialize)]
+pub struct Loaded {
+    /// Microseconds since 1970.
+    loaded: i64,
+}
+
+impl Loaded {
+    pub fn query(server: &Server) -> Query {
+        Query {
+            server: server.clone(),
+            database: catalog::MAINTENANCE.into(),
+            sql: include_str!("../../sql/loaded.sql"),
+            parameter: Value::Null,
+        }
+    }
+
+    pub fn time(answer: &[Self]) -> i64 {
+        answer.first().map_or(i64::MAX, |row| row.loaded)
+    }
+}
+
 /// When the server last read its configuration, in microseconds since 1970.
 pub fn loaded(look: &dyn Look, server: &Server) -> Result<i64> {
-    #[derive(serde::Deserialize)]
-    struct Row {
-        loaded: i64,
-    }
-    let query = Query {
-        server: server.clone(),
-        database: catalog::MAINTENANCE.into(),
-        sql: include_str!("../../sql/loaded.sql"),
-        parameter: Value::Null,
-    };
-    let rows: Vec<Row> = look.rows(query)?;
-    Ok(rows.first().map_or(i64::MAX, |row| row.loaded))
+    Ok(Loaded::time(&look.rows(Loaded::query(server))?))
 }
 
 impl Seen {
@@ -397,9 +411,11 @@ impl Service {
         if let Some(switch) = seen.switch.filter(|_| self.state != State::Stopped) {
             return Err(switch.runs(&self.target));
         }
-        if self.state == State::Reloaded || seen.reload_needed {
+        let asked = (self.state == State::Reloaded).then_some(Reach::Sessions);
+        if let Some(reach) = asked.max(seen.reload_needed) {
             let steps = vec![Step::Reload {
                 server: running.server.clone(),
+                reach,
             }];
             let mut back = seen.previous.clone();
             if !back.is_empty() {

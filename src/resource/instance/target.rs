@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::bail_fault;
 use crate::host::{FileKind, Look, Server, Unit};
+use crate::journal;
 use crate::manager::{Manager, Manner, is_temporary, log_place};
 use crate::pg::guc;
 use crate::pg::postmaster_pid::PostmasterPid;
@@ -445,11 +446,12 @@ impl Target {
         let own = format!(r#""object":"{object}""#);
         let mut told = Told::Nothing;
         let mut dropping: Option<(Value, Told)> = None;
-        for line in String::from_utf8_lossy(journal).lines() {
+        for line in journal::text(journal).lines() {
             // A journal grows with the instance's life, and most of it is about what lives in it, or of ends that nobody waits
             // for: that is not taken apart.
             let matters = if line.contains(r#""event":"begin""#) {
-                line.contains(&own)
+                let acts = [r#""action":"create""#, r#""action":"drop""#];
+                line.contains(&own) && acts.iter().any(|act| line.contains(act))
             } else {
                 told == Told::Begun || dropping.is_some()
             };
