@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::backup::{Archiver, Backup, BackupTool, Catalogue, Kind};
+use crate::backup::{Archiver, Backup, BackupTool, Catalogue, Kind, age::ahead};
 use crate::component::{self, View, pgbackrest::archiving};
 use crate::host::{LockMode, Look};
 use crate::manifest::{InstanceRef, Place};
@@ -90,7 +90,8 @@ pub fn job(spec: &BackupSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         tool: Rc::clone(&tool),
         target: target.clone(),
         kind: spec.kind,
-        newer_than: max_age.map(|age| now - age),
+        max_age,
+        now,
         patience: if site.check {
             Duration::ZERO
         } else {
@@ -144,7 +145,8 @@ struct Take {
     tool: Rc<dyn BackupTool>,
     target: Target,
     kind: Kind,
-    newer_than: Option<Timestamp>,
+    max_age: Option<SignedDuration>,
+    now: Timestamp,
     /// How long another backup into the stanza is waited for.
     patience: Duration,
 }
@@ -184,8 +186,10 @@ impl Stage for Take {
         let newest = seen
             .identifier
             .and_then(|own| seen.catalogue.newest(own, self.kind));
-        if let (Some(newest), Some(limit)) = (newest, self.newer_than)
-            && newest.date_stop >= limit
+        plan.warnings
+            .extend(newest.and_then(|newest| ahead(newest, self.now)));
+        if let (Some(own), Some(limit)) = (seen.identifier, self.max_age)
+            && seen.catalogue.has_young(own, self.kind, self.now, limit)
         {
             return Ok(plan);
         }

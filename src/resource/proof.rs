@@ -244,7 +244,7 @@ pub fn job(spec: &ProofSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         any_cluster: spec.stanza.is_some(),
         evidence: evidence.clone(),
         now,
-        newer_than: max_age.map(|age| now - age),
+        max_age,
     }));
     job.stages.push(Box::new(Recover {
         scene: scene.clone(),
