@@ -1,5 +1,6 @@
 //! Backups, whatever tool takes them: what there is to know of them, and what a tool must be able to do.
 
+pub mod age;
 pub mod recovery;
 pub mod schedule;
 pub mod timeline;
@@ -177,7 +178,11 @@ impl Catalogue {
 
     /// The newest sound backup of a cluster that is at least of this kind.
     pub fn newest(&self, cluster: u64, kind: Kind) -> Option<&Backup> {
-        self.backups.iter().find(|backup| {
+        self.sound(cluster, kind).next()
+    }
+
+    fn sound(&self, cluster: u64, kind: Kind) -> impl Iterator<Item = &Backup> {
+        self.backups.iter().filter(move |backup| {
             backup.system_identifier == cluster && backup.kind >= kind && !backup.error
         })
     }

@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 
 use self::upkeep::Expiry;
 use crate::backup::timeline::Timelines;
-use crate::backup::{Archiver, Backup, BackupTool, Catalogue, Kind, Source};
+use crate::backup::{Archiver, Backup, BackupTool, Catalogue, Kind, Source, age::ahead};
 use crate::component::{self, View, backups::archiving};
 use crate::host::{LockMode, Look};
 use crate::manifest::{InstanceRef, Place};
@@ -96,7 +96,8 @@ pub fn job(spec: &BackupSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         tool: Rc::clone(&tool),
         target: target.clone(),
         kind: spec.kind,
-        newer_than: max_age.map(|age| now - age),
+        max_age,
+        now,
         patience: if site.check {
             Duration::ZERO
         } else {
@@ -166,7 +167,8 @@ struct Take {
     tool: Rc<dyn BackupTool>,
     target: Target,
     kind: Option<Kind>,
-    newer_than: Option<Timestamp>,
+    max_age: Option<SignedDuration>,
+    now: Timestamp,
     /// How long another backup into the stanza is waited for.
     patience: Duration,
 }
@@ -210,8 +212,10 @@ impl Stage for Take {
         let (source, known) = (&seen.source, &seen.catalogue);
         let kind = tool.kind(self.kind, source, known)?;
         let newest = source.cluster.and_then(|own| known.newest(own, kind));
-        if let (Some(newest), Some(limit)) = (newest, self.newer_than)
-            && newest.date_stop >= limit
+        plan.warnings
+            .extend(newest.and_then(|newest| ahead(newest, self.now)));
+        if let (Some(own), Some(limit)) = (source.cluster, self.max_age)
+            && known.has_young(own, kind, self.now, limit)
         {
             return Ok(plan);
         }

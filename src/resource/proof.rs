@@ -260,7 +260,7 @@ fn begun(
         any_cluster: spec.stanza.is_some(),
         evidence: evidence.clone(),
         now,
-        newer_than: max_age.map(|age| now - age),
+        max_age,
     }));
     job.stages.push(Box::new(Recover {
         scene: scene.clone(),

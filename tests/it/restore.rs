@@ -12,7 +12,10 @@ use super::support::tree::snapshot_tree;
 /// An instance with a backup, and a table that somebody drops after the time that is given.
 fn with_a_lost_table() -> (Site, String) {
     let site = site();
-    site.ansible("instance", false, &params(&site, &json!({})));
+    // Neither of them is the caller's, nor UTC.
+    let zones = json!({ "timezone": "Asia/Kolkata", "log_timezone": "America/St_Johns" });
+    let instance = params(&site, &json!({ "settings": zones }));
+    site.ansible("instance", false, &instance);
     site.ansible(
         "instance_backup",
         false,
@@ -61,6 +64,12 @@ fn back_to_the_second_before() {
     stop(&site);
     let mut wanted = to(&before);
     wanted["keep_old"] = true.into();
+    // What is meant is the same everywhere.
+    assert!(before.ends_with("+05:30"), "{before}");
+    let elsewhere = site.ansible_run("instance_restore", true, &wanted);
+    let told = elsewhere.env("TZ", "Pacific/Auckland").json();
+    let meant: jiff::Timestamp = before.parse().unwrap();
+    assert_eq!(told["restore"]["target"], meant.to_string());
     let reply = site.runs_as_checked("instance_restore", &wanted);
     let datadir = site.datadir();
     let kept = format!("{}.dropped-1", datadir.display());

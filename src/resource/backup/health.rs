@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::timer::{State, Timer};
+use crate::backup::age::ahead;
 use crate::backup::{Archiver, Backup, Catalogue, Kind};
 use crate::host::{Look, Probe};
 use crate::resource::Site;
@@ -91,6 +92,9 @@ pub struct Health {
     pub timers: Vec<Scheduled>,
     /// What is wrong with the repository, in the tool's words.
     pub problems: Vec<String>,
+    /// What is to be said of the clocks.
+    #[serde(skip)]
+    ahead: Option<String>,
     #[serde(skip)]
     newest_by_kind: Vec<(Kind, Timestamp)>,
 }
@@ -136,6 +140,7 @@ pub fn health(target: &Target, site: &Site, look: &dyn Look) -> Result<Option<He
         stanza: tool.stanza().to_owned(),
         age: newest(Kind::Incr).map(|backup| now.duration_since(backup.date_stop).as_secs()),
         newest: newest(Kind::Incr).cloned(),
+        ahead: newest(Kind::Incr).and_then(|backup| ahead(backup, now)),
         archiver,
         timers: timers(&target.paths, &site.settings, look)?,
         newest_by_kind: Kind::ALL.into_iter().filter_map(of_kind).collect(),
@@ -165,9 +170,10 @@ impl Health {
             ),
             _ => format!("none in stanza `{}` yet", self.stanza),
         };
-        parts.push(match self.problems.first() {
-            Some(_) => part("backups", false, self.problems.join("; ")),
-            None => part("backups", true, newest),
+        parts.push(match (self.problems.first(), &self.ahead) {
+            (Some(_), _) => part("backups", false, self.problems.join("; ")),
+            (None, Some(ahead)) => part("backups", false, ahead.clone()),
+            (None, None) => part("backups", true, newest),
         });
         for timer in &self.timers {
             let time =
@@ -354,6 +360,7 @@ mod tests {
                 "ActiveState=active\n\nActiveState=failed\n",
             )],
             problems: Vec::new(),
+            ahead: None,
             newest_by_kind: vec![(Kind::Full, Timestamp::from_second(1_795_811_614).unwrap())],
         }
     }
@@ -377,6 +384,8 @@ mod tests {
         archiver.last_failed_time = Some("2026-11-27T18:05:00+00:00".to_owned());
         archiver.queue = 3;
         health.timers.clear();
+        health.ahead = Some("backup `L` ends 61 s from now".to_owned());
+        assert_eq!(health.parts()[1].detail, "backup `L` ends 61 s from now");
         health.problems = vec!["repository 1: permission denied".to_owned()];
         insta::assert_snapshot!(told(&health), @r"
         false archiving: failing: 000000010000000000000004 at 2026-11-27T18:05:00+00:00; last archived 000000010000000000000003 at 2026-11-27T18:00:00+00:00; 3 files wait

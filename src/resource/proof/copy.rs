@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::evidence::Evidence;
 use super::verdict::Verdict;
 use super::{Scene, kept};
+use crate::backup::age::is_within;
 use crate::backup::recovery::{choose, wal};
 use crate::backup::{Backup, BackupTool, Catalogue, Kind, Place};
 use crate::bail_fault;
@@ -79,7 +80,7 @@ pub struct Copy {
     pub any_cluster: bool,
     pub evidence: Utf8PathBuf,
     pub now: Timestamp,
-    pub newer_than: Option<Timestamp>,
+    pub max_age: Option<SignedDuration>,
 }
 
 pub struct Seen {
@@ -169,7 +170,9 @@ impl Copy {
         let scene = &self.scene;
         let checks = last.checks.iter().map(|checked| &checked.check);
         last.verdict == Verdict::Proved
-            && self.newer_than.is_some_and(|limit| last.ended >= limit)
+            && self
+                .max_age
+                .is_some_and(|limit| is_within(last.ended, self.now, limit))
             && last.stanza == scene.stanza
             && last.target.as_ref() == Some(&scene.recovery.target.to_string())
             && (self.label.is_none() || last.label == self.label)

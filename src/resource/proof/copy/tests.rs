@@ -91,7 +91,7 @@ fn copy() -> Copy {
         any_cluster: false,
         evidence: "/srv/state/backup-test.json".into(),
         now: "2026-11-27T21:00:00Z".parse().unwrap(),
-        newer_than: Some("2026-11-26T21:00:00Z".parse().unwrap()),
+        max_age: Some(SignedDuration::from_hours(24)),
     }
 }
 
@@ -186,9 +186,11 @@ fn when_a_proof_is_due() {
     assert!(!due(&|_| {}, json!({})));
     assert!(due(&|_| {}, json!({ "verdict": "failed" })));
     assert!(due(&|_| {}, json!({ "ended": "2026-11-26T20:59:59Z" })));
+    // By a clock that was wrong.
+    assert!(due(&|_| {}, json!({ "ended": "2036-11-26T21:00:00Z" })));
     assert!(due(&|_| {}, json!({ "target": "the end of the backup" })));
     assert!(due(&|_| {}, json!({ "stanza": "other" })));
-    assert!(due(&|copy| copy.newer_than = None, json!({})));
+    assert!(due(&|copy| copy.max_age = None, json!({})));
     assert!(due(&|copy| copy.scene.amcheck = true, json!({})));
     assert!(due(&|copy| copy.scene.checks.push(asked()), json!({})));
     let named = |copy: &mut Copy| copy.label = Some("20261127-203328F".into());

@@ -1,0 +1,109 @@
+//! How old a backup is, by two clocks: that of the host on which it was taken, and that of the run.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Backup, Catalogue, Kind};
+
+/// By how much clocks may differ before anybody is told.
+const SKEW: SignedDuration = SignedDuration::from_secs(60);
+
+/// Whether a time is no further away than the limit. What lies ahead counts as what lies behind: clocks differ, and what was
+/// taken by one that was years ahead is not young until then.
+pub fn is_within(time: Timestamp, now: Timestamp, limit: SignedDuration) -> bool {
+    now.duration_since(time).abs() <= limit
+}
+
+/// By how much a backup ends after the present, where that is more than clocks may differ.
+pub fn ahead(backup: &Backup, now: Timestamp) -> Option<String> {
+    let ahead = backup.date_stop.duration_since(now);
+    (ahead > SKEW).then(|| {
+        format!(
+            "backup `{}` ends {} s from now, at {}: the clock of this host or of the one where it was taken is wrong",
+            backup.label,
+            ahead.as_secs(),
+            backup.date_stop
+        )
+    })
+}
+
+impl Catalogue {
+    /// Whether a cluster has a sound backup of at least this kind that is no older than the limit.
+    pub fn has_young(
+        &self,
+        cluster: u64,
+        kind: Kind,
+        now: Timestamp,
+        limit: SignedDuration,
+    ) -> bool {
+        self.sound(cluster, kind)
+            .any(|backup| is_within(backup.date_stop, now, limit))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn time(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn backup(stop: &str) -> Backup {
+        Backup {
+            label: "L".into(),
+            kind: Kind::Full,
+            version: "15".into(),
+            date_start: time(stop),
+            date_stop: time(stop),
+            size: 1,
+            repo_size: None,
+            databases: None,
+            wal_start: None,
+            wal_stop: None,
+            lsn_start: None,
+            lsn_stop: None,
+            prior: None,
+            tablespaces: Vec::new(),
+            error: false,
+            repository: 1,
+            system_identifier: 7,
+        }
+    }
+
+    #[test]
+    fn young_and_old() {
+        let now = time("2026-11-28T12:00:00Z");
+        let day = SignedDuration::from_hours(24);
+        for (stops, young) in [
+            (&["2026-11-28T11:59:59Z"][..], true),
+            (&["2026-11-27T12:00:00Z"], true),
+            (&["2026-11-27T11:59:59Z"], false),
+            // A clock that is a little ahead takes no backup away.
+            (&["2026-11-28T15:00:00Z"], true),
+            // One that was years ahead hides none, and stands for none.
+            (&["2036-11-28T12:00:00Z"], false),
+            (&["2036-11-28T12:00:00Z", "2026-11-28T11:00:00Z"], true),
+            (&[], false),
+        ] {
+            let catalogue = Catalogue {
+                backups: stops.iter().map(|stop| backup(stop)).collect(),
+                ..Catalogue::default()
+            };
+            let found = catalogue.has_young(7, Kind::Incr, now, day);
+            assert_eq!(found, young, "{stops:?}");
+            assert!(!catalogue.has_young(8, Kind::Incr, now, day));
+        }
+        assert!(is_within(now, now, SignedDuration::ZERO));
+    }
+
+    #[test]
+    fn what_is_told_of_clocks() {
+        let now = time("2026-11-28T12:00:00Z");
+        assert_eq!(ahead(&backup("2026-11-28T12:01:00Z"), now), None);
+        assert_eq!(ahead(&backup("2020-11-28T12:01:00Z"), now), None);
+        assert_eq!(
+            ahead(&backup("2026-11-28T12:01:01Z"), now).unwrap(),
+            "backup `L` ends 61 s from now, at 2026-11-28T12:01:01Z: the clock of this host or of the one where it was taken is wrong"
+        );
+    }
+}
