@@ -70,13 +70,6 @@ impl BaseBackup {
                 "at least one is kept: give 1 or more",
             );
         }
-        if self.directory.as_str().contains(char::is_control) {
-            return wrong(
-                "basebackup.directory",
-                "holds a line break or another control character",
-                "it becomes part of a command: choose another name",
-            );
-        }
         Ok(())
     }
 }
