@@ -70,6 +70,14 @@ impl BaseBackup {
                 "at least one is kept: give 1 or more",
             );
         }
+        // `pg_verifybackup` hands it to a shell in double quotes (`parse_required_wal`).
+        if self.directory.as_str().contains(['"', '$', '`', '\\']) {
+            return wrong(
+                "basebackup.directory",
+                "holds a character that means something in double quotes to a shell",
+                "`pg_verifybackup` cannot read backups there: choose another name",
+            );
+        }
         Ok(())
     }
 }

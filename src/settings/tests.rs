@@ -376,6 +376,7 @@ fn wrong_files() {
         "pgbackrest: {repository: {mode: 3}}\n",
         "basebackup: {retention: {full: 0}}\n",
         "basebackup: {wal: receive}\n",
+        "basebackup: {directory: a$b}\n",
         "pgbackrest: {repository: [path]}\n",
         "\n\na: [\n",
     ]

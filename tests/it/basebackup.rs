@@ -245,10 +245,10 @@ fn restored_in_its_place() {
 fn what_has_expired_and_what_is_damaged() {
     let of = |full: u32| {
         // A name that a shell, the server and its files each take for something else.
-        settings(&json!({ "directory": "it's 100% $b", "retention": { "full": full } }))
+        settings(&json!({ "directory": "it's 100% b", "retention": { "full": full } }))
     };
     let site = Site::with_settings(&Major::usual(), &of(2));
-    let stanza = site.path(format!("srv/srv/it's 100% $b/{}-main", site.major().number));
+    let stanza = site.path(format!("srv/srv/it's 100% b/{}-main", site.major().number));
     let number = site.major().number;
     site.ansible("instance", false, &params(&site, &json!({})));
     let full = json!({ "type": "full" });
@@ -292,8 +292,8 @@ fn what_has_expired_and_what_is_damaged() {
     let verify = || site.pgsocle(["instance", "backup-verify", "main"]);
     let report = verify().go().stdout;
     assert!(report.contains("\nstatus: ok\n"), "{report}");
-    // WAL between two backups.
-    archive(&site);
+    // A file of WAL, with others behind it.
+    sql(&site, "CREATE TABLE later AS SELECT 1");
     archive(&site);
     let wal = stanza.join("wal/1");
     let info = info(&site);
@@ -406,14 +406,13 @@ fn proved_and_found_wanting() {
     ));
     std::fs::rename(&aside, wal.join(gone)).unwrap();
     // In the middle of the records of a file: the recovery takes that for the end.
-    let (from, until) = (&names[names.len() - 2], &names[names.len() - 1]);
-    let file = wal.join(from);
+    let file = wal.join(gone);
     let sound = std::fs::read(&file).unwrap();
     let mut damaged = sound.clone();
     damaged[40..200].fill(0xFF);
     std::fs::write(&file, damaged).unwrap();
     fails(&format!(
-        "archived WAL of instance `{number}/main` is damaged in the repository: the recovery does not come to WAL file `{until}`"
+        "archived WAL of instance `{number}/main` is damaged in the repository: the recovery does not get past WAL file `{gone}`"
     ));
     std::fs::write(&file, sound).unwrap();
     let label = &labels(&site)[0];

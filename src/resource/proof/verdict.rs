@@ -178,7 +178,7 @@ fn recovering(scene: &Scene, facts: &Facts, log: &Log, meaning: Meaning) -> Opti
         if facts.unread {
             return Some((
                 format!(
-                    "archived WAL of instance `{instance}` is damaged in the repository: the recovery does not come to WAL file `{file}`, which is there"
+                    "archived WAL of instance `{instance}` is damaged in the repository: the recovery does not get past WAL file `{file}`; that one, or the one before it, is not as it was written"
                 ),
                 format!(
                     "no recovery gets past it: take a new backup, `pgsocle instance backup {instance} --type full`, and look after the storage of the repository"

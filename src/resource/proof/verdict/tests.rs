@@ -189,8 +189,8 @@ fn on_the_way() {
                 facts.unread = true;
             }),
             Some(
-                "archived WAL of instance `15/main` is damaged in the repository: the recovery does not come to WAL file \
-                 `000000010000000000000006`, which is there",
+                "archived WAL of instance `15/main` is damaged in the repository: the recovery does not get past WAL file \
+                 `000000010000000000000006`; that one, or the one before it, is not as it was written",
             ),
         ),
         (
