@@ -317,6 +317,11 @@ pub trait BackupTool {
         Ok(None)
     }
 
+    /// Whether a WAL file is in the archive for certain: as a file that is not looked into.
+    fn has_wal(&self, _: &dyn Look, _name: &str) -> Result<bool> {
+        Ok(false)
+    }
+
     /// What the words mean with which it, or a server that calls it, failed.
     fn trouble(&self, _: &str) -> Option<Trouble> {
         None

@@ -96,6 +96,7 @@ impl Component for BaseBackup {
         if spec.state == Presence::Absent {
             return Ok(retracted(view, bound.is_some()));
         }
+        let known = bound.is_some();
         let stanza = spec
             .stanza
             .clone()
@@ -103,6 +104,12 @@ impl Component for BaseBackup {
             .unwrap_or_else(|| paths.qualified_name.clone());
         check_name(&stanza).with_context(|| format!("instance `{paths}`"))?;
         let tool = Tool::new(own, view.site, stanza, view.look)?;
+        if !known {
+            // Later that is a warning: it must not keep from other changes.
+            tool.repository
+                .clusters(view.look)
+                .with_context(|| format!("instance `{paths}`"))?;
+        }
         Ok(Contribution {
             scheduling: scheduled(spec, own, view)?,
             ..present(spec, tool, view)?

@@ -70,11 +70,12 @@ impl BaseBackup {
                 "at least one is kept: give 1 or more",
             );
         }
-        if self.directory.as_str().contains(char::is_control) {
+        // `pg_verifybackup` hands it to a shell in double quotes (`parse_required_wal`).
+        if self.directory.as_str().contains(['"', '$', '`', '\\']) {
             return wrong(
                 "basebackup.directory",
-                "holds a line break or another control character",
-                "it becomes part of a command: choose another name",
+                "holds a character that means something in double quotes to a shell",
+                "`pg_verifybackup` cannot read backups there: choose another name",
             );
         }
         Ok(())

@@ -155,6 +155,7 @@ fn effective_is_stable() {
         "require_mountpoint: /mnt/pg/",
         "postgresql: {auth: {passfile: null}, logpath: null}",
         "pgbackrest: {repository: {mode: path, path: x}}",
+        "basebackup: {schedule: {full: daily}}",
         "pgbackrest: {repository: {mode: path, path: x, cipher: {pass_file: /k}}, options: {process-max: 4, repo2-bundle: true}, \
          more_repositories: [{mode: s3, bucket: b, endpoint: e, region: r, key_type: auto}]}",
     ] {
@@ -373,6 +374,9 @@ fn wrong_files() {
         "postgresql:\n  surole: [admin, true]\n",
         "pgbackrest:\n  repository:\n    mode: host-tls\n    host: h\n    cn: c\n    certificate:\n      crt: /x\n",
         "pgbackrest: {repository: {mode: 3}}\n",
+        "basebackup: {retention: {full: 0}}\n",
+        "basebackup: {wal: receive}\n",
+        "basebackup: {directory: a$b}\n",
         "pgbackrest: {repository: [path]}\n",
         "\n\na: [\n",
     ]

@@ -243,10 +243,12 @@ fn restored_in_its_place() {
 
 #[test]
 fn what_has_expired_and_what_is_damaged() {
-    let site = Site::with_settings(
-        &Major::usual(),
-        &settings(&json!({ "retention": { "full": 2 } })),
-    );
+    let of = |full: u32| {
+        // A name that a shell, the server and its files each take for something else.
+        settings(&json!({ "directory": "it's 100% b", "retention": { "full": full } }))
+    };
+    let site = Site::with_settings(&Major::usual(), &of(2));
+    let stanza = site.path(format!("srv/srv/it's 100% b/{}-main", site.major().number));
     let number = site.major().number;
     site.ansible("instance", false, &params(&site, &json!({})));
     let full = json!({ "type": "full" });
@@ -269,17 +271,16 @@ fn what_has_expired_and_what_is_damaged() {
     let all = labels(&site);
     assert_eq!(all.len(), 2);
     assert_eq!(all[1], *second);
-    assert!(!stanza(&site).join("backups").join(first).exists());
+    let backups = stanza.join("backups");
+    assert!(!backups.join(first).exists());
 
-    let settings_of = |full: u32| settings(&json!({ "retention": { "full": full } }));
-    site.write_settings(&settings_of(1));
+    site.write_settings(&of(1));
     let told = expire(&["--dry-run", "--diff"]);
     assert!(told.contains(&format!("\n-{second}\n")), "{told}");
     assert_eq!(labels(&site).len(), 2);
-    site.write_settings(&settings_of(2));
+    site.write_settings(&of(2));
 
     // Whatever else lies there is not ours.
-    let backups = stanza(&site).join("backups");
     std::fs::create_dir(backups.join("mine")).unwrap();
     std::fs::create_dir(backups.join("20200101-000000F")).unwrap();
     assert_eq!(
@@ -291,10 +292,10 @@ fn what_has_expired_and_what_is_damaged() {
     let verify = || site.pgsocle(["instance", "backup-verify", "main"]);
     let report = verify().go().stdout;
     assert!(report.contains("\nstatus: ok\n"), "{report}");
-    // WAL between two backups.
+    // A file of WAL, with others behind it.
+    sql(&site, "CREATE TABLE later AS SELECT 1");
     archive(&site);
-    archive(&site);
-    let wal = stanza(&site).join("wal/1");
+    let wal = stanza.join("wal/1");
     let info = info(&site);
     let gone = info["backups"][0]["wal_start"].as_str().unwrap();
     let aside = site.path("srv/aside");
@@ -323,6 +324,40 @@ fn what_has_expired_and_what_is_damaged() {
         "{reply:#}"
     );
     assert!(!site.path("srv/look").exists());
+}
+
+/// What is archived once is kept as it is.
+#[test]
+fn a_file_that_is_there_already() {
+    let site = site(&Major::usual());
+    site.ansible("instance", false, &params(&site, &json!({})));
+    settled(&site);
+    let (new, wal) = (site.path("srv/new"), stanza(&site).join("wal/1"));
+    let command = sql(&site, "SHOW archive_command").replace("%f", "name");
+    let command = command.replace("%p", new.to_str().unwrap());
+    let run = |code: i32| site.program("sh").args(["-c", &command]).code(code).go();
+    for (content, code, kept) in [("one", 0, "one"), ("one", 0, "one"), ("two", 1, "one")] {
+        site.write_owned(&new, content.as_bytes(), 0o600);
+        run(code);
+        assert_eq!(std::fs::read_to_string(wal.join("name")).unwrap(), kept);
+    }
+    // What a server that was cut short has left of a file is no file; where the directory is not there, none is made.
+    std::fs::rename(wal.join("name"), wal.join(".name")).unwrap();
+    run(0);
+    assert_eq!(std::fs::read_to_string(wal.join("name")).unwrap(), "two");
+    std::fs::rename(&wal, wal.with_extension("away")).unwrap();
+    run(1);
+    assert!(!wal.exists());
+    // That is told.
+    let status = site.pgsocle(["instance", "status", "main"]).code(3).go();
+    let line = format!("\nbackups: directory `{}` is missing\n", wal.display());
+    assert!(status.stdout.contains(&line), "{status:?}");
+    refused(
+        &site,
+        "instance_backup",
+        &main(&json!({})),
+        "is not in order: directory `",
+    );
 }
 
 #[test]
@@ -370,6 +405,16 @@ fn proved_and_found_wanting() {
         "WAL file `{gone}` of instance `{number}/main` is missing from the archive"
     ));
     std::fs::rename(&aside, wal.join(gone)).unwrap();
+    // In the middle of the records of a file: the recovery takes that for the end.
+    let file = wal.join(gone);
+    let sound = std::fs::read(&file).unwrap();
+    let mut damaged = sound.clone();
+    damaged[40..200].fill(0xFF);
+    std::fs::write(&file, damaged).unwrap();
+    fails(&format!(
+        "archived WAL of instance `{number}/main` is damaged in the repository: the recovery does not get past WAL file `{gone}`"
+    ));
+    std::fs::write(&file, sound).unwrap();
     let label = &labels(&site)[0];
     flip_a_bit(&largest(
         &stanza(&site)

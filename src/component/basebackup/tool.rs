@@ -188,6 +188,11 @@ impl BackupTool for BaseBackup {
         self.repository.catalogue(look)
     }
 
+    fn has_wal(&self, look: &dyn Look, name: &str) -> Result<bool> {
+        let directory = self.repository.archive(self.archive);
+        Ok(look.stat(&directory.join(name))?.is_some())
+    }
+
     fn trouble(&self, said: &str) -> Option<Trouble> {
         trouble::of(said)
     }

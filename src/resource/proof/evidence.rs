@@ -10,8 +10,9 @@ use serde_json::json;
 
 use super::checks::{files, without_amcheck};
 use super::copy::{Chosen, MARK};
+use super::log::Log;
 use super::server::{control_data, sight};
-use super::verdict::{Facts, Verdict, judge};
+use super::verdict::{Facts, Verdict, judge, not_come_to};
 use super::{CheckSpec, Scene, kept, metrics};
 use crate::backup::{BackupTool, Kind};
 use crate::fault;
@@ -165,7 +166,8 @@ impl Stage for Judge {
             checks.push((kept(look, &record)?, text(&output)?));
         }
         let version = Probe::version(&scene.copy.bindir.join("postgres"), "--version");
-        Ok(Some(Facts {
+        let mut facts = Facts {
+            unread: false,
             chosen,
             restore,
             recovery: file("recovery.json")?,
@@ -180,7 +182,11 @@ impl Stage for Judge {
                 postgresql: look.probe(&version)?.text().trim().to_owned(),
                 tool: self.tool.version(look)?,
             },
-        }))
+        };
+        if let Some(wal) = not_come_to(&facts, &Log::read(&facts.log)) {
+            facts.unread = self.tool.has_wal(look, &wal)?;
+        }
+        Ok(Some(facts))
     }
 
     fn plan(&self, seen: &Option<Facts>) -> Result<Plan> {

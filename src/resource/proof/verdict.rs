@@ -30,6 +30,8 @@ pub struct Facts {
     pub log: String,
     /// Bytes of a WAL file.
     pub segment_size: Option<u32>,
+    /// The WAL file to which the recovery did not come is in the archive.
+    pub unread: bool,
     pub without_amcheck: Option<String>,
     pub amcheck: Option<Recorded>,
     /// How each check went, and what it gave.
@@ -170,12 +172,17 @@ fn recovering(scene: &Scene, facts: &Facts, log: &Log, meaning: Meaning) -> Opti
         }
         None => {}
     }
-    let missing = if log.incomplete {
-        gap.or_else(|| facts.chosen.wal_start.clone())
-    } else {
-        gap
-    };
-    if let Some(file) = missing {
+    if let Some(file) = not_come_to(facts, log) {
+        if facts.unread {
+            return Some((
+                format!(
+                    "archived WAL of instance `{instance}` is damaged in the repository: the recovery does not get past WAL file `{file}`; that one, or the one before it, is not as it was written"
+                ),
+                format!(
+                    "no recovery gets past it: take a new backup, `pgsocle instance backup {instance} --type full`, and look after the storage of the repository"
+                ),
+            ));
+        }
         return Some((
             format!(
                 "WAL file `{file}` of instance `{instance}` is missing from the archive: backup `{label}` needs it on the way to {target}"
@@ -205,6 +212,16 @@ fn recovering(scene: &Scene, facts: &Facts, log: &Log, meaning: Meaning) -> Opti
         },
         "with `keep: true` the copy and its log stay, to be looked into; a longer `timeout` waits longer".to_owned(),
     ))
+}
+
+/// The WAL file to which the recovery should have come.
+pub fn not_come_to(facts: &Facts, log: &Log) -> Option<String> {
+    let gap = gap(facts, log);
+    if log.incomplete {
+        gap.or_else(|| facts.chosen.wal_start.clone())
+    } else {
+        gap
+    }
 }
 
 /// The WAL file after the one in which the recovery ended, where the archive goes on behind it.

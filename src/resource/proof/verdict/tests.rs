@@ -57,6 +57,7 @@ fn good() -> Facts {
         recovery: Some(recorded("04", "05", None)),
         log: GOOD.to_owned(),
         segment_size: Some(16 << 20),
+        unread: false,
         without_amcheck: None,
         amcheck: Some(recorded("07", "08", None)),
         checks: vec![(Some(recorded("08", "09", None)), Some("1\n".into()))],
@@ -196,6 +197,16 @@ fn on_the_way() {
         (
             problem(|_, facts| facts.log = at("0/5FFFFF0")),
             Some(missing),
+        ),
+        (
+            problem(|_, facts| {
+                facts.log = at("0/5FFFFF0");
+                facts.unread = true;
+            }),
+            Some(
+                "archived WAL of instance `15/main` is damaged in the repository: the recovery does not get past WAL file \
+                 `000000010000000000000006`; that one, or the one before it, is not as it was written",
+            ),
         ),
         (
             problem(|scene, facts| {
