@@ -61,8 +61,8 @@ def row(job, found):
         return [job.title, job.floor, "-", f"{found:,} bytes", "-", f"{job.bytes:,} bytes", verdict(found <= job.bytes), "-", "-"], found <= job.bytes
     floor, ours = found["floor"], found["ours"]
     ratio = ours.wall / floor.wall
-    limit = f"{job.ratio:g} x" if job.ratio else f"+ {seconds(job.more)}"
-    kept = ratio <= job.ratio if job.ratio else ours.wall - floor.wall <= job.more
+    limit = " or ".join(limit for limit in (job.ratio and f"{job.ratio:g} x", job.more and f"+ {seconds(job.more)}") if limit)
+    kept = ratio <= (job.ratio or 0) or ours.wall - floor.wall <= (job.more or 0)
     shown = f"{ratio:.2f} x" if job.ratio else f"+ {seconds(max(ours.wall - floor.wall, 0))}"
     if job.resident:
         limit += f", {job.resident / 1000:.0f} MB"

@@ -35,7 +35,7 @@ class Job:
     title: str
     floor: str
     sides: Callable
-    # At most so many times the floor; or so many seconds more; or so large.
+    # At most so many times the floor, or so many seconds more, whichever is more; or so large.
     ratio: float = None
     more: float = None
     bytes: int = None
@@ -305,6 +305,116 @@ def inner_unchanged(site):
         lambda: site.ours("instance", "apply", "-f", path),
         lambda: site.others("apply", "-f", path),
         pglift_once=True,
+    )
+
+
+# -- backups --------------------------------------------------------------------------------------------------------------
+
+PGBACKREST = "/usr/bin/pgbackrest"
+
+
+class Backups:
+    """An instance with a gigabyte in it, and the stanza of its backups."""
+
+    def __init__(self, site):
+        self.site = site
+        repository = {"mode": "path", "path": str(site.work / "prefix/backups"), "retention": {"full": 1}}
+        site.configure(pgbackrest={"execpath": PGBACKREST, "repository": repository})
+        self.instance = site.instance("data")
+        # Before anything is archived: the WAL of it is nobody's business.
+        self.instance.sql(
+            "CREATE TABLE entry (id bigint PRIMARY KEY, word text);\n"
+            f"INSERT INTO entry SELECT number, lpad(number::text, 65) FROM generate_series(1, {site.size(8_500_000, quick=1000)}) AS number;\n"
+            "VACUUM ANALYZE entry"
+        )
+        self.instance.apply(pgbackrest={"stanza": "data"}, restart_policy="when_required")
+
+    def pgbackrest(self, *options):
+        configuration = self.site.work / "prefix/etc/pgbackrest"
+        return [PGBACKREST, f"--config-path={configuration}", "--stanza=data", *options]
+
+    def take(self):
+        return self.site.ours("instance", "backup", "data", "--type", "full")
+
+    def restore(self, directory, datadir, *options):
+        """The command with the options that ours gives."""
+        fetch = " ".join(self.pgbackrest(f"--pg1-path={datadir}", "archive-get"))
+        recovery = f'--recovery-option=restore_command={fetch} %f "%p"'
+        return self.pgbackrest(f"--pg1-path={directory}", recovery, *options, "restore")
+
+
+@job("`instance backup` of 1 GB", "`pgbackrest backup`, same options", ratio=1.05, more=0.5)
+def backup(site):
+    if not os.path.exists(PGBACKREST):
+        return None
+    backups = Backups(site)
+    return Sides(lambda: site.floor(backups.pgbackrest("--type=full", "--start-fast", "backup")), backups.take)
+
+
+# As ours does, the new data beside the old ones, which go last.
+RESTORE = '''bin=$1 data=$2 wal=$3 socket=$4 port=$5; shift 5
+mkdir -m 700 "$data.new" "$wal.new"
+"$@"
+mv "$data" "$data.old" && mv "$wal" "$wal.old"
+mv "$data.new" "$data" && mv "$wal.new" "$wal"
+ln -sfn "$wal" "$data/pg_wal"
+"$bin/pg_ctl" start -s -w -D "$data" -l "$data/start.log"
+until [ "$("$bin/psql" -XAtq -h "$socket" -p "$port" -d postgres -c 'SELECT pg_is_in_recovery()')" = f ]; do sleep 0.02; done
+rm -r "$data.old" "$wal.old"'''
+
+
+@job("`instance restore` of 1 GB", "`pgbackrest restore`, same options, + `pg_ctl -w start` + end of recovery", ratio=1.05, more=0.5)
+def restore(site):
+    if not os.path.exists(PGBACKREST):
+        return None
+    backups = Backups(site)
+    backups.take()
+    instance = backups.instance
+    data = instance.directory
+    wal = pathlib.Path(os.readlink(data / "pg_wal"))
+    command = backups.restore(
+        f"{data}.new", data, "--type=immediate", "--target-action=promote", f"--link-map=pg_wal={wal}.new",
+    )
+
+    def stopped(restored):
+        site.ours("instance", "stop", "data")
+        return restored()
+
+    return Sides(
+        lambda: stopped(lambda: site.shell(RESTORE, site.bindir, data, wal, instance.socket, instance.port, *command)),
+        lambda: stopped(lambda: site.ours("instance", "restore", "data", "--target-immediate")),
+    )
+
+
+# As ours does: out of the way of others, with little memory.
+PROOF = '''bin=$1 place=$2; shift 2
+mkdir -m 700 "$place" "$place/data"
+"$@"
+: >"$place/postgresql.conf"
+: >"$place/pg_ident.conf"
+echo 'local all all trust' >"$place/pg_hba.conf"
+set -- "-c config_file=$place/postgresql.conf -c hba_file=$place/pg_hba.conf -c ident_file=$place/pg_ident.conf" \
+  "-c listen_addresses='' -c unix_socket_directories=$place -c port=5432 -c archive_mode=off -c hot_standby=off" \
+  "-c autovacuum=off -c shared_buffers=64MB -c max_connections=20"
+"$bin/pg_ctl" start -s -w -t 600 -D "$place/data" -l "$place/log" -o "$*"
+until grep -q ready "$place/data/postmaster.pid"; do sleep 0.02; done
+"$bin/pg_amcheck" -h "$place" -p 5432 -w --all --install-missing
+"$bin/pg_ctl" stop -s -m immediate -D "$place/data"
+rm -r "$place"'''
+
+
+@job("`instance backup-test` of 1 GB", "`pgbackrest restore` + recovery + `pg_amcheck --all` by hand", ratio=1.15)
+def proof(site):
+    if not os.path.exists(PGBACKREST):
+        return None
+    backups = Backups(site)
+    backups.take()
+    place = site.work / "floor/place"
+    options = (f"--tablespace-map-all={place}/tablespaces", "--archive-mode=off")
+    command = backups.restore(place / "data", place / "data", *options)
+    return Sides(
+        lambda: site.shell(PROOF, site.bindir, place, *command),
+        lambda: site.ours("instance", "backup-test", "data"),
     )
 
 

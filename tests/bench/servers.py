@@ -50,26 +50,28 @@ class Site:
     def prepare(self):
         """Makes what can fail: by now there is something to be taken away."""
         self.etc.mkdir()
-        # As pglift reads it too.
-        (self.etc / "settings.yaml").write_text(
-            json.dumps(
-                {
-                    "prefix": str(self.work / "prefix"),
-                    "run_prefix": str(self.work / "run"),
-                    "postgresql": {
-                        "default_version": self.version,
-                        "auth": {"passfile": str(self.work / "prefix/pgpass"), "local": "peer"},
-                    },
-                }
-            )
-        )
         for directory in ("prefix", "run", "floor"):
             (self.work / directory).mkdir()
             shutil.chown(self.work / directory, USER, USER)
-        self.ours("site-configure", "install")
+        self.configure()
         # pglift keeps what it needs of its own beside ours.
         if self.pglift:
             run([self.pglift, "--non-interactive", "site-configure", "install"], user=USER, env=self.environment)
+
+    def configure(self, **more):
+        """Writes the settings, and sets the site up by them."""
+        settings = {
+            "prefix": str(self.work / "prefix"),
+            "run_prefix": str(self.work / "run"),
+            "postgresql": {
+                "default_version": self.version,
+                "auth": {"passfile": str(self.work / "prefix/pgpass"), "local": "peer"},
+            },
+            **more,
+        }
+        # As pglift reads it too.
+        (self.etc / "settings.yaml").write_text(json.dumps(settings))
+        self.ours("site-configure", "install")
 
     def _ports(self):
         start = 24000 + os.getpid() % 4000
@@ -132,15 +134,9 @@ class Site:
 
     def instance(self, name, settings=None):
         """A running one, made by ours."""
-        port = self.port()
-        manifest = {
-            "name": name,
-            "version": self.version,
-            "port": port,
-            "settings": {"shared_buffers": "64MB", "max_connections": 120, **(settings or {})},
-        }
-        self.ours("instance", "apply", "-f", self.file(f"{name}.json", manifest))
-        return Instance(self, name, port)
+        instance = Instance(self, name, self.port())
+        instance.apply(settings={"shared_buffers": "64MB", "max_connections": 120, **(settings or {})})
+        return instance
 
     def directory(self, name):
         return self.work / "prefix/srv/pgsql" / self.version / name / "data"
@@ -165,6 +161,10 @@ class Instance:
         self.site, self.name, self.port = site, name, port
         self.directory = site.directory(name)
         self.socket = str(site.work / "run/postgresql")
+
+    def apply(self, **more):
+        manifest = {"name": self.name, "version": self.site.version, "port": self.port, **more}
+        self.site.ours("instance", "apply", "-f", self.site.file(f"{self.name}.json", manifest))
 
     def psql(self, *args, database="postgres"):
         """The command line of a session; as little as psql can do."""
