@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use self::recovery::Recovery;
 use crate::host::{Look, Server};
+use crate::pg::version::Major;
 use crate::plan::Step;
 
 /// How much of a cluster a backup copies.
@@ -241,6 +242,11 @@ pub trait BackupTool {
 
     /// What the words mean with which it, or a server that calls it, failed.
     fn trouble(&self, _: &str) -> Option<Trouble> {
+        None
+    }
+
+    /// Why it takes none from a standby of this major.
+    fn not_from_a_standby(&self, _: Major) -> Option<anyhow::Error> {
         None
     }
 

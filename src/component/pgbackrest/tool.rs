@@ -4,11 +4,13 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::info;
+use super::rights::CHECKPOINTS;
 use super::stanza_file::StanzaFile;
 use super::{trouble, upkeep};
 use crate::backup::recovery::{self, Recovery, Target};
 use crate::backup::{BackupTool, Catalogue, Expired, Kind, Place, Trouble, Verdict};
 use crate::host::{Command, Look, Output, Probe, Server};
+use crate::pg::version::Major;
 use crate::plan::Step;
 use crate::settings;
 use crate::{bail_fault, fault};
@@ -193,6 +195,16 @@ impl BackupTool for PgBackRest {
 
     fn trouble(&self, said: &str) -> Option<Trouble> {
         trouble::of(said)
+    }
+
+    fn not_from_a_standby(&self, major: Major) -> Option<anyhow::Error> {
+        (major < CHECKPOINTS).then(|| {
+            fault!(
+                Unsupported,
+                "pgBackRest runs CHECKPOINT on a standby, which PostgreSQL {major} lets only superusers do";
+                "take the backup on the primary"
+            )
+        })
     }
 
     fn take(&self, kind: Kind, _: &Server, standby: bool) -> Vec<Step> {
