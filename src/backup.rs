@@ -332,6 +332,11 @@ pub trait BackupTool {
         Ok(asked.unwrap_or_default())
     }
 
+    /// Why it takes none from a standby of this major.
+    fn not_from_a_standby(&self, _: Major) -> Option<anyhow::Error> {
+        None
+    }
+
     /// Takes a backup of the server, which runs.
     fn take(&self, kind: Kind, server: &Server, source: &Source, known: &Catalogue) -> Vec<Step>;
 

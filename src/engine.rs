@@ -310,6 +310,11 @@ impl Run<'_> {
     ) -> Result<()> {
         for stage in stages {
             self.not_interrupted()?;
+            let lock = stage.lock();
+            let _shared = match &lock {
+                Some(path) => Some(self.act.lock_briefly(&subject.claim(path, false))?),
+                None => None,
+            };
             let plan = stage
                 .decide(self.act.look(), &self.world)
                 .with_context(|| stage.name())?;

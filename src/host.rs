@@ -563,6 +563,8 @@ pub trait Act: Look {
     fn look(&self) -> &dyn Look;
     /// Waits for a lock, and holds it until the guard is dropped.
     fn lock(&self, claim: &Claim) -> Result<lock::Guard>;
+    /// The same for a few steps: programs that outlive us do not hold it.
+    fn lock_briefly(&self, claim: &Claim) -> Result<lock::Guard>;
     /// From now on a signal that asks this process to end is noted ([`Self::interrupted`]); a second one is obeyed at once.
     fn heed_signals(&self) -> Result<()>;
     fn interrupted(&self) -> Option<Interruption>;

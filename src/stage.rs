@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
+use camino::Utf8PathBuf;
 use serde_json::{Map, Value};
 
 use crate::host::{Look, Server};
@@ -19,6 +20,11 @@ pub trait Stage {
     /// Lays the ground on which the lock stands: carried out before it is taken.
     fn before_lock(&self) -> bool {
         false
+    }
+
+    /// The lock of what runs on other instances change as well: held while this stage looks and acts.
+    fn lock(&self) -> Option<Utf8PathBuf> {
+        None
     }
 
     /// Whether this stage can look now, given what earlier stages of this run plan to do.
@@ -55,6 +61,7 @@ pub enum Sight {
 pub trait AnyStage {
     fn name(&self) -> String;
     fn before_lock(&self) -> bool;
+    fn lock(&self) -> Option<Utf8PathBuf>;
     fn decide(&self, look: &dyn Look, world: &World) -> Result<Plan>;
 }
 
@@ -65,6 +72,10 @@ impl<S: Stage> AnyStage for S {
 
     fn before_lock(&self) -> bool {
         Stage::before_lock(self)
+    }
+
+    fn lock(&self) -> Option<Utf8PathBuf> {
+        Stage::lock(self)
     }
 
     fn decide(&self, look: &dyn Look, world: &World) -> Result<Plan> {

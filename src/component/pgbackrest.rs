@@ -32,7 +32,7 @@ use crate::backup::BackupTool;
 use crate::backup::schedule::{Scheduling, Timing};
 use crate::bail_fault;
 use crate::host::Look;
-use crate::manifest::{Membership as MemberOf, Presence, RoleSpec};
+use crate::manifest::{Presence, RoleSpec};
 use crate::secret::Secret;
 use crate::settings::{self, Settings};
 use crate::stage::AnyStage;
@@ -245,10 +245,7 @@ fn present(spec: &Spec, tool: Tool, view: &View) -> Contribution {
             login: Some(true),
             password: spec.password.clone(),
             pgpass: (role.pgpass && spec.password.is_some()).then_some(true),
-            memberships: Some(vec![MemberOf {
-                role: "pg_read_all_settings".into(),
-                state: Presence::Present,
-            }]),
+            memberships: Some(rights::memberships(paths.version)),
             ..RoleSpec::named(&role.name)
         }],
         hba: vec![record],

@@ -426,11 +426,15 @@ impl Act for Local {
         self
     }
 
-    fn lock(&self, claim: &Claim) -> Result<lock::Guard> {
+    fn lock_briefly(&self, claim: &Claim) -> Result<lock::Guard> {
         if let Some(parent) = claim.path.parent() {
             files::make_dir(parent, 0o750)?;
         }
-        let guard = lock::take(claim)?;
+        lock::take(claim)
+    }
+
+    fn lock(&self, claim: &Claim) -> Result<lock::Guard> {
+        let guard = self.lock_briefly(claim)?;
         *self.lock.borrow_mut() = Some(guard.file()?);
         Ok(guard)
     }

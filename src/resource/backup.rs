@@ -219,6 +219,11 @@ impl Stage for Take {
         {
             return Ok(plan);
         }
+        if seen.source.standby
+            && let Some(refused) = tool.not_from_a_standby(paths.version)
+        {
+            return Err(refused);
+        }
         let Some(running) = &seen.running else {
             bail_fault!(
                 Unavailable,

@@ -198,7 +198,7 @@ impl Scenario {
                 done["changes"]
             ));
         }
-        if !asks_by_name(&self.params) {
+        if !asks_by_name(&self.params) && self.kind != "instance_restore" {
             let again = reply(site, self.kind, false, &self.params)
                 .map_err(|why| format!("the run after it: {why}"))?;
             if again["changed"] != false {
@@ -350,6 +350,13 @@ fn empty(directory: &Path) {
     }
 }
 
+/// What pgBackRest writes into the configuration that it restores, but for when that was.
+fn without_times(path: &Path) -> String {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// What no run may leave, by its name.
 fn left_over(site: &Site) -> Vec<String> {
     let mut left = Vec::new();
@@ -390,9 +397,16 @@ fn files(site: &Site) -> Tree {
         let above = path.parent().unwrap();
         let in_cluster = above.join("PG_VERSION").exists();
         let in_wal = above.join("archive_status").exists();
-        let own = ["run", "bin", "etc", "programs", "template"]
-            .iter()
-            .any(|own| path == site.path(own));
+        let own = [
+            "run",
+            "bin",
+            "etc",
+            "programs",
+            "template",
+            "srv/srv/backups",
+        ]
+        .iter()
+        .any(|own| path == site.path(own));
         !in_wal
             && !own
             && !(in_cluster
@@ -406,6 +420,9 @@ fn files(site: &Site) -> Tree {
         // It says when it was made.
         if path.ends_with("/hold") {
             "a hold".clone_into(what);
+        }
+        if path.ends_with("/postgresql.auto.conf") {
+            *what = without_times(&site.path(path));
         }
     }
     files
@@ -584,6 +601,21 @@ fn a_creation_on_mount_points() {
 fn a_removal_on_mount_points() {
     apart("crash::a_removal_on_mount_points", || {
         scenarios::removal_on_mount_points().holds(KILL, any);
+    });
+}
+
+/// Every point at which the data change their places, and some of those at which programs run or the old data go.
+#[test]
+fn a_restore() {
+    apart("crash::a_restore", || {
+        let restore = scenarios::restore();
+        restore.holds(KILL, |point| point.call.starts_with("rename"));
+        restore.holds(KILL, |point| {
+            let old = point.call.starts_with("unlink") && point.line.contains(".before-restore");
+            old || ["clone", "vfork", "wait"]
+                .iter()
+                .any(|name| point.call.starts_with(name))
+        });
     });
 }
 

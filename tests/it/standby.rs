@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use nix::fcntl::{Flock, FlockArg};
 use serde_json::{Value, json};
 
 use crate::busy::with_replication;
+use crate::interruption::wait_for;
 use crate::support::laws::Socket;
 use crate::support::pg::{Major, Site, free_port};
 
@@ -189,4 +191,91 @@ fn a_standby_of_others_is_adopted() {
         &json!({ "name": "b", "version": version.to_string(), "state": "forgotten" }),
     );
     assert_eq!(show("work_mem"), "9MB");
+}
+
+/// A primary and its standby, both archived into one stanza; backups are taken from either.
+#[test]
+fn a_stanza_of_two() {
+    let site = Site::with_settings(
+        &Major::usual(),
+        &json!({
+            "postgresql": { "replrole": "replication", "auth": { "local": "trust" } },
+            "pgbackrest": { "repository": { "mode": "path", "path": "backups" } },
+        }),
+    );
+    let version = site.major().number;
+    let (from, port) = (site.port(), free_port());
+    let instance = |name: &str, more: Value| {
+        let mut params = json!({ "name": name, "pgbackrest": { "stanza": "app" } });
+        for (key, value) in more.as_object().unwrap() {
+            params[key] = value.clone();
+        }
+        params
+    };
+    site.ansible("instance", false, &instance("a", json!({ "port": from })));
+    let datadir = site.path(format!("srv/srv/pgsql/{version}/b/data"));
+    site.standby(from, port, &datadir);
+    site.ansible("instance", false, &json!({ "name": "b" }));
+    site.caught_up(from, &datadir);
+    // Another run changes the file of the stanza at the same moment: nobody's lines are lost.
+    let file = site.path("srv/etc/pgbackrest/conf.d/app.conf");
+    let lock = site.path("run/pgbackrest/lock/members.lock");
+    let held = std::fs::File::options().write(true).open(&lock).unwrap();
+    let held = Flock::lock(held, FlockArg::LockExclusive).unwrap();
+    let run = site
+        .ansible_run("instance", false, &instance("b", json!({})))
+        .start();
+    let descriptors = format!("/proc/{}/fd", run.pid());
+    wait_for("the run at the lock", || {
+        let mut open = std::fs::read_dir(&descriptors).unwrap().flatten();
+        open.any(|entry| std::fs::read_link(entry.path()).is_ok_and(|path| path == lock))
+    });
+    let text = std::fs::read_to_string(&file).unwrap();
+    site.write_owned(&file, format!("{text}process-max=2\n").as_bytes(), 0o640);
+    drop(held);
+    let reply: Value = serde_json::from_str(&run.wait().stdout).unwrap();
+    let put = format!("put instance `{version}/b` into stanza `app`");
+    assert!(
+        reply["changes"].as_array().unwrap().contains(&json!(put)),
+        "{reply:#}"
+    );
+    let text = std::fs::read_to_string(&file).unwrap();
+    for line in ["pg1-path=", "pg2-path=", "process-max=2"] {
+        assert!(text.contains(line), "{text}");
+    }
+    site.changes_nothing("instance", &instance("b", json!({})));
+    site.changes_nothing("instance", &instance("a", json!({})));
+
+    for (name, kind) in [("b", "full"), ("a", "incr")] {
+        let taken = json!({ "instance": name, "type": kind });
+        let reply = site.ansible("instance_backup", false, &taken);
+        assert_eq!(reply["backup"]["type"], kind, "{name}: {reply:#}");
+    }
+    let labels = |name: &str| {
+        let info = site.ansible("instance_backup_info", false, &json!({ "instance": name }));
+        assert_eq!(info["problems"], json!([]));
+        assert_eq!(info["archiver"]["failing"], false);
+        info["backups"].clone()
+    };
+    assert_eq!(labels("a").as_array().unwrap().len(), 2);
+    assert_eq!(labels("a"), labels("b"));
+    for name in ["a", "b"] {
+        site.pgsocle(["instance", "status", name]).go();
+        site.pgsocle(["instance", "backup-check", name]).go();
+    }
+    let gone = json!({ "name": "a", "state": "absent", "delete_backups": true });
+    let [said, _] = site.refusal("instance", &gone);
+    assert!(
+        said.ends_with("is that of another instance as well: its backups are not deleted"),
+        "{said}"
+    );
+    site.converges(
+        "instance",
+        &json!({ "name": "b", "pgbackrest": { "state": "absent" } }),
+    );
+    let file = std::fs::read_to_string(&file).unwrap();
+    assert!(
+        file.contains("pg1-path=") && !file.contains("pg2-"),
+        "{file}"
+    );
 }

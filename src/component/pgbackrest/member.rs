@@ -33,6 +33,11 @@ impl Stage for Membership {
         format!("pgBackRest of instance {}", self.paths)
     }
 
+    /// Other instances may be in the stanza, and their runs write the same file.
+    fn lock(&self) -> Option<Utf8PathBuf> {
+        Some(self.own.lockpath.join("members.lock"))
+    }
+
     fn observe(&self, look: &dyn Look, world: &World) -> Result<Seen> {
         let server = world.server().or(world.configured.as_ref());
         Ok(Seen {

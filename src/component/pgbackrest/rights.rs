@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::host::{Look, Query};
+use crate::manifest::{Membership, Presence};
 use crate::pg::ident::ident;
 use crate::pg::version::Major;
 use crate::plan::{Action, Change, Diff, Impact, Plan, Step};
@@ -29,6 +30,23 @@ pub struct Seen {
 #[derive(Deserialize)]
 struct Row {
     signature: String,
+}
+
+/// The first major that lets others than superusers run CHECKPOINT, which pgBackRest does on a standby before it copies it
+/// (PostgreSQL documentation, 22.5).
+pub const CHECKPOINTS: Major = Major::new(15);
+
+/// The roles that it is a member of.
+pub fn memberships(major: Major) -> Vec<Membership> {
+    let checkpoint = (major >= CHECKPOINTS).then_some("pg_checkpoint");
+    ["pg_read_all_settings"]
+        .into_iter()
+        .chain(checkpoint)
+        .map(|role| Membership {
+            role: role.into(),
+            state: Presence::Present,
+        })
+        .collect()
 }
 
 /// The functions with which a backup is begun and ended were renamed in 15.

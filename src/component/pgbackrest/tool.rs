@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::info;
+use super::rights::CHECKPOINTS;
 use super::stanza_file::StanzaFile;
 use super::{trouble, upkeep};
 use crate::backup::recovery::{self, Recovery, Target};
@@ -14,6 +15,7 @@ use crate::backup::{
 };
 use crate::component::backups::stanza::{Elsewhere, StanzaTool};
 use crate::host::{Command, Look, Output, Probe, Server};
+use crate::pg::version::Major;
 use crate::plan::Step;
 use crate::settings::{self, InstancePaths};
 use crate::{bail_fault, fault};
@@ -246,6 +248,16 @@ impl BackupTool for PgBackRest {
 
     fn trouble(&self, said: &str) -> Option<Trouble> {
         trouble::of(said)
+    }
+
+    fn not_from_a_standby(&self, major: Major) -> Option<anyhow::Error> {
+        (major < CHECKPOINTS).then(|| {
+            fault!(
+                Unsupported,
+                "pgBackRest runs CHECKPOINT on a standby, which PostgreSQL {major} lets only superusers do";
+                "take the backup on the primary"
+            )
+        })
     }
 
     fn take(&self, kind: Kind, _: &Server, source: &Source, _: &Catalogue) -> Vec<Step> {

@@ -221,7 +221,8 @@ impl Recovered {
         let paths = &self.target.paths;
         let directories = self.target.directories();
         let kept = kept::name(&paths.datadir, seen.free);
-        let steps = directories.into_iter().map(|path| {
+        // The data directory last: it is what tells a run that something is left to do.
+        let steps = directories.into_iter().rev().map(|path| {
             if self.keep_old {
                 Step::RenameIfExists {
                     from: aside(path),

@@ -24,8 +24,8 @@ pub struct Replace {
 pub struct Seen {
     /// There are data in the place.
     there: bool,
-    /// Those that the run replaces have been set aside by one that was cut short.
-    aside: bool,
+    /// Of those that the run replaces these have been set aside by one that was cut short.
+    aside: Vec<Utf8PathBuf>,
     /// What is there was restored by it, and no server has been started on it.
     untouched: bool,
     /// A number for what is kept.
@@ -49,9 +49,15 @@ impl Stage for Replace {
 
     fn observe(&self, look: &dyn Look, _: &World) -> Result<Seen> {
         let datadir = &self.target.paths.datadir;
+        let mut set_aside = Vec::new();
+        for path in self.target.directories() {
+            if look.stat(&aside(path))?.is_some() {
+                set_aside.push(path.clone());
+            }
+        }
         Ok(Seen {
             there: look.list(datadir)?.is_some_and(|names| !names.is_empty()),
-            aside: look.stat(&aside(datadir))?.is_some(),
+            aside: set_aside,
             untouched: look.stat(&datadir.join("backup_label"))?.is_some(),
             free: kept::free(look, &self.target.paths)?,
         })
@@ -66,11 +72,13 @@ impl Stage for Replace {
                 from: path.clone(),
                 to,
             };
-            steps.push(match (seen.there, seen.aside) {
-                (_, false) => away(aside(path)),
-                (_, true) if seen.untouched => Step::Remove { path: path.clone() },
+            steps.push(if !seen.aside.contains(path) {
+                away(aside(path))
+            } else if seen.untouched || !seen.there {
+                Step::Remove { path: path.clone() }
+            } else {
                 // Somebody may have worked with it.
-                (_, true) => away(kept::name(path, seen.free)),
+                away(kept::name(path, seen.free))
             });
         }
         // The data directory last: what it needs is there then.
@@ -86,8 +94,9 @@ impl Stage for Replace {
         let manner = self.target.manner.ending(StopMode::Immediate);
         let manager = &self.target.manager;
         let mut back = manager.stop(&self.target.bindir, paths, manner);
-        back.extend(directories.into_iter().map(|path| {
-            if seen.there || seen.aside {
+        // Last again: as long as the old ones are aside, it is known that they are not back.
+        back.extend(directories.into_iter().rev().map(|path| {
+            if seen.there || !seen.aside.is_empty() {
                 Step::PutBack {
                     path: path.clone(),
                     aside: aside(path),
@@ -122,5 +131,58 @@ impl Stage for Replace {
             facts: vec![Fact::Stopped],
             ..Plan::default()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::samples;
+
+    /// What happens to the directories before the new ones come.
+    fn steps(there: bool, set_aside: &[&str], untouched: bool) -> String {
+        let replace = Replace {
+            target: samples::target(15),
+        };
+        let seen = Seen {
+            there,
+            aside: set_aside.iter().map(Utf8PathBuf::from).collect(),
+            untouched,
+            free: 1,
+        };
+        let plan = replace.plan(&seen).unwrap();
+        let steps = plan.changes[0].steps.iter().take(2);
+        steps
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    #[test]
+    fn whatever_a_killed_run_had_set_aside() {
+        let (data, wal) = ("/srv/main/data", "/srv/main/wal");
+        insta::assert_snapshot!(steps(true, &[], false), @r"
+        rename /srv/main/data to /srv/main/data.before-restore
+        rename /srv/main/wal to /srv/main/wal.before-restore
+        ");
+        // Killed between the two: the old WAL is in its place still.
+        insta::assert_snapshot!(steps(false, &[data], false), @r"
+        remove /srv/main/data
+        rename /srv/main/wal to /srv/main/wal.before-restore
+        ");
+        // Killed when the WAL was new, and the data were not there yet.
+        insta::assert_snapshot!(steps(false, &[data, wal], false), @r"
+        remove /srv/main/data
+        remove /srv/main/wal
+        ");
+        // No server was started on what is there; one was.
+        insta::assert_snapshot!(steps(true, &[data, wal], true), @r"
+        remove /srv/main/data
+        remove /srv/main/wal
+        ");
+        insta::assert_snapshot!(steps(true, &[data, wal], false), @r"
+        rename /srv/main/data to /srv/main/data.dropped-1
+        rename /srv/main/wal to /srv/main/wal.dropped-1
+        ");
     }
 }

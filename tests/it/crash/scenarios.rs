@@ -403,3 +403,25 @@ pub fn site_files() -> Scenario {
         vec![("site", json!({ "state": "absent" }))],
     )
 }
+
+/// A restore in place, of a stopped instance that was backed up.
+pub fn restore() -> Scenario {
+    let site = quick_site();
+    site.mount(&site.path("srv"), "1g");
+    site.write_settings(&json!({
+        "postgresql": { "bindir": site.path("programs/{version}/bin") },
+        "pgbackrest": { "repository": { "mode": "path", "path": "backups" } },
+    }));
+    let backed_up = json!({ "pgbackrest": { "stanza": "app" } });
+    site.ansible("instance", false, &instance(&site, &backed_up));
+    site.ansible(
+        "instance_backup",
+        false,
+        &in_instance(&json!({ "type": "full" })),
+    );
+    let back = vec![("instance", json!({ "name": "main", "state": "stopped" }))];
+    // By its version: a run that was killed may have left it without its directory.
+    let params =
+        json!({ "instance": format!("{}/main", site.major().number), "target_immediate": true });
+    Scenario::new("restore", site, ("instance_restore", params), back)
+}

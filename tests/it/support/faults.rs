@@ -96,7 +96,11 @@ fn points(trace: &Path) -> Vec<Point> {
             continue;
         }
         // Of the thousand files of a cluster that is being removed, some are enough.
-        if call.starts_with("unlink") && *nth % 50 != 7 && line.contains(".pgsocle-drop") {
+        let removed = [".pgsocle-drop", ".before-restore"];
+        if call.starts_with("unlink")
+            && *nth % 50 != 7
+            && removed.iter().any(|name| line.contains(name))
+        {
             continue;
         }
         points.push(Point {
