@@ -100,7 +100,7 @@ pub struct Backup {
     pub lsn_stop: Option<String>,
     /// The backup that it builds upon.
     pub prior: Option<String>,
-    /// The repository has pages in it whose checksums are wrong.
+    /// It is of no use: it has pages whose checksums are wrong, or what it builds upon is gone.
     pub error: bool,
     /// Number of the repository, where there are several.
     pub repository: u16,
@@ -174,6 +174,11 @@ impl Catalogue {
             chain.insert(0, found);
         }
         chain
+    }
+
+    /// Whether all that a backup builds upon is there.
+    pub fn is_whole(&self, backup: &Backup) -> bool {
+        self.chain(backup)[0].kind == Kind::Full
     }
 
     /// The newest sound backup of a cluster that is at least of this kind.
@@ -381,4 +386,60 @@ pub trait BackupTool {
 
     /// Reads everything in the repository, and compares it with its checksums.
     fn verify(&self, look: &dyn Look) -> Result<Verdict>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn backup(label: &str, kind: Kind, prior: Option<&str>) -> Backup {
+        Backup {
+            label: label.into(),
+            kind,
+            version: "17".into(),
+            date_start: Timestamp::UNIX_EPOCH,
+            date_stop: Timestamp::UNIX_EPOCH,
+            size: 1,
+            repo_size: None,
+            databases: None,
+            wal_start: None,
+            wal_stop: None,
+            lsn_start: None,
+            lsn_stop: None,
+            prior: prior.map(str::to_owned),
+            error: false,
+            repository: 1,
+            system_identifier: 7,
+            tablespaces: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_a_backup_builds_upon() {
+        let catalogue = Catalogue {
+            backups: vec![
+                backup("incr", Kind::Incr, Some("diff")),
+                backup("diff", Kind::Diff, Some("full")),
+                backup("lost", Kind::Incr, Some("gone")),
+                backup("round", Kind::Incr, Some("round")),
+                backup("full", Kind::Full, None),
+            ],
+            ..Catalogue::default()
+        };
+        let chain = |place: usize| {
+            let backup = &catalogue.backups[place];
+            let chain = catalogue.chain(backup).into_iter();
+            let labels: Vec<&str> = chain.map(|own| &*own.label).collect();
+            (labels.join(" "), catalogue.is_whole(backup))
+        };
+        for (place, labels, whole) in [
+            (0, "full diff incr", true),
+            (1, "full diff", true),
+            (2, "lost", false),
+            (3, "round", false),
+            (4, "full", true),
+        ] {
+            assert_eq!(chain(place), (labels.to_owned(), whole));
+        }
+    }
 }

@@ -8,19 +8,21 @@ use super::support::fakebin::{Answer, FakeBin};
 use super::support::pg::{Major, Site};
 
 struct Host {
+    /// What takes the backups.
+    method: &'static str,
     site: Site,
     fakes: FakeBin,
 }
 
 impl Host {
     fn new() -> Self {
-        let site = Site::with_settings(
-            &Major::usual(),
-            &json!({
-                "systemd": {},
-                "pgbackrest": { "repository": { "mode": "path", "path": "backups" } },
-            }),
-        );
+        let repository = json!({ "mode": "path", "path": "backups" });
+        Self::with("pgbackrest", &json!({ "repository": repository }))
+    }
+
+    fn with(method: &'static str, section: &Value) -> Self {
+        let settings = json!({ "systemd": {}, method: section });
+        let site = Site::with_settings(&Major::usual(), &settings);
         let ok = |pattern| Answer::ok(pattern, "");
         let fakes = FakeBin::new(site.dir())
             .program(
@@ -52,7 +54,11 @@ impl Host {
             std::fs::create_dir(site.path("home").join(directory)).unwrap();
         }
         site.write_owned(&site.path("home/.run/systemd/private"), b"", 0o600);
-        Self { site, fakes }
+        Self {
+            method,
+            site,
+            fakes,
+        }
     }
 
     fn with_systemd(&self, run: Run) -> Run {
@@ -61,9 +67,9 @@ impl Host {
             .env("PGSOCLE_PGBACKREST__LOCKPATH", "locks of backups")
     }
 
-    fn run(&self, check_mode: bool, pgbackrest: &Value) -> Run {
+    fn run(&self, check_mode: bool, wanted: &Value) -> Run {
         let params = json!({
-            "name": "main", "port": self.site.port(), "state": "stopped", "pgbackrest": pgbackrest,
+            "name": "main", "port": self.site.port(), "state": "stopped", self.method: wanted,
         });
         self.with_systemd(self.site.ansible_run("instance", check_mode, &params))
     }
@@ -103,6 +109,21 @@ impl Host {
     fn calls(&self) -> usize {
         self.fakes.calls("systemctl").len()
     }
+}
+
+/// Where there are full backups only, they are taken when others were to be.
+#[test]
+fn timers_of_the_backups_that_a_major_has() {
+    let host = Host::with("basebackup", &json!({ "schedule": { "incr": "hourly" } }));
+    let number = host.site.major().number;
+    let kind = if number < 17 { "full" } else { "incr" };
+    let summary =
+        format!("take backups of instance `{number}/main` ({kind}) by themselves: hourly");
+    let changes = host.converges(&json!({}));
+    assert!(changes.contains(&summary), "{changes:?}");
+    let told: Vec<String> = host.converges(&json!({ "state": "absent" }));
+    let summary = format!("take no backups of instance `{number}/main` ({kind}) by themselves");
+    assert!(told.contains(&summary), "{told:?}");
 }
 
 #[test]

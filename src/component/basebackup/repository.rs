@@ -95,6 +95,14 @@ impl Repository {
         catalogue
             .backups
             .sort_by_key(|backup| std::cmp::Reverse(order(backup)));
+        let broken: Vec<bool> = catalogue
+            .backups
+            .iter()
+            .map(|backup| !catalogue.is_whole(backup))
+            .collect();
+        for (backup, broken) in catalogue.backups.iter_mut().zip(broken) {
+            backup.error = broken;
+        }
         for cluster in &clusters.all {
             let directory = self.archive(cluster.archive);
             let Some(names) = look.list(&directory)? else {

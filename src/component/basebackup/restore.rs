@@ -9,7 +9,7 @@ use super::archive;
 use super::repository::tablespace;
 use super::tool::{BaseBackup, mapping};
 use crate::backup::recovery::{self, Recovery, Target};
-use crate::backup::{Backup, Catalogue, Kind, Place, Tablespace};
+use crate::backup::{Backup, Catalogue, Place, Tablespace};
 use crate::bail_fault;
 use crate::host::Command;
 use crate::pg::conf::quote;
@@ -36,7 +36,7 @@ pub fn steps(
     let version: Major = backup.version.parse()?;
     let chain = known.chain(backup);
     let root = chain[0];
-    if root.kind != Kind::Full {
+    if !known.is_whole(backup) {
         bail_fault!(
             NotFound,
             "backup `{}` builds upon `{}`, which is not there", backup.label, root.prior.as_deref().unwrap_or_default();

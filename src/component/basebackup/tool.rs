@@ -128,7 +128,7 @@ fn prior<'a>(kind: Kind, source: &Source, known: &'a Catalogue) -> Option<&'a Ba
         Some(backup.system_identifier) == source.cluster
             && backup.version == source.version.to_string()
             && (kind == Kind::Incr || backup.kind == Kind::Full)
-            && known.chain(backup)[0].kind == Kind::Full
+            && !backup.error
             && leads_here(backup) == Some(true)
     };
     let possible = kind != Kind::Full && source.version >= INCREMENTAL;

@@ -6,6 +6,7 @@ use super::repository::Entry;
 use super::tool::BaseBackup;
 use super::{retention, wal};
 use crate::backup::{BackupTool as _, Expired, Verdict};
+use crate::bail_fault;
 use crate::host::{Look, Probe};
 
 /// The size of a WAL file unless `initdb` was told otherwise.
@@ -14,7 +15,16 @@ const DEFAULT_SEGMENT: u32 = 16 << 20;
 /// What is beyond retention, and what runs that were cut short have left.
 pub fn expired(tool: &BaseBackup, look: &dyn Look) -> Result<Expired> {
     let repository = &tool.repository;
-    let entries = repository.entries(look, &mut Vec::new())?;
+    let mut problems = Vec::new();
+    let entries = repository.entries(look, &mut problems)?;
+    if let Some(problem) = problems.first() {
+        // What that backup needs is not known.
+        bail_fault!(
+            Unavailable,
+            "stanza `{}`: {problem}: nothing is deleted", tool.stanza();
+            "restore that file from a copy; or remove it, if that backup is not needed, and what is left of it goes"
+        );
+    }
     let catalogue = repository.catalogue(look)?;
     let mut expired = Expired::default();
     let gone = retention::expired(&catalogue.backups, tool.keep);
@@ -57,9 +67,12 @@ pub fn verify(tool: &BaseBackup, look: &dyn Look) -> Result<Verdict> {
     let entries = tool.repository.entries(look, &mut problems)?;
     let mut report = vec![format!("stanza: {}", tool.stanza())];
     for (label, entry) in &entries {
-        match complaint(tool, look, label, entry)? {
+        match complaint(tool, look, label, entry) {
             None => report.push(format!("backup: {label}, sound")),
-            Some(said) => problems.push(format!("backup: {label}, damaged: {said}")),
+            Some(said) if tool.trouble(&said).is_some() => {
+                problems.push(format!("backup: {label}, damaged: {said}"));
+            }
+            Some(said) => problems.push(format!("backup: {label}, not verified: {said}")),
         }
     }
     for cluster in &tool.repository.clusters(look)?.all {
@@ -92,15 +105,12 @@ pub fn verify(tool: &BaseBackup, look: &dyn Look) -> Result<Verdict> {
 }
 
 /// What `pg_verifybackup` says against a backup.
-fn complaint(
-    tool: &BaseBackup,
-    look: &dyn Look,
-    label: &str,
-    entry: &Entry,
-) -> Result<Option<String>> {
+fn complaint(tool: &BaseBackup, look: &dyn Look, label: &str, entry: &Entry) -> Option<String> {
     let data = tool.repository.data(label);
     let probe = Probe::verifybackup(&tool.programs(entry.intent.version), &data);
-    let output = look.probe(&probe)?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    Ok((!output.success()).then(|| said.trim().to_owned()))
+    match look.probe(&probe) {
+        Ok(output) if output.success() => None,
+        Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+        Err(error) => Some(format!("{error:#}")),
+    }
 }
