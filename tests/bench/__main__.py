@@ -63,7 +63,8 @@ def row(job, found):
     ratio = ours.wall / floor.wall
     limit = " or ".join(limit for limit in (job.ratio and f"{job.ratio:g} x", job.more and f"+ {seconds(job.more)}") if limit)
     kept = ratio <= (job.ratio or 0) or ours.wall - floor.wall <= (job.more or 0)
-    shown = f"{ratio:.2f} x" if job.ratio else f"+ {seconds(max(ours.wall - floor.wall, 0))}"
+    more = f"+ {seconds(max(ours.wall - floor.wall, 0))}"
+    shown = ", ".join(shown for shown in (job.ratio and f"{ratio:.2f} x", job.more and more) if shown)
     if job.resident:
         limit += f", {job.resident / 1000:.0f} MB"
         shown += f", {ours.resident / 1000:.1f} MB"
