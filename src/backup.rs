@@ -166,6 +166,15 @@ impl Archiver {
     }
 }
 
+/// A tablespace in a backup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tablespace {
+    pub oid: u64,
+    pub name: String,
+    /// Its location when the backup was taken.
+    pub location: Utf8PathBuf,
+}
+
 /// Where the data of a backup are put.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place<'a> {
@@ -177,6 +186,8 @@ pub struct Place<'a> {
     pub waldir: Option<&'a Utf8Path>,
     /// Below which the tablespaces go; none: where they were.
     pub tablespaces: Option<Utf8PathBuf>,
+    /// Where single ones go, by their numbers.
+    pub mapped: Vec<(u64, Utf8PathBuf)>,
     /// Files that are there and right are kept.
     pub delta: bool,
     /// The server is not to archive: it is a copy.
@@ -223,6 +234,11 @@ pub trait BackupTool {
     /// The same, with the databases of each backup.
     fn in_full(&self, look: &dyn Look) -> Result<Catalogue> {
         self.catalogue(look)
+    }
+
+    /// The tablespaces in a backup.
+    fn tablespaces(&self, _: &dyn Look, _label: &str) -> Result<Vec<Tablespace>> {
+        Ok(Vec::new())
     }
 
     /// What must be mended before a backup can be taken here.

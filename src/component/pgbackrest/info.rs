@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
+use camino::Utf8PathBuf;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::backup::{Archive, Backup, Catalogue, Kind};
+use crate::backup::{Archive, Backup, Catalogue, Kind, Tablespace};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -63,6 +64,8 @@ struct Entry {
     #[serde(default)]
     lsn: Positions,
     prior: Option<String>,
+    /// Told of one backup only.
+    tablespace: Option<Vec<Space>>,
     timestamp: Times,
     #[serde(rename = "type")]
     kind: Kind,
@@ -71,6 +74,13 @@ struct Entry {
 #[derive(Deserialize)]
 struct Named {
     name: String,
+}
+
+#[derive(Deserialize)]
+struct Space {
+    destination: Utf8PathBuf,
+    name: String,
+    oid: u64,
 }
 
 #[derive(Default, Deserialize)]
@@ -135,13 +145,30 @@ fn first() -> u16 {
 /// What is no problem: all is well; there is no stanza yet; there are no backups yet.
 const HARMLESS: [u32; 3] = [0, 1, 2];
 
-/// What there is of one stanza.
-pub fn parse(output: &[u8]) -> Result<Catalogue> {
+fn stanza(output: &[u8]) -> Result<Option<Stanza>> {
     // What it says of a file that it could not decipher is that file.
     let text = String::from_utf8_lossy(output).replace(char::is_control, " ");
     let stanzas: Vec<Stanza> =
         serde_json::from_str(&text).context("what `pgbackrest info` printed")?;
-    let Some(stanza) = stanzas.into_iter().next() else {
+    Ok(stanzas.into_iter().next())
+}
+
+/// The tablespaces in a backup that was asked for alone.
+pub fn tablespaces(output: &[u8]) -> Result<Vec<Tablespace>> {
+    let backups = stanza(output)?.into_iter().flat_map(|stanza| stanza.backup);
+    let spaces = backups.flat_map(|backup| backup.tablespace.unwrap_or_default());
+    Ok(spaces
+        .map(|space| Tablespace {
+            oid: space.oid,
+            name: space.name,
+            location: space.destination,
+        })
+        .collect())
+}
+
+/// What there is of one stanza.
+pub fn parse(output: &[u8]) -> Result<Catalogue> {
+    let Some(stanza) = stanza(output)? else {
         return Ok(Catalogue::default());
     };
     let by_id: BTreeMap<(u16, u32), &Cluster> = stanza
@@ -250,6 +277,27 @@ mod tests {
           "system_identifier": "7712952106164794826"
         }
         "#);
+    }
+
+    #[test]
+    fn tablespaces_of_a_backup() {
+        let of = |spaces: &str| {
+            let entry = format!(
+                r#"{{"database":{{"id":1}},"info":{{"size":1}},"label":"L","prior":null,"timestamp":{{"start":1,"stop":2}},"type":"full"{spaces}}}"#
+            );
+            let output = format!(r#"[{{"backup":[{entry}],"name":"app","repo":[]}}]"#);
+            tablespaces(output.as_bytes()).unwrap()
+        };
+        assert_eq!(
+            of(r#","tablespace":[{"destination":"/srv/fast","name":"fast","oid":16385}]"#),
+            [Tablespace {
+                oid: 16385,
+                name: "fast".into(),
+                location: "/srv/fast".into(),
+            }]
+        );
+        assert_eq!(of(r#","tablespace":null"#), []);
+        assert_eq!(of(""), []);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::rights::CHECKPOINTS;
 use super::stanza_file::StanzaFile;
 use super::{trouble, upkeep};
 use crate::backup::recovery::{self, Recovery, Target};
-use crate::backup::{BackupTool, Catalogue, Expired, Kind, Place, Trouble, Verdict};
+use crate::backup::{BackupTool, Catalogue, Expired, Kind, Place, Tablespace, Trouble, Verdict};
 use crate::host::{Command, Look, Output, Probe, Server};
 use crate::pg::version::Major;
 use crate::plan::Step;
@@ -171,6 +171,11 @@ impl BackupTool for PgBackRest {
         Ok(catalogue)
     }
 
+    fn tablespaces(&self, look: &dyn Look, label: &str) -> Result<Vec<Tablespace>> {
+        let probe = Probe::pgbackrest_info(self.in_a_moment(), Some(label));
+        info::tablespaces(&answer(look, &probe, "look into its repository")?.stdout)
+    }
+
     fn missing(&self, look: &dyn Look) -> Result<Option<anyhow::Error>> {
         Ok((!self.is_installed(look)?).then(|| self.not_installed()))
     }
@@ -260,6 +265,8 @@ impl BackupTool for PgBackRest {
         if let Some(tablespaces) = &place.tablespaces {
             command = command.arg(format!("--tablespace-map-all={tablespaces}"));
         }
+        let maps = place.mapped.iter();
+        command = command.args(maps.map(|(oid, to)| format!("--tablespace-map={oid}={to}")));
         if place.delta {
             command = command.arg("--delta");
         }
