@@ -387,6 +387,13 @@ fn tablespaces() {
 
         // Beside it they have places of their own.
         let port = free_port();
+        let of_copy = site.datadir().parent().unwrap().with_file_name("copy");
+        let never =
+            json!({ "instance": "copy", "stanza": "app", "port": port, "target_name": "never" });
+        site.ansible_run("instance_restore", false, &never)
+            .code(1)
+            .go();
+        assert_eq!(names(&of_copy), [""; 0]);
         let copy =
             json!({ "instance": "copy", "stanza": "app", "port": port, "target_time": before });
         site.runs_as_checked("instance_restore", &copy);
@@ -399,7 +406,6 @@ fn tablespaces() {
             "postgres",
             "SELECT pg_tablespace_location(oid) FROM pg_tablespace WHERE spcname = 'fast'",
         );
-        let of_copy = site.datadir().parent().unwrap().with_file_name("copy");
         let own = of_copy.join("data.tablespaces/fast");
         assert_eq!(place, own.display().to_string());
         assert_eq!(names(&own), [version]);

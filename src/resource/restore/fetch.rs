@@ -343,7 +343,11 @@ impl Fetch {
         let gone = staged
             .chain(spaces)
             .map(|path| Step::Remove { path: path.clone() });
-        change.undo(crate::plan::Scope::Restore, gone.collect())
+        // The places of a copy's own were made for it.
+        let own = seen.tablespaces.iter().filter(|_| self.copy);
+        let made = own.flat_map(|(_, location)| location.ancestors().take(2));
+        let empty = made.map(|path| Step::RemoveEmptyDir { path: path.into() });
+        change.undo(crate::plan::Scope::Restore, gone.chain(empty).collect())
     }
 
     fn view(&self, seen: &Seen, backup: &Backup) -> Value {
