@@ -107,16 +107,19 @@ pub struct Backup {
     /// The cluster that it is of; a string, since it has more digits than numbers of JSON may have.
     #[serde(serialize_with = "as_text")]
     pub system_identifier: u64,
-    /// Its tablespaces, where the tool leaves it to us to put them where they belong.
+    /// Its tablespaces, where the list of all backups has them.
     #[serde(skip)]
     pub tablespaces: Vec<Tablespace>,
 }
 
-/// A tablespace of a cluster.
+/// A tablespace of a cluster, or in a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tablespace {
-    /// The name of its link in `pg_tblspc`.
+    /// Its number, which is the name of its link in `pg_tblspc`.
+    pub oid: u64,
+    /// As people call it; its number, where that is not known.
     pub name: String,
+    /// Where it lies, or lay when the backup was taken.
     pub location: Utf8PathBuf,
 }
 
@@ -248,6 +251,8 @@ pub struct Place<'a> {
     pub waldir: Option<&'a Utf8Path>,
     /// Below which the tablespaces go; none: where they were.
     pub tablespaces: Option<Utf8PathBuf>,
+    /// Where single ones go, by their numbers.
+    pub mapped: Vec<(u64, Utf8PathBuf)>,
     /// Files that are there and right are kept.
     pub delta: bool,
     /// The server is not to archive: it is a copy.
@@ -305,6 +310,11 @@ pub trait BackupTool {
     /// The same, with the databases of each backup.
     fn in_full(&self, look: &dyn Look) -> Result<Catalogue> {
         self.catalogue(look)
+    }
+
+    /// The tablespaces in a backup.
+    fn tablespaces(&self, _: &dyn Look, backup: &Backup) -> Result<Vec<Tablespace>> {
+        Ok(backup.tablespaces.clone())
     }
 
     /// What must be mended before a backup can be taken here.

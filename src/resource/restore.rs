@@ -9,6 +9,7 @@ pub(super) mod fetch;
 mod follow;
 mod recovered;
 mod replace;
+mod spaces;
 
 use anyhow::{Context as _, Result};
 use camino::Utf8PathBuf;

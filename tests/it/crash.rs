@@ -396,6 +396,7 @@ fn files(site: &Site) -> Tree {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let above = path.parent().unwrap();
         let in_cluster = above.join("PG_VERSION").exists();
+        let in_space = name.starts_with("PG_") && path.is_dir();
         let in_wal = above.join("archive_status").exists();
         let own = [
             "run",
@@ -409,6 +410,7 @@ fn files(site: &Site) -> Tree {
         .any(|own| path == site.path(own));
         !in_wal
             && !own
+            && !in_space
             && !(in_cluster
                 && (path.is_dir()
                     || ["postmaster.pid", "postmaster.opts", "current_logfiles"].contains(&&*name)))

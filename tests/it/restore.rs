@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::backup::{params, site};
 use super::interruption::wait_for;
+use super::support::mounts::apart;
 use super::support::pg::{Site, free_port};
 use super::support::tree::snapshot_tree;
 
@@ -307,4 +308,123 @@ fn killed_and_repeated() {
         &json!({ "pgbackrest": { "repository": { "mode": "path", "path": "backups" } } }),
     );
     site.ansible("instance_backup", false, &json!({ "instance": "main" }));
+}
+
+/// What is in a directory.
+fn names(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// They are set aside and come back like the rest, on file systems of their own too.
+#[test]
+fn tablespaces() {
+    apart("restore::tablespaces", || {
+        let site = site();
+        site.mount(&site.path("srv"), "1g");
+        let [fast, late] = ["fast", "late"].map(|name| site.path("srv").join(name));
+        site.ansible("instance", false, &params(&site, &json!({})));
+        for space in [&fast, &late] {
+            site.mount(space, "96m");
+        }
+        let make = |space: &Path, table: &str| {
+            let name = space.file_name().unwrap().to_str().unwrap();
+            let location = space.display();
+            sql(
+                &site,
+                &format!("CREATE TABLESPACE {name} LOCATION '{location}'"),
+            );
+            sql(
+                &site,
+                &format!("CREATE TABLE {table} TABLESPACE {name} AS SELECT 1 AS id"),
+            );
+        };
+        make(&fast, "orders");
+        let full = json!({ "instance": "main", "type": "full" });
+        site.ansible("instance_backup", false, &full);
+        let before = sql(&site, "SELECT clock_timestamp()");
+        sql(&site, "INSERT INTO orders VALUES (2)");
+        make(&late, "after");
+        let last = sql(&site, "SELECT pg_walfile_name(pg_switch_wal())");
+        wait_for("the archive", || {
+            sql(&site, "SELECT last_archived_wal FROM pg_stat_archiver") >= last
+        });
+
+        // What fails leaves what was there.
+        stop(&site);
+        let held = [&fast, &late].map(|space| snapshot_tree(space));
+        let never = json!({ "instance": "main", "target_name": "never" });
+        site.ansible_run("instance_restore", false, &never)
+            .code(1)
+            .go();
+        assert_eq!(held, [&fast, &late].map(|space| snapshot_tree(space)));
+
+        let mut wanted = to(&before);
+        wanted["keep_old"] = true.into();
+        site.runs_as_checked("instance_restore", &wanted);
+        assert_eq!(sql(&site, "SELECT count(*) FROM orders"), "1");
+        assert_eq!(sql(&site, "SELECT to_regclass('after') IS NULL"), "t");
+        let version = held[0].keys().find(|path| path.starts_with("PG_"));
+        let version = version.unwrap().split('/').next().unwrap();
+        assert_eq!(names(&fast), [version, "dropped-1"]);
+        assert_eq!(names(&late), ["dropped-1"]);
+        // What is kept is whole: a server could be started on it.
+        let kept = PathBuf::from(format!("{}.dropped-1", site.datadir().display()));
+        let links = kept.join("pg_tblspc");
+        let mut targets: Vec<PathBuf> = names(&links)
+            .iter()
+            .map(|oid| std::fs::read_link(links.join(oid)).unwrap())
+            .collect();
+        targets.sort();
+        assert_eq!(targets, [&fast, &late].map(|space| space.join("dropped-1")));
+        for target in targets {
+            assert_eq!(names(&target), [version]);
+        }
+
+        // Beside it they have places of their own.
+        let port = free_port();
+        let of_copy = site.datadir().parent().unwrap().with_file_name("copy");
+        let never =
+            json!({ "instance": "copy", "stanza": "app", "port": port, "target_name": "never" });
+        site.ansible_run("instance_restore", false, &never)
+            .code(1)
+            .go();
+        assert_eq!(names(&of_copy), [""; 0]);
+        let copy =
+            json!({ "instance": "copy", "stanza": "app", "port": port, "target_time": before });
+        site.runs_as_checked("instance_restore", &copy);
+        assert_eq!(
+            site.sql(port, "postgres", "SELECT count(*) FROM orders"),
+            "1"
+        );
+        let place = site.sql(
+            port,
+            "postgres",
+            "SELECT pg_tablespace_location(oid) FROM pg_tablespace WHERE spcname = 'fast'",
+        );
+        let own = of_copy.join("data.tablespaces/fast");
+        assert_eq!(place, own.display().to_string());
+        assert_eq!(names(&own), [version]);
+        assert_eq!(names(&fast), [version, "dropped-1"]);
+
+        // Nothing is left of the old ones when they are not kept, and nobody else's are replaced.
+        stop(&site);
+        let main = format!("{}/main", site.major().number);
+        let at_once = json!({ "instance": main, "target_immediate": true });
+        site.ansible("instance_restore", false, &at_once);
+        assert_eq!(names(&fast), [version, "dropped-1"]);
+        stop(&site);
+        std::fs::rename(site.datadir(), site.path("srv/away")).unwrap();
+        let reply = site.refused("instance_restore", &at_once);
+        let msg = reply["msg"].as_str().unwrap();
+        let foreign = format!(
+            "a tablespace goes to `{}`, and another cluster",
+            fast.display()
+        );
+        assert!(msg.contains(&foreign), "{msg}");
+    });
 }

@@ -166,8 +166,10 @@ fn combine(tool: &BaseBackup, version: Major, chain: &[&Backup], place: &Place) 
 
 /// Where a tablespace is put.
 fn located(own: &Tablespace, place: &Place) -> Utf8PathBuf {
-    match &place.tablespaces {
-        Some(below) => below.join(&own.name),
-        None => own.location.clone(),
+    let mapped = place.mapped.iter().find(|(oid, _)| *oid == own.oid);
+    match (mapped, &place.tablespaces) {
+        (Some((_, to)), _) => to.clone(),
+        (None, Some(below)) => below.join(&own.name),
+        (None, None) => own.location.clone(),
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
+use camino::Utf8PathBuf;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::backup::{Archive, Backup, Catalogue, Kind};
+use crate::backup::{Archive, Backup, Catalogue, Kind, Tablespace};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -65,6 +66,8 @@ struct Entry {
     #[serde(default)]
     lsn: Positions,
     prior: Option<String>,
+    /// Told of one backup only.
+    tablespace: Option<Vec<Space>>,
     timestamp: Times,
     #[serde(rename = "type")]
     kind: Kind,
@@ -73,6 +76,13 @@ struct Entry {
 #[derive(Deserialize)]
 struct Named {
     name: String,
+}
+
+#[derive(Deserialize)]
+struct Space {
+    destination: Utf8PathBuf,
+    name: String,
+    oid: u64,
 }
 
 #[derive(Default, Deserialize)]
@@ -148,6 +158,19 @@ pub fn names(output: &[u8]) -> Result<Vec<String>> {
     Ok(read(output)?
         .into_iter()
         .map(|stanza| stanza.name)
+        .collect())
+}
+
+/// The tablespaces in a backup that was asked for alone.
+pub fn tablespaces(output: &[u8]) -> Result<Vec<Tablespace>> {
+    let backups = read(output)?.into_iter().flat_map(|stanza| stanza.backup);
+    let spaces = backups.flat_map(|backup| backup.tablespace.unwrap_or_default());
+    Ok(spaces
+        .map(|space| Tablespace {
+            oid: space.oid,
+            name: space.name,
+            location: space.destination,
+        })
         .collect())
 }
 
@@ -263,6 +286,27 @@ mod tests {
           "system_identifier": "7712952106164794826"
         }
         "#);
+    }
+
+    #[test]
+    fn tablespaces_of_a_backup() {
+        let of = |spaces: &str| {
+            let entry = format!(
+                r#"{{"database":{{"id":1}},"info":{{"size":1}},"label":"L","prior":null,"timestamp":{{"start":1,"stop":2}},"type":"full"{spaces}}}"#
+            );
+            let output = format!(r#"[{{"backup":[{entry}],"name":"app","repo":[]}}]"#);
+            tablespaces(output.as_bytes()).unwrap()
+        };
+        assert_eq!(
+            of(r#","tablespace":[{"destination":"/srv/fast","name":"fast","oid":16385}]"#),
+            [Tablespace {
+                oid: 16385,
+                name: "fast".into(),
+                location: "/srv/fast".into(),
+            }]
+        );
+        assert_eq!(of(r#","tablespace":null"#), []);
+        assert_eq!(of(""), []);
     }
 
     #[test]

@@ -11,7 +11,8 @@ use super::stanza_file::StanzaFile;
 use super::{trouble, upkeep};
 use crate::backup::recovery::{self, Recovery, Target};
 use crate::backup::{
-    Backup, BackupTool, Catalogue, Expired, Kind, Method, Place, Source, Trouble, Verdict,
+    Backup, BackupTool, Catalogue, Expired, Kind, Method, Place, Source, Tablespace, Trouble,
+    Verdict,
 };
 use crate::component::backups::stanza::{Elsewhere, StanzaTool};
 use crate::host::{Command, Look, Output, Probe, Server};
@@ -224,6 +225,11 @@ impl BackupTool for PgBackRest {
         Ok(catalogue)
     }
 
+    fn tablespaces(&self, look: &dyn Look, backup: &Backup) -> Result<Vec<Tablespace>> {
+        let probe = Probe::pgbackrest_info(self.in_a_moment(), Some(&backup.label));
+        info::tablespaces(&answer(look, &probe, "look into its repository")?.stdout)
+    }
+
     fn missing(&self, look: &dyn Look) -> Result<Option<anyhow::Error>> {
         Ok((!self.is_installed(look)?).then(|| self.not_installed()))
     }
@@ -319,6 +325,8 @@ impl BackupTool for PgBackRest {
         if let Some(tablespaces) = &place.tablespaces {
             command = command.arg(format!("--tablespace-map-all={tablespaces}"));
         }
+        let maps = place.mapped.iter();
+        command = command.args(maps.map(|(oid, to)| format!("--tablespace-map={oid}={to}")));
         if place.delta {
             command = command.arg("--delta");
         }

@@ -109,8 +109,12 @@ pub fn tablespaces(look: &dyn Look, datadir: &Utf8Path) -> Result<Vec<Tablespace
     let links = datadir.join("pg_tblspc");
     let mut found = Vec::new();
     for name in look.list(&links)?.unwrap_or_default() {
-        if let Some(location) = look.link(&links.join(&name))? {
-            found.push(Tablespace { name, location });
+        if let (Ok(oid), Some(location)) = (name.parse(), look.link(&links.join(&name))?) {
+            found.push(Tablespace {
+                oid,
+                name,
+                location,
+            });
         }
     }
     Ok(found)

@@ -210,6 +210,7 @@ impl Copy {
             datadir: &own.datadir,
             waldir: None,
             tablespaces: Some(scene.file("tablespaces")),
+            mapped: Vec::new(),
             delta: false,
             silent: true,
         };

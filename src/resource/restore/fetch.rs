@@ -6,12 +6,13 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::replace::aside;
+use super::spaces;
 use crate::backup::recovery::{Recovery, choose, wal};
 use crate::backup::{Backup, BackupTool, Catalogue, Place, Tablespace, Trouble};
 use crate::host::{FileKind, Look};
 use crate::pg::version::Major;
 use crate::plan::{Action, Change, Diff, Impact, Plan, Step, attributes};
-use crate::resource::instance::directory::{Directory, directory, tablespaces};
+use crate::resource::instance::directory::{Directory, directory};
 use crate::resource::instance::target::Target;
 use crate::settings::InstancePaths;
 use crate::stage::{Stage, World};
@@ -99,8 +100,10 @@ pub struct Seen {
     cluster: Option<u64>,
     running: bool,
     datadir: Directory,
-    /// Tablespaces of the cluster that is there.
-    tablespaces: Vec<Tablespace>,
+    /// Tablespaces of the backup, each with its place.
+    tablespaces: Vec<(Tablespace, Utf8PathBuf)>,
+    /// A place in which another cluster has data.
+    foreign: Option<Utf8PathBuf>,
     /// Bytes where the data will lie.
     free: u64,
     /// What is in the directory that was given.
@@ -126,14 +129,41 @@ impl Stage for Fetch {
             None => Vec::new(),
         };
         let running = self.place.is_none() && self.target.running(look)?.is_some();
+        let catalogue = self.tool.catalogue(look)?;
+        let cluster = look.system_identifier(datadir)?;
+        let begun = look.stat(&aside(datadir))?.is_some();
+        let mut free = look.free_space(self.place.as_deref().unwrap_or(datadir))?;
+        let mut tablespaces = Vec::new();
+        let mut foreign = None;
+        if !self.delta
+            && self.place.is_none()
+            && let Ok(backup) = self.choose(&catalogue, cluster)
+        {
+            let own = spaces::linked(look, datadir)?;
+            for space in self.tool.tablespaces(look, backup)? {
+                let location = if self.copy {
+                    Utf8PathBuf::from(format!("{datadir}.tablespaces/{}", space.name))
+                } else {
+                    space.location.clone()
+                };
+                let others = !begun
+                    && !own.contains_key(&location)
+                    && !spaces::versions(look, &location, self.target.paths.version)?.is_empty();
+                foreign = foreign.or(others.then(|| location.clone()));
+                // One file system may be counted twice: what does not fit then is taken back.
+                free = free.saturating_add(look.free_space(&location)?);
+                tablespaces.push((space, location));
+            }
+        }
         Ok(Seen {
-            catalogue: self.tool.catalogue(look)?,
-            cluster: look.system_identifier(datadir)?,
-            arrived: running && look.stat(&aside(datadir))?.is_some(),
+            catalogue,
+            cluster,
+            arrived: running && begun,
             running,
             datadir: directory(look, datadir)?,
-            tablespaces: tablespaces(look, datadir)?,
-            free: look.free_space(self.place.as_deref().unwrap_or(datadir))?,
+            tablespaces,
+            foreign,
+            free,
             in_place,
         })
     }
@@ -143,14 +173,9 @@ impl Stage for Fetch {
             return Ok(Plan::default());
         }
         self.check(seen)?;
-        let backup = choose(
-            &seen.catalogue,
-            seen.cluster.filter(|_| !self.copy),
-            &self.recovery.target,
-            self.label.as_deref(),
-            self.now,
-        )
-        .map_err(|error| unreadable(&*self.tool, &seen.catalogue).unwrap_or(error))?;
+        let backup = self
+            .choose(&seen.catalogue, seen.cluster)
+            .map_err(|error| unreadable(&*self.tool, &seen.catalogue).unwrap_or(error))?;
         if self.place.is_none() {
             check_version(backup, &self.target.paths)?;
         }
@@ -164,13 +189,23 @@ impl Stage for Fetch {
                 self.or_delta("to fetch into the data directory itself")
             );
         }
-        plan.changes.push(self.change(backup, &seen.catalogue)?);
+        plan.changes.push(self.change(seen, backup)?);
         plan.view = Some(("restore", self.view(seen, backup)));
         Ok(plan)
     }
 }
 
 impl Fetch {
+    fn choose<'c>(&self, catalogue: &'c Catalogue, cluster: Option<u64>) -> Result<&'c Backup> {
+        choose(
+            catalogue,
+            cluster.filter(|_| !self.copy),
+            &self.recovery.target,
+            self.label.as_deref(),
+            self.now,
+        )
+    }
+
     fn check(&self, seen: &Seen) -> Result<()> {
         let paths = &self.target.paths;
         if let Some(place) = &self.place {
@@ -200,19 +235,19 @@ impl Fetch {
         if self.delta {
             return Ok(());
         }
-        let mount = self.target.mountpoints.first();
-        let tablespace = seen.tablespaces.first().map(|found| &found.location);
-        if let Some(path) = mount.or(tablespace) {
-            let what = if mount.is_some() {
-                "is a mount point"
-            } else {
-                "is a tablespace"
-            };
+        if let Some(path) = self.target.mountpoints.first() {
             bail_fault!(
                 Conflict,
-                "`{path}` of instance `{paths}` {what}: it cannot be set aside while the data of the backup are put beside it";
+                "`{path}` of instance `{paths}` is a mount point: it cannot be set aside while the data of the backup are put beside it";
                 "restore beside it, with `stanza` and another name{}; nothing was changed",
                 self.or_delta("to fetch into it: the old data cannot come back then")
+            );
+        }
+        if let Some(path) = &seen.foreign {
+            bail_fault!(
+                Conflict,
+                "a tablespace goes to `{path}`, and another cluster than instance `{paths}` has data there";
+                "look into it, and move it away if it is not needed; nothing was changed"
             );
         }
         Ok(())
@@ -227,7 +262,7 @@ impl Fetch {
         }
     }
 
-    fn change(&self, backup: &Backup, known: &Catalogue) -> Result<Change> {
+    fn change(&self, seen: &Seen, backup: &Backup) -> Result<Change> {
         let (tool, paths) = (&self.tool, &self.target.paths);
         let staging = staging(&paths.datadir);
         let wal_staging = self::staging(&paths.waldir);
@@ -245,7 +280,13 @@ impl Fetch {
                 &paths.datadir
             },
             waldir: wal.map(Utf8PathBuf::as_path),
-            tablespaces: self.copy.then(|| format!("{directory}.tablespaces").into()),
+            tablespaces: (self.place.is_some() || self.copy && self.delta)
+                .then(|| format!("{directory}.tablespaces").into()),
+            mapped: seen
+                .tablespaces
+                .iter()
+                .map(|(space, location)| (space.oid, spaces::staging(location)))
+                .collect(),
             delta: self.delta,
             // A copy of a cluster must not add to the archive of the one that it is a copy of.
             silent: self.copy,
@@ -261,14 +302,24 @@ impl Fetch {
                 );
             }
             steps.extend(staged.map(|path| Step::make_dir(path, 0o700)));
+            for (_, path) in &place.mapped {
+                steps.push(Step::Remove { path: path.clone() });
+                steps.push(Step::make_dir(path, 0o700));
+            }
         }
-        steps.extend(tool.restore(backup, known, &place, &self.recovery)?);
+        steps.extend(tool.restore(backup, &seen.catalogue, &place, &self.recovery)?);
         if let (Some(waldir), false) = (waldir, self.delta)
             && self.place.is_none()
         {
             steps.push(Step::Symlink {
                 path: staging.join("pg_wal"),
                 target: waldir.clone(),
+            });
+        }
+        for (space, location) in &seen.tablespaces {
+            steps.push(Step::Symlink {
+                path: spaces::link(directory, &space.oid.to_string()),
+                target: location.clone(),
             });
         }
         let object = match &self.place {
@@ -299,8 +350,15 @@ impl Fetch {
             return Ok(change);
         }
         let staged = [Some(directory), wal].into_iter().flatten();
-        let gone = staged.map(|path| Step::Remove { path: path.clone() });
-        Ok(change.undo(crate::plan::Scope::Restore, gone.collect()))
+        let spaces = place.mapped.iter().map(|(_, path)| path);
+        let gone = staged
+            .chain(spaces)
+            .map(|path| Step::Remove { path: path.clone() });
+        // The places of a copy's own were made for it.
+        let own = seen.tablespaces.iter().filter(|_| self.copy);
+        let made = own.flat_map(|(_, location)| location.ancestors().take(2));
+        let empty = made.map(|path| Step::RemoveEmptyDir { path: path.into() });
+        Ok(change.undo(crate::plan::Scope::Restore, gone.chain(empty).collect()))
     }
 
     fn view(&self, seen: &Seen, backup: &Backup) -> Value {

@@ -1,13 +1,16 @@
 //! The server recovers: waited for, looked at, and then the old data go.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 
 use anyhow::Result;
+use camino::Utf8PathBuf;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::fetch::object;
 use super::replace::aside;
+use super::spaces;
 use crate::backup::recovery::{Action as AtTarget, Recovery};
 use crate::bail_fault;
 use crate::host::{Command, Look, Query};
@@ -41,6 +44,8 @@ pub struct Seen {
     end: End,
     /// Old data are there.
     old: bool,
+    /// Locations of tablespaces that have old data, with their numbers.
+    spaces: BTreeMap<Utf8PathBuf, String>,
     free: u32,
 }
 
@@ -80,6 +85,7 @@ impl Stage for Recovered {
                 End::Foreseen
             },
             old: self.replaced,
+            spaces: BTreeMap::new(),
             free: kept::free(look, &self.target.paths)?,
         })
     }
@@ -91,10 +97,21 @@ impl Stage for Recovered {
         } else {
             self.await_end(look)?
         };
+        let mut spaces = spaces::linked(look, &aside(&paths.datadir))?;
+        let mut free = kept::free(look, paths)?;
+        for location in spaces.clone().keys() {
+            if look.stat(&spaces::aside(location))?.is_none() {
+                spaces.remove(location);
+            }
+            while look.stat(&spaces::kept(location, free))?.is_some() {
+                free += 1;
+            }
+        }
         Ok(Seen {
             end,
             old: look.stat(&aside(&paths.datadir))?.is_some(),
-            free: kept::free(look, paths)?,
+            spaces,
+            free,
         })
     }
 
@@ -221,6 +238,23 @@ impl Recovered {
         let paths = &self.target.paths;
         let directories = self.target.directories();
         let kept = kept::name(&paths.datadir, seen.free);
+        let of_spaces = seen.spaces.iter().flat_map(|(location, oid)| {
+            let path = spaces::aside(location);
+            if !self.keep_old {
+                return vec![Step::Remove { path }];
+            }
+            let target = spaces::kept(location, seen.free);
+            let to = target.clone();
+            // What is kept stays a whole: it must not lead to the new ones.
+            let path_of_link = spaces::link(&aside(&paths.datadir), oid);
+            vec![
+                Step::Rename { from: path, to },
+                Step::Symlink {
+                    path: path_of_link,
+                    target,
+                },
+            ]
+        });
         // The data directory last: it is what tells a run that something is left to do.
         let steps = directories.into_iter().rev().map(|path| {
             if self.keep_old {
@@ -257,7 +291,7 @@ impl Recovered {
             summary,
             Diff::new(&object, before, after),
             impact,
-            steps.collect(),
+            of_spaces.chain(steps).collect(),
         )
         .settles(Scope::Restore)
     }

@@ -4,6 +4,7 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::fetch::{object, staging};
+use super::spaces::{Exchange, exchanges};
 use crate::host::Look;
 use crate::manager::StopMode;
 use crate::plan::{Action, Change, Diff, Fact, Impact, Plan, Scope, Step};
@@ -28,6 +29,7 @@ pub struct Seen {
     aside: Vec<Utf8PathBuf>,
     /// What is there was restored by it, and no server has been started on it.
     untouched: bool,
+    spaces: Vec<Exchange>,
     /// A number for what is kept.
     free: u32,
 }
@@ -58,6 +60,7 @@ impl Stage for Replace {
         Ok(Seen {
             there: look.list(datadir)?.is_some_and(|names| !names.is_empty()),
             aside: set_aside,
+            spaces: exchanges(look, datadir, self.target.paths.version)?,
             untouched: look.stat(&datadir.join("backup_label"))?.is_some(),
             free: kept::free(look, &self.target.paths)?,
         })
@@ -81,6 +84,11 @@ impl Stage for Replace {
                 away(kept::name(path, seen.free))
             });
         }
+        let worked_with = seen.there && !seen.untouched;
+        for space in &seen.spaces {
+            steps.extend(space.away(&paths.datadir, worked_with, seen.free));
+            steps.extend(space.come());
+        }
         // The data directory last: what it needs is there then.
         for path in directories.iter().rev().copied() {
             if let Some(parent) = path.parent() {
@@ -94,6 +102,7 @@ impl Stage for Replace {
         let manner = self.target.manner.ending(StopMode::Immediate);
         let manager = &self.target.manager;
         let mut back = manager.stop(&self.target.bindir, paths, manner);
+        back.extend(seen.spaces.iter().flat_map(Exchange::back));
         // Last again: as long as the old ones are aside, it is known that they are not back.
         back.extend(directories.into_iter().rev().map(|path| {
             if seen.there || !seen.aside.is_empty() {
@@ -148,6 +157,7 @@ mod tests {
             there,
             aside: set_aside.iter().map(Utf8PathBuf::from).collect(),
             untouched,
+            spaces: Vec::new(),
             free: 1,
         };
         let plan = replace.plan(&seen).unwrap();

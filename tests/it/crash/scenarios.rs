@@ -414,6 +414,15 @@ pub fn restore() -> Scenario {
     }));
     let backed_up = json!({ "pgbackrest": { "stanza": "app" } });
     site.ansible("instance", false, &instance(&site, &backed_up));
+    let space = site.path("srv/space");
+    site.program("mkdir").arg(&space).go();
+    let location = space.display();
+    for statement in [
+        format!("CREATE TABLESPACE fast LOCATION '{location}'"),
+        "CREATE TABLE t TABLESPACE fast AS SELECT 1 AS n".to_owned(),
+    ] {
+        site.sql(site.port(), "postgres", &statement);
+    }
     site.ansible(
         "instance_backup",
         false,
