@@ -208,7 +208,8 @@ impl Stage for Take {
         let mut plan = Plan::default();
         let (source, known) = (&seen.source, &seen.catalogue);
         let kind = tool.kind(self.kind, source, known)?;
-        let newest = source.cluster.and_then(|own| known.newest(own, kind));
+        let mut all = known.backups.iter();
+        let newest = all.find(|backup| source.comes_from(backup) && backup.kind >= kind);
         if let (Some(newest), Some(limit)) = (newest, self.newer_than)
             && newest.date_stop >= limit
         {
