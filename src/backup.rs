@@ -240,6 +240,19 @@ pub struct Source {
     pub tablespaces: Vec<Tablespace>,
 }
 
+impl Source {
+    /// Whether a backup is a sound one of this cluster, from which the WAL leads to where that is now: not one of a time that a
+    /// restore has undone. What the tool does not tell is no reason to doubt.
+    pub fn comes_from(&self, backup: &Backup) -> bool {
+        let stop = backup.wal_stop.as_deref().zip(backup.lsn_stop.as_deref());
+        let held = stop.and_then(|(wal, lsn)| {
+            let timeline = u32::from_str_radix(wal.get(..8)?, 16).ok()?;
+            Some(self.timelines.hold(timeline, recovery::lsn(lsn)?))
+        });
+        self.cluster == Some(backup.system_identifier) && !backup.error && held.unwrap_or(true)
+    }
+}
+
 /// Where the data of a backup are put.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place<'a> {
@@ -421,6 +434,46 @@ mod tests {
             repository: 1,
             system_identifier: 7,
             tablespaces: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_a_cluster_comes_from() {
+        let history = Timelines::parse("00000002.history", b"1\t0/5000000\tx\n").unwrap();
+        let source = Source {
+            version: Major::new(17),
+            cluster: Some(7),
+            timelines: history,
+            standby: false,
+            tablespaces: Vec::new(),
+        };
+        let stopped = |wal: &str, lsn: &str| Backup {
+            wal_stop: Some(wal.into()),
+            lsn_stop: Some(lsn.into()),
+            ..backup("x", Kind::Full, None)
+        };
+        let before = stopped("000000010000000000000004", "0/4000120");
+        for (found, wanted) in [
+            (before.clone(), true),
+            (stopped("000000010000000000000006", "0/6000120"), false),
+            (stopped("000000020000000000000006", "0/6000120"), true),
+            (backup("x", Kind::Full, None), true),
+            (
+                Backup {
+                    error: true,
+                    ..before.clone()
+                },
+                false,
+            ),
+            (
+                Backup {
+                    system_identifier: 8,
+                    ..before
+                },
+                false,
+            ),
+        ] {
+            assert_eq!(source.comes_from(&found), wanted, "{found:?}");
         }
     }
 

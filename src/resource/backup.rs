@@ -17,7 +17,10 @@ use serde_json::{Map, Value, json};
 
 use self::upkeep::Expiry;
 use crate::backup::timeline::Timelines;
-use crate::backup::{Archiver, Backup, BackupTool, Catalogue, Kind, Source, age::ahead};
+use crate::backup::{
+    Archiver, Backup, BackupTool, Catalogue, Kind, Source,
+    age::{ahead, is_within},
+};
 use crate::component::{self, View, backups::archiving};
 use crate::host::{LockMode, Look};
 use crate::manifest::{InstanceRef, Place};
@@ -211,11 +214,16 @@ impl Stage for Take {
         let mut plan = Plan::default();
         let (source, known) = (&seen.source, &seen.catalogue);
         let kind = tool.kind(self.kind, source, known)?;
-        let newest = source.cluster.and_then(|own| known.newest(own, kind));
+        let own = || {
+            let all = known.backups.iter();
+            all.filter(|backup| source.comes_from(backup) && backup.kind >= kind)
+        };
+        let newest = own().next();
         plan.warnings
             .extend(newest.and_then(|newest| ahead(newest, self.now)));
-        if let (Some(own), Some(limit)) = (source.cluster, self.max_age)
-            && known.has_young(own, kind, self.now, limit)
+        if self
+            .max_age
+            .is_some_and(|limit| own().any(|backup| is_within(backup.date_stop, self.now, limit)))
         {
             return Ok(plan);
         }

@@ -5,8 +5,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::keep::Keep;
 use super::repository::{Clusters, Intent, PARTIAL, Repository, tablespace};
-use super::{INCREMENTAL, archive, member, restore, trouble, upkeep, wal};
-use crate::backup::recovery::{self, Recovery};
+use super::{INCREMENTAL, archive, member, restore, trouble, upkeep};
+use crate::backup::recovery::Recovery;
 use crate::backup::{
     Backup, BackupTool, Catalogue, Expired, Kind, Method, Place, Source, Trouble, Verdict,
 };
@@ -117,19 +117,12 @@ pub fn mapping(from: &Utf8Path, to: &Utf8Path) -> String {
     format!("--tablespace-mapping={from}={to}")
 }
 
-/// The backup that one of this kind builds upon: the newest of this cluster from which the WAL leads to where it is now.
+/// The backup that one of this kind builds upon: the newest of those that the cluster comes from.
 fn prior<'a>(kind: Kind, source: &Source, known: &'a Catalogue) -> Option<&'a Backup> {
-    let leads_here = |backup: &Backup| {
-        let timeline = backup.wal_stop.as_deref().and_then(wal::timeline)?;
-        let stop = backup.lsn_stop.as_deref().and_then(recovery::lsn)?;
-        Some(source.timelines.hold(timeline, stop))
-    };
     let fits = |backup: &&Backup| {
-        Some(backup.system_identifier) == source.cluster
+        source.comes_from(backup)
             && backup.version == source.version.to_string()
             && (kind == Kind::Incr || backup.kind == Kind::Full)
-            && !backup.error
-            && leads_here(backup) == Some(true)
     };
     let possible = kind != Kind::Full && source.version >= INCREMENTAL;
     known.backups.iter().find(fits).filter(|_| possible)

@@ -111,7 +111,11 @@ impl Stage for Expiry {
                 what.join("; ")
             ),
             Diff::new(&object, lines.join("\n") + "\n", ""),
-            Impact::Destructive,
+            // With a backup it is what the settings ask for.
+            match self.after {
+                Some(_) => Impact::None,
+                None => Impact::Destructive,
+            },
             self.tool.expire(seen),
         ));
         Ok(plan)
