@@ -128,12 +128,18 @@ fn the_whole_way(major: &Major) {
     let wanted = params(&site, &json!({}));
     site.ansible("instance", false, &wanted);
     site.changes_nothing("instance", &wanted);
+    let space = site.path("srv/fast");
+    site.program("mkdir").arg(&space).go();
+    sql(&format!(
+        "CREATE TABLESPACE fast LOCATION '{}'",
+        space.display()
+    ));
     for kind in ["full", "incr"] {
         let taken = json!({ "instance": "main", "type": kind });
         let reply = site.ansible("instance_backup", false, &taken);
         assert_eq!(reply["backup"]["type"], kind, "{reply:#}");
     }
-    sql("CREATE TABLE orders AS SELECT 1 AS id");
+    sql("CREATE TABLE orders TABLESPACE fast AS SELECT 1 AS id");
     let before = sql("SELECT clock_timestamp()");
     sql("DROP TABLE orders");
     sql("CREATE TABLE after AS SELECT 1");

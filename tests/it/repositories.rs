@@ -380,9 +380,10 @@ fn a_repository_host_that_does_not_answer() {
 
     // Nobody listens; then somebody does whose certificate is of yesterday.
     drop(mute);
-    use_repository(&tls, &json!({}));
+    use_repository(&tls, &short);
     let told = status();
     assert!(told.contains("[111] Connection refused"), "{told}");
+    use_repository(&tls, &json!({}));
     certificates(&site.path("etc"), "-1");
     let _server = serve(&site, port);
     let told = status();
