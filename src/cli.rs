@@ -7,6 +7,7 @@ mod completion;
 mod database;
 mod deferred;
 mod develop;
+mod dump;
 mod ended;
 mod given;
 mod history;

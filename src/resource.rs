@@ -9,6 +9,7 @@ pub mod authentication;
 pub mod backup;
 pub mod catalog;
 pub mod database;
+pub mod dump;
 pub mod expect;
 pub mod instance;
 pub mod parameters;

@@ -7,7 +7,7 @@ use super::change::{Format, Run};
 use super::given::{Altered, Created, Noun, Stated, WithRun};
 use super::manifest::Manifest;
 use super::object::{Column, Within};
-use super::{Call, Ended, develop, incomplete, prompt, show};
+use super::{Call, Ended, develop, dump, incomplete, prompt, show};
 use crate::resource::expect::Wanted;
 
 const KIND: &str = "database";
@@ -61,6 +61,12 @@ enum Verb {
     },
     /// Drop databases.
     Drop(Drop),
+    /// Dump a database with the commands of the site settings.
+    Dump(dump::Take),
+    /// List the dumps, the newest first.
+    Dumps(dump::List),
+    /// Bring a dump back.
+    Restore(dump::Restore),
 }
 
 #[derive(Args)]
@@ -107,6 +113,9 @@ impl Command {
                 (names.is_empty() || names.iter().any(|other| other == name))
                     && !exclude_database.iter().any(|other| other == name)
             }),
+            Some(Verb::Dump(dump)) => dump.run(call, within),
+            Some(Verb::Dumps(dumps)) => dumps.run(call, within),
+            Some(Verb::Restore(restore)) => restore.run(call, within),
             Some(Verb::Drop(drop)) => {
                 let names = drop.names.join("`, `");
                 if !drop.run.dry_run {

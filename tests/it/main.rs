@@ -20,6 +20,7 @@ mod condition;
 mod configuration;
 mod crash;
 mod database;
+mod dump;
 mod hold;
 mod hostile;
 mod instance;
