@@ -241,15 +241,11 @@ pub struct Source {
 }
 
 impl Source {
-    /// Whether a backup is a sound one of this cluster, from which the WAL leads to where that is now: not one of a time that a
-    /// restore has undone. What the tool does not tell is no reason to doubt.
+    /// Whether a backup is a sound one of this cluster, and of its past.
     pub fn comes_from(&self, backup: &Backup) -> bool {
-        let stop = backup.wal_stop.as_deref().zip(backup.lsn_stop.as_deref());
-        let held = stop.and_then(|(wal, lsn)| {
-            let timeline = u32::from_str_radix(wal.get(..8)?, 16).ok()?;
-            Some(self.timelines.hold(timeline, recovery::lsn(lsn)?))
-        });
-        self.cluster == Some(backup.system_identifier) && !backup.error && held.unwrap_or(true)
+        self.cluster == Some(backup.system_identifier)
+            && !backup.error
+            && self.timelines.lead_from(backup)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The timelines of a cluster, as its newest `.history` file tells them (PostgreSQL documentation, 26.3.6; `timeline.c`).
 
+use super::Backup;
 use super::recovery::lsn;
 
 /// The timeline of a cluster, and the earlier ones, each with the place in the WAL where it was left.
@@ -32,8 +33,19 @@ impl Timelines {
         Some(Self { present, left })
     }
 
+    /// Whether the WAL leads from a backup to where the cluster is: not from one of a time that a restore has undone. What the tool
+    /// does not tell is no reason to doubt.
+    pub fn lead_from(&self, backup: &Backup) -> bool {
+        let stop = backup.wal_stop.as_deref().zip(backup.lsn_stop.as_deref());
+        let held = stop.and_then(|(wal, place)| {
+            let timeline = u32::from_str_radix(wal.get(..8)?, 16).ok()?;
+            Some(self.hold(timeline, lsn(place)?))
+        });
+        held.unwrap_or(true)
+    }
+
     /// Whether the cluster has been at a place in the WAL of a timeline.
-    pub fn hold(&self, timeline: u32, place: u64) -> bool {
+    fn hold(&self, timeline: u32, place: u64) -> bool {
         timeline == self.present
             || self
                 .left

@@ -201,7 +201,7 @@ impl Stage for Take {
             source: Source {
                 version: self.target.paths.version,
                 cluster: look.system_identifier(datadir)?,
-                timelines: timelines(look, datadir)?,
+                timelines: timelines(look, datadir)?.unwrap_or_default(),
                 standby: look.stat(&datadir.join("standby.signal"))?.is_some(),
                 tablespaces: tablespaces(look, datadir)?,
             },
@@ -292,16 +292,31 @@ impl Take {
     }
 }
 
-/// The timelines of a cluster: a file tells of each new one, and is kept.
-fn timelines(look: &dyn Look, datadir: &Utf8Path) -> Result<Timelines> {
+/// The timelines of a cluster: a file tells of each new one, and is kept. None where there is no such file: the cluster is on its
+/// first timeline, or has lost its WAL.
+fn timelines(look: &dyn Look, datadir: &Utf8Path) -> Result<Option<Timelines>> {
     let directory = datadir.join("pg_wal");
     let names = look.list(&directory)?.unwrap_or_default();
     let mut histories = names.iter().filter(|name| name.ends_with(".history"));
     let Some(newest) = histories.next_back() else {
-        return Ok(Timelines::default());
+        return Ok(None);
     };
     let content = look.read(&directory.join(newest))?.unwrap_or_default();
-    Ok(Timelines::parse(newest, &content).unwrap_or_default())
+    Ok(Timelines::parse(newest, &content))
+}
+
+/// Without the backups of a time that a restore has undone: no recovery leads from them to where the cluster in a data directory is.
+pub fn of_its_past(
+    mut catalogue: Catalogue,
+    look: &dyn Look,
+    datadir: &Utf8Path,
+) -> Result<Catalogue> {
+    if let Some(timelines) = timelines(look, datadir)? {
+        catalogue
+            .backups
+            .retain(|backup| timelines.lead_from(backup));
+    }
+    Ok(catalogue)
 }
 
 /// Shows the newest backup.

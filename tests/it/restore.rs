@@ -62,6 +62,9 @@ fn back_to_the_second_before() {
             "restore of instance {number}/main: instance `{number}/main` runs: its data cannot be replaced"
         )
     );
+    // One of the time that is undone.
+    let incr = json!({ "instance": "main", "type": "incr" });
+    let undone = site.ansible("instance_backup", false, &incr);
     stop(&site);
     let mut wanted = to(&before);
     wanted["keep_old"] = true.into();
@@ -100,11 +103,13 @@ fn back_to_the_second_before() {
     assert!(std::path::Path::new(&kept).join("PG_VERSION").exists());
     // It is archived and backed up as before, on its new timeline.
     site.changes_nothing("instance", &params(&site, &json!({})));
-    site.ansible(
-        "instance_backup",
-        false,
-        &json!({ "instance": "main", "type": "incr" }),
-    );
+    // From what was undone no WAL leads to here.
+    stop(&site);
+    let reply = site.ansible("instance_restore", false, &json!({ "instance": "main" }));
+    assert_eq!(reply["restore"]["label"], label);
+    assert_ne!(undone["backup"]["label"], label);
+    assert_eq!(sql(&site, "SELECT id FROM orders"), "1");
+    site.ansible("instance_backup", false, &incr);
 }
 
 /// A target that the WAL does not reach is found out by the server: what was there is there again.

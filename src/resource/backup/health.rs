@@ -128,6 +128,7 @@ pub fn health(target: &Target, site: &Site, look: &dyn Look) -> Result<Option<He
         let missing = format!("stanza `{}` is not in its repository", tool.stanza());
         catalogue.problems.push(missing);
     }
+    let catalogue = super::of_its_past(catalogue, look, &target.paths.datadir)?;
     let newest = |kind| catalogue.newest(cluster?, kind);
     let of_kind = |kind: Kind| {
         let own = catalogue.backups.iter();

@@ -19,6 +19,7 @@ use crate::bail_fault;
 use crate::host::Look;
 use crate::manager::Manager;
 use crate::plan::{Action, Change, Content, Diff, Impact, Plan, Scope, Step, attributes};
+use crate::resource::backup::of_its_past;
 use crate::resource::instance::target::Target;
 use crate::resource::restore::fetch::{check_version, occupants, unreadable};
 use crate::settings::InstancePaths;
@@ -107,11 +108,16 @@ impl Stage for Copy {
         }
         let directory = &self.scene.directory;
         let programs = &self.scene.copy.bindir;
+        let datadir = &self.scene.paths.datadir;
+        let mut catalogue = self.tool.catalogue(look)?;
+        if self.label.is_none() && self.scene.recovery.timeline.is_none() {
+            catalogue = of_its_past(catalogue, look, datadir)?;
+        }
         Ok(Seen {
             last: kept(look, &self.evidence)?,
-            catalogue: self.tool.catalogue(look)?,
+            catalogue,
             cluster: look
-                .system_identifier(&self.scene.paths.datadir)?
+                .system_identifier(datadir)?
                 .filter(|_| !self.any_cluster),
             in_place: occupants(look, directory)?,
             free: look.free_space(directory)?,
