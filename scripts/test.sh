@@ -18,7 +18,8 @@ fi
 scripts/pglift.sh
 
 say "cargo test"
-cargo test --locked
+# They wait for disks more than for processors.
+cargo test --locked -- --test-threads=$(($(nproc) + 1))
 
 python_environment -r tests/requirements.txt
 collection_path

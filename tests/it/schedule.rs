@@ -62,9 +62,13 @@ impl Host {
     }
 
     fn with_systemd(&self, run: Run) -> Run {
-        run.env("PATH", self.fakes.path())
-            .env("XDG_RUNTIME_DIR", self.site.path("home/.run"))
-            .env("PGSOCLE_PGBACKREST__LOCKPATH", "locks of backups")
+        let run = run
+            .env("PATH", self.fakes.path())
+            .env("XDG_RUNTIME_DIR", self.site.path("home/.run"));
+        match self.method {
+            "pgbackrest" => run.env("PGSOCLE_PGBACKREST__LOCKPATH", "locks of backups"),
+            _ => run,
+        }
     }
 
     fn run(&self, check_mode: bool, wanted: &Value) -> Run {
