@@ -97,7 +97,9 @@ collection_path() {
 release_executable() {
   need_cargo
   say "cargo build --release"
-  cargo build --release --locked
+  # A profile alone cannot say what the linker gets (rust-lang/cargo#10271), and tests do unwind. GNU ld discards by file.
+  cargo build --release --locked \
+    --config "target.x86_64-unknown-linux-gnu.rustflags=['-Clink-arg=-fuse-ld=bfd', '-Clink-arg=-Wl,-T,$checkout/scripts/unwinding.ld']"
   executable=$checkout/target/x86_64-unknown-linux-gnu/release/pgsocle
   local carried
   carried=libexec/$(uname -m)

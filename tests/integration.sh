@@ -37,7 +37,7 @@ print(next(port for port in range(start, start + 2000, 3) if all(map(free, range
 PYTHON
 )
 targets=("$@")
-[ $# -gt 0 ] || targets=(site instance role database pghba pgident info pgconf backup pglift)
+[ $# -gt 0 ] || targets=(site instance role tablespace database pghba pgident info pgconf backup pglift)
 {
   cat <<YAML
 - hosts: localhost
@@ -45,6 +45,8 @@ targets=("$@")
   gather_facts: false
   environment:
     PGSOCLE_CONFIG_DIR: $work/conf
+    # Errors look for where they come from then, in an executable without tables for that (scripts/unwinding.ld).
+    RUST_BACKTRACE: "1"
   module_defaults:
     group/socle.postgresql.all:
       executable: $executable

@@ -204,7 +204,7 @@ impl Stage for Tablespaces {
                     let wanted = Wanted { spec, row, seen };
                     wanted.plan(&mut protected, &mut plan)?;
                     if self.view {
-                        plan.facts.push(Fact::View(wanted.view()));
+                        plan.view = Some(("tablespace", Value::Object(wanted.view())));
                     }
                 }
                 (Presence::Absent, Some(row)) => {

@@ -66,10 +66,11 @@ fn everything_comes_changes_and_goes() {
                 json!({ "settings": { "random_page_cost": "1.1" }, "deletion_protection": true }),
             ),
         );
-        site.converges(
+        let reply = site.converges(
             "tablespace",
             &fast(json!({ "owner": "postgres", "comment": "", "settings": { "random_page_cost": null } })),
         );
+        assert_eq!(reply["tablespace"]["owner"], "postgres");
         assert_eq!(
             site.tablespaces(),
             "fast postgres {effective_io_concurrency=200}"
