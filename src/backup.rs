@@ -407,29 +407,39 @@ pub trait BackupTool {
     fn verify(&self, look: &dyn Look) -> Result<Verdict>;
 }
 
+/// A full one, for tests to vary.
+#[cfg(test)]
+pub fn sample(label: &str) -> Backup {
+    Backup {
+        label: label.into(),
+        kind: Kind::Full,
+        version: "17".into(),
+        date_start: Timestamp::UNIX_EPOCH,
+        date_stop: Timestamp::UNIX_EPOCH,
+        size: 1,
+        repo_size: None,
+        databases: None,
+        wal_start: None,
+        wal_stop: None,
+        lsn_start: None,
+        lsn_stop: None,
+        prior: None,
+        error: false,
+        repository: 1,
+        system_identifier: 7,
+        tablespaces: Vec::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn backup(label: &str, kind: Kind, prior: Option<&str>) -> Backup {
         Backup {
-            label: label.into(),
             kind,
-            version: "17".into(),
-            date_start: Timestamp::UNIX_EPOCH,
-            date_stop: Timestamp::UNIX_EPOCH,
-            size: 1,
-            repo_size: None,
-            databases: None,
-            wal_start: None,
-            wal_stop: None,
-            lsn_start: None,
-            lsn_stop: None,
             prior: prior.map(str::to_owned),
-            error: false,
-            repository: 1,
-            system_identifier: 7,
-            tablespaces: Vec::new(),
+            ..sample(label)
         }
     }
 

@@ -13,5 +13,7 @@ pub mod postmaster_opts;
 pub mod postmaster_pid;
 pub mod scram;
 pub mod slot;
+pub mod tablespace;
 mod text;
 pub mod version;
+pub mod wal;

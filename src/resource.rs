@@ -15,6 +15,7 @@ pub mod instance;
 pub mod parameters;
 pub mod pgconf;
 pub mod proof;
+mod protection;
 pub mod restore;
 pub mod role;
 #[cfg(test)]

@@ -29,7 +29,6 @@ pub fn ahead(backup: &Backup, now: Timestamp) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backup::Kind;
 
     fn time(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -37,23 +36,8 @@ mod tests {
 
     fn backup(stop: &str) -> Backup {
         Backup {
-            label: "L".into(),
-            kind: Kind::Full,
-            version: "15".into(),
-            date_start: time(stop),
             date_stop: time(stop),
-            size: 1,
-            repo_size: None,
-            databases: None,
-            wal_start: None,
-            wal_stop: None,
-            lsn_start: None,
-            lsn_stop: None,
-            prior: None,
-            tablespaces: Vec::new(),
-            error: false,
-            repository: 1,
-            system_identifier: 7,
+            ..crate::backup::sample("L")
         }
     }
 

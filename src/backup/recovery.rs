@@ -254,23 +254,14 @@ mod tests {
 
     fn backup(label: &str, kind: Kind, stop: &str, lsn: &str) -> Backup {
         Backup {
-            label: label.into(),
             kind,
             version: "15".into(),
             date_start: stop.parse().unwrap(),
             date_stop: stop.parse().unwrap(),
-            size: 1,
-            repo_size: None,
-            databases: None,
             wal_start: Some("000000010000000000000003".into()),
             wal_stop: Some("000000010000000000000003".into()),
-            lsn_start: None,
             lsn_stop: Some(lsn.into()),
-            prior: None,
-            error: false,
-            repository: 1,
-            system_identifier: 7,
-            tablespaces: Vec::new(),
+            ..crate::backup::sample(label)
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::Backup;
 use super::recovery::lsn;
+use crate::pg::wal;
 
 /// The timeline of a cluster, and the earlier ones, each with the place in the WAL where it was left.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,10 +38,8 @@ impl Timelines {
     /// does not tell is no reason to doubt.
     pub fn lead_from(&self, backup: &Backup) -> bool {
         let stop = backup.wal_stop.as_deref().zip(backup.lsn_stop.as_deref());
-        let held = stop.and_then(|(wal, place)| {
-            let timeline = u32::from_str_radix(wal.get(..8)?, 16).ok()?;
-            Some(self.hold(timeline, lsn(place)?))
-        });
+        let held =
+            stop.and_then(|(segment, place)| Some(self.hold(wal::timeline(segment)?, lsn(place)?)));
         held.unwrap_or(true)
     }
 

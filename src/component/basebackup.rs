@@ -13,7 +13,6 @@ mod retention;
 mod tool;
 mod trouble;
 mod upkeep;
-mod wal;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;

@@ -22,6 +22,7 @@ use crate::plan::{Fact, Plan};
 use crate::resource::catalog::{self, ServerFacts, Surroundings};
 use crate::resource::instance::cluster::{check_encoding, check_provider, folded};
 use crate::resource::parameters::Parameters;
+use crate::resource::protection;
 use crate::settings::InstancePaths;
 use crate::stage::{AnyStage, Sight, Stage, World};
 
@@ -235,11 +236,7 @@ fn check(spec: &DatabaseSpec, paths: &InstancePaths) -> Result<()> {
         bail_fault!(Input, "{what}: `keep_data` needs `state: absent`");
     }
     if spec.deletion_protection.is_some() && spec.state == Presence::Absent {
-        bail_fault!(
-            Input,
-            "{what}: `deletion_protection` together with `state: absent`: what is protected is not dropped, and the protection is not lifted in the call that drops";
-            "lift it in a task of its own, with `deletion_protection: false`; then leave it out here"
-        );
+        return Err(protection::contradiction(&what));
     }
     if spec.connection_limit.is_some_and(|limit| limit < -1) {
         bail_fault!(Input, "{what}: `connection_limit` is -1 (no limit) or more");

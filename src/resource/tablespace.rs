@@ -22,6 +22,7 @@ use crate::pg::guc::split_list;
 use crate::pg::ident::ident;
 use crate::plan::{Action, Change, Diff, Fact, Impact, Plan, Step, attributes};
 use crate::resource::catalog::{self, ServerFacts, Surroundings};
+use crate::resource::protection;
 use crate::settings::InstancePaths;
 use crate::stage::{Sight, Stage, World};
 
@@ -270,11 +271,7 @@ impl Row {
 fn drop(row: &Row, seen: &Seen) -> Result<Change> {
     let name = &row.name;
     if seen.protected.contains(name) {
-        bail_fault!(
-            Conflict,
-            "tablespace `{name}` is protected against deletion";
-            "if it is to go, lift that in a call of its own: `deletion_protection: false` for the tablespace, or `pgsocle tablespace alter {name} --no-deletion-protection`; nothing was changed"
-        );
+        return Err(protection::refusal("tablespace", name));
     }
     let mut occupants = row.databases.clone().unwrap_or_default();
     occupants.retain(|database| !seen.dropped.contains(database));

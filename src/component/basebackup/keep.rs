@@ -7,12 +7,13 @@ use jiff::{SignedDuration, Timestamp};
 use super::manifest::{self, Manifest};
 use super::repository::{Entry, Intent, PARTIAL, label, root, tablespace, wal_size};
 use super::tool::BaseBackup;
-use super::wal;
 use crate::backup::BackupTool as _;
 use crate::backup::recovery::shown;
 use crate::fault;
 use crate::host::{Look, Probe};
 use crate::pg::controldata::ControlData;
+use crate::pg::tablespace::link;
+use crate::pg::wal;
 use crate::plan::{Action, Change, Content, Diff, Impact, Plan, Step, attributes};
 use crate::stage::{Sight, Stage, World};
 
@@ -107,7 +108,7 @@ impl Stage for Keep {
         let label = free_label(seen)?;
         let (partial, kept) = (repository.backup(PARTIAL), repository.backup(&label));
         let links = seen.intent.tablespaces.iter().map(|own| Step::Symlink {
-            path: partial.join("data/pg_tblspc").join(&own.name),
+            path: link(&partial.join("data"), own.oid),
             target: tablespace(&kept, own),
         });
         let mut steps: Vec<Step> = links.collect();

@@ -15,11 +15,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::wal;
 use crate::backup::{Archive, Backup, Catalogue, Kind, Tablespace};
 use crate::bail_fault;
 use crate::host::Look;
 use crate::pg::version::Major;
+use crate::pg::wal;
 
 /// A backup that is being taken.
 pub const PARTIAL: &str = "new.partial";

@@ -13,6 +13,7 @@ use crate::backup::{Backup, Catalogue, Place, Tablespace};
 use crate::bail_fault;
 use crate::host::Command;
 use crate::pg::conf::quote;
+use crate::pg::tablespace::link;
 use crate::pg::version::Major;
 use crate::plan::{Content, Step};
 
@@ -140,7 +141,7 @@ fn copy(tool: &BaseBackup, backup: &Backup, place: &Place) -> Vec<Step> {
             Step::Run(make),
             copy(&tablespace(&from, own), &to),
             Step::Symlink {
-                path: place.directory.join("pg_tblspc").join(&own.name),
+                path: link(place.directory, own.oid),
                 target: to,
             },
         ]);

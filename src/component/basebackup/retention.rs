@@ -1,7 +1,7 @@
 //! What is beyond retention: pure, of what there is.
 
-use super::wal;
 use crate::backup::{Backup, Kind};
+use crate::pg::wal;
 
 /// The backups that go, newest first, so that nothing is left without what it builds upon. The newest full ones of `keep` stay,
 /// and what builds upon them; `backups` are the newest first.
@@ -32,28 +32,14 @@ mod tests {
     use super::*;
 
     fn backup(label: &str) -> Backup {
+        let kind = match label.as_bytes()[label.len() - 1] {
+            b'F' => Kind::Full,
+            b'D' => Kind::Diff,
+            _ => Kind::Incr,
+        };
         Backup {
-            label: label.into(),
-            kind: match label.as_bytes()[label.len() - 1] {
-                b'F' => Kind::Full,
-                b'D' => Kind::Diff,
-                _ => Kind::Incr,
-            },
-            version: "17".into(),
-            date_start: jiff::Timestamp::UNIX_EPOCH,
-            date_stop: jiff::Timestamp::UNIX_EPOCH,
-            size: 1,
-            repo_size: None,
-            databases: None,
-            wal_start: None,
-            wal_stop: None,
-            lsn_start: None,
-            lsn_stop: None,
-            prior: None,
-            error: false,
-            repository: 1,
-            system_identifier: 7,
-            tablespaces: Vec::new(),
+            kind,
+            ..crate::backup::sample(label)
         }
     }
 

@@ -3,11 +3,12 @@
 use anyhow::Result;
 
 use super::repository::Entry;
+use super::retention;
 use super::tool::BaseBackup;
-use super::{retention, wal};
 use crate::backup::{BackupTool as _, Expired, Verdict};
 use crate::bail_fault;
 use crate::host::{Look, Probe};
+use crate::pg::wal;
 
 /// The size of a WAL file unless `initdb` was told otherwise.
 const DEFAULT_SEGMENT: u32 = 16 << 20;

@@ -7,7 +7,7 @@ use crate::bail_fault;
 use crate::manifest::DatabaseSpec;
 use crate::pg::ident::{ident, literal};
 use crate::plan::{Action, Change, Diff, Impact, Step, attributes};
-use crate::resource::catalog;
+use crate::resource::{catalog, protection};
 
 /// The longest name that PostgreSQL takes, in bytes (`NAMEDATALEN` in `pg_config_manual.h`).
 const LONGEST: usize = 63;
@@ -28,11 +28,7 @@ pub fn drop(spec: &DatabaseSpec, row: &Row, seen: &Seen) -> Result<Change> {
         );
     }
     if row.protection() == Some(true) {
-        bail_fault!(
-            Conflict,
-            "database `{name}` is protected against deletion";
-            "if it is to go, lift that in a call of its own: `deletion_protection: false` for the database, or `pgsocle database alter {name} --no-deletion-protection`; nothing was changed"
-        );
+        return Err(protection::refusal("database", name));
     }
     let sessions = row.sessions.unwrap_or_default();
     if sessions > 0 && !spec.force_drop {

@@ -6,6 +6,7 @@ use crate::bail_fault;
 use crate::manifest::{DatabaseSpec, Presence, RoleSpec, TablespaceSpec};
 use crate::resource::instance::desired::{InstanceSpec, State};
 use crate::resource::instance::lookup;
+use crate::resource::protection;
 
 pub fn check(spec: &InstanceSpec) -> Result<()> {
     let name = &spec.name;
@@ -64,11 +65,7 @@ pub fn check(spec: &InstanceSpec) -> Result<()> {
     }
     spec.restarts()?;
     if spec.state == State::Absent && spec.deletion_protection.is_some() {
-        bail_fault!(
-            Input,
-            "instance `{name}`: `deletion_protection` together with `state: absent`: what is protected is not dropped, and the protection is not lifted in the call that drops";
-            "lift it in a task of its own, with `deletion_protection: false`; then leave it out here"
-        );
+        return Err(protection::contradiction(&format!("instance `{name}`")));
     }
     for (option, given) in [
         ("keep_data", spec.keep_data),

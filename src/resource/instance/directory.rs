@@ -6,6 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::backup::Tablespace;
 use crate::host::{FileKind, Look};
+use crate::pg::tablespace;
 use crate::resource::instance::condition;
 use crate::settings::InstancePaths;
 
@@ -106,10 +107,11 @@ pub fn leftovers(look: &dyn Look, paths: &InstancePaths) -> Result<Vec<Utf8PathB
 
 /// The tablespaces of a cluster that lie outside of it.
 pub fn tablespaces(look: &dyn Look, datadir: &Utf8Path) -> Result<Vec<Tablespace>> {
-    let links = datadir.join("pg_tblspc");
     let mut found = Vec::new();
-    for name in look.list(&links)?.unwrap_or_default() {
-        if let (Ok(oid), Some(location)) = (name.parse(), look.link(&links.join(&name))?) {
+    for name in look.list(&tablespace::links(datadir))?.unwrap_or_default() {
+        if let (Ok(oid), Some(location)) =
+            (name.parse(), look.link(&tablespace::link(datadir, &name))?)
+        {
             found.push(Tablespace {
                 oid,
                 name,

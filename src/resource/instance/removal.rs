@@ -16,6 +16,7 @@ use crate::resource::instance::kept::{self, Stranded};
 use crate::resource::instance::passfile::taken_away;
 use crate::resource::instance::record::Record;
 use crate::resource::instance::target::{Running, Target};
+use crate::resource::protection;
 use crate::stage::{Stage, World};
 
 /// An instance that is not to be there.
@@ -268,11 +269,7 @@ impl Removal {
             record.is_protected(self.target.protected_by_default)
         };
         if protected {
-            bail_fault!(
-                Conflict,
-                "instance `{paths}` is protected against deletion";
-                "if it is to go, lift that in a call of its own: `deletion_protection: false` for the instance, or `pgsocle instance alter {paths} --no-deletion-protection`; nothing was changed"
-            );
+            return Err(protection::refusal("instance", paths));
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use super::log::Log;
 use crate::backup::Trouble;
 use crate::backup::recovery::{Target, shown};
 use crate::host::Recorded;
+use crate::pg::wal;
 use crate::resource::restore::fetch::key;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -228,21 +229,10 @@ pub fn not_come_to(facts: &Facts, log: &Log) -> Option<String> {
 fn gap(facts: &Facts, log: &Log) -> Option<String> {
     let newest = facts.chosen.wal_stop.as_deref()?;
     let size = u64::from(facts.segment_size.filter(|size| *size > 0)?);
-    let hexadecimal = |digits: &str| u64::from_str_radix(digits, 16).ok();
-    // `TTTTTTTTXXXXXXXXYYYYYYYY`: timeline, and number in two parts (`XLogFileName` in xlog_internal.h).
-    let part = |from: usize| hexadecimal(newest.get(from..from + 8)?);
-    let per_part = (1 << 32) / size;
-    let newest_number = part(8)? * per_part + part(16)?;
+    let newest_number = wal::number(newest, size)?;
     let number = log.redo_done? / size;
-    (number < newest_number).then(|| {
-        let next = number + 1;
-        format!(
-            "{}{:08X}{:08X}",
-            &newest[..8],
-            next / per_part,
-            next % per_part
-        )
-    })
+    let timeline = wal::timeline(newest)?;
+    (number < newest_number).then(|| wal::numbered(timeline, number + 1, size))
 }
 
 fn amcheck(facts: &Facts) -> Option<Amcheck> {

@@ -10,6 +10,7 @@ use super::spaces;
 use crate::backup::recovery::{Recovery, choose, wal};
 use crate::backup::{Backup, BackupTool, Catalogue, Place, Tablespace, Trouble};
 use crate::host::{FileKind, Look};
+use crate::pg::tablespace;
 use crate::pg::version::Major;
 use crate::plan::{Action, Change, Diff, Impact, Plan, Step, attributes};
 use crate::resource::backup::of_its_past;
@@ -322,7 +323,7 @@ impl Fetch {
         }
         for (space, location) in &seen.tablespaces {
             steps.push(Step::Symlink {
-                path: spaces::link(directory, &space.oid.to_string()),
+                path: tablespace::link(directory, space.oid),
                 target: location.clone(),
             });
         }

@@ -15,6 +15,7 @@ use crate::backup::recovery::{Action as AtTarget, Recovery};
 use crate::bail_fault;
 use crate::host::{Command, Look, Query};
 use crate::manager::logs as server_logs;
+use crate::pg::tablespace;
 use crate::plan::{Action, Change, Diff, Fact, Impact, Plan, Scope, Step};
 use crate::resource::catalog;
 use crate::resource::instance::kept;
@@ -246,7 +247,7 @@ impl Recovered {
             let target = spaces::kept(location, seen.free);
             let to = target.clone();
             // What is kept stays a whole: it must not lead to the new ones.
-            let path_of_link = spaces::link(&aside(&paths.datadir), oid);
+            let path_of_link = tablespace::link(&aside(&paths.datadir), oid);
             vec![
                 Step::Rename { from: path, to },
                 Step::Symlink {

@@ -9,8 +9,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::replace::aside as data_aside;
 use crate::host::Look;
+use crate::pg::tablespace::{is_of, link};
 use crate::pg::version::Major;
 use crate::plan::Step;
+use crate::resource::instance::directory::tablespaces;
 use crate::resource::instance::kept;
 use crate::resource::restore::fetch::staging as data_staging;
 
@@ -29,26 +31,16 @@ pub fn kept(location: &Utf8Path, number: u32) -> Utf8PathBuf {
     location.join(format!("dropped-{number}"))
 }
 
-/// The link of a tablespace in a data directory.
-pub fn link(datadir: &Utf8Path, oid: &str) -> Utf8PathBuf {
-    datadir.join("pg_tblspc").join(oid)
-}
-
 /// The locations of the tablespaces of a data directory, with their numbers.
 pub fn linked(look: &dyn Look, datadir: &Utf8Path) -> Result<BTreeMap<Utf8PathBuf, String>> {
-    let mut found = BTreeMap::new();
-    for oid in look.list(&datadir.join("pg_tblspc"))?.unwrap_or_default() {
-        if let Some(location) = look.link(&link(datadir, &oid))? {
-            found.insert(location, oid);
-        }
-    }
-    Ok(found)
+    let found = tablespaces(look, datadir)?.into_iter();
+    Ok(found.map(|own| (own.location, own.name)).collect())
 }
 
 /// What a major keeps in a location.
 pub fn versions(look: &dyn Look, location: &Utf8Path, major: Major) -> Result<Vec<String>> {
     let mut names = look.list(location)?.unwrap_or_default();
-    names.retain(|name| name.starts_with(&format!("PG_{major}_")));
+    names.retain(|name| is_of(major, name));
     Ok(names)
 }
 

@@ -5,7 +5,7 @@ use anyhow::Result;
 use crate::bail_fault;
 use crate::manifest::{Presence, TablespaceSpec, check_identifier};
 use crate::nearest;
-use crate::resource::catalog;
+use crate::resource::{catalog, protection};
 use crate::settings::InstancePaths;
 
 /// The planner's parameters that a tablespace may have of its own (ALTER TABLESPACE, "Parameters").
@@ -31,11 +31,7 @@ pub fn check(spec: &TablespaceSpec, paths: &InstancePaths) -> Result<()> {
         bail_fault!(Input, "{what}: names that begin with `pg_` are PostgreSQL's own"; "choose another name");
     }
     if spec.deletion_protection.is_some() && spec.state == Presence::Absent {
-        bail_fault!(
-            Input,
-            "{what}: `deletion_protection` together with `state: absent`: what is protected is not dropped, and the protection is not lifted in the call that drops";
-            "lift it in a task of its own, with `deletion_protection: false`; then leave it out here"
-        );
+        return Err(protection::contradiction(&what));
     }
     if let Some(owner) = &spec.owner {
         check_identifier("owner", owner)?;

@@ -4,6 +4,7 @@ use anyhow::Result;
 use camino::Utf8Path;
 
 use crate::host::{FileKind, Look};
+use crate::pg::tablespace::is_of;
 use crate::settings::InstancePaths;
 
 /// What is where a tablespace is to be.
@@ -40,10 +41,8 @@ pub fn look_at(look: &dyn Look, path: &Utf8Path, paths: &InstancePaths) -> Resul
         Some(stat) if stat.kind != FileKind::Directory => Place::NoDirectory,
         Some(_) if !own(path)? => Place::Foreign,
         Some(_) => {
-            // The directory of a cluster in a tablespace is called by its major and its catalog version (relpath.h).
-            let mark = format!("PG_{}_", paths.version);
             let names = look.list(path)?.unwrap_or_default();
-            match names.into_iter().find(|name| name.starts_with(&mark)) {
+            match names.into_iter().find(|name| is_of(paths.version, name)) {
                 Some(name) => Place::InUse(name),
                 None => Place::Free,
             }

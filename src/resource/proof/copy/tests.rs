@@ -100,23 +100,13 @@ fn seen() -> Seen {
         last: None,
         catalogue: Catalogue {
             backups: vec![Backup {
-                label: "20261127-203328F".into(),
-                kind: Kind::Full,
                 version: "15".into(),
                 date_start: "2026-11-27T20:33:28Z".parse().unwrap(),
                 date_stop: "2026-11-27T20:33:34Z".parse().unwrap(),
                 size: 1000,
-                repo_size: None,
-                databases: None,
                 wal_start: Some("000000010000000000000003".into()),
                 wal_stop: Some("000000010000000000000003".into()),
-                lsn_start: None,
-                lsn_stop: None,
-                prior: None,
-                error: false,
-                repository: 1,
-                system_identifier: 7,
-                tablespaces: Vec::new(),
+                ..crate::backup::sample("20261127-203328F")
             }],
             archives: vec![Archive {
                 system_identifier: 7,

@@ -8,7 +8,8 @@ pub fn name(timeline: u32, place: u64, size: u32) -> String {
     numbered(timeline, place / size, size)
 }
 
-fn numbered(timeline: u32, number: u64, size: u64) -> String {
+/// The name of the file of a number; the size of a file is not zero.
+pub fn numbered(timeline: u32, number: u64, size: u64) -> String {
     let per_part = ((1 << 32) / size).max(1);
     format!(
         "{timeline:08X}{:08X}{:08X}",
@@ -33,7 +34,8 @@ pub fn order(name: &str) -> Option<&str> {
     is_segment(name.get(..24)?).then(|| &name[8..24])
 }
 
-fn number(name: &str, size: u64) -> Option<u64> {
+/// The number of a file, counted from the beginning of the WAL; the size of a file is not zero.
+pub fn number(name: &str, size: u64) -> Option<u64> {
     let part = |from: usize| u64::from_str_radix(name.get(from..from + 8)?, 16).ok();
     let per_part = ((1 << 32) / size).max(1);
     Some(part(8)? * per_part + part(16)?)
