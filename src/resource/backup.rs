@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use self::upkeep::Expiry;
+use crate::backup::recovery::Recovery;
 use crate::backup::timeline::Timelines;
 use crate::backup::{
     Archiver, Backup, BackupTool, Catalogue, Kind, Source,
@@ -305,12 +306,23 @@ fn timelines(look: &dyn Look, datadir: &Utf8Path) -> Result<Option<Timelines>> {
     Ok(Timelines::parse(newest, &content))
 }
 
-/// Without the backups of a time that a restore has undone: no recovery leads from them to where the cluster in a data directory is.
-pub fn of_its_past(
-    mut catalogue: Catalogue,
+/// The backups among which one is chosen for a recovery: those of the cluster's past, unless a backup or a timeline was asked for.
+pub fn choice(
+    tool: &dyn BackupTool,
+    label: Option<&str>,
+    recovery: &Recovery,
     look: &dyn Look,
     datadir: &Utf8Path,
 ) -> Result<Catalogue> {
+    let catalogue = tool.catalogue(look)?;
+    if label.is_some() || recovery.timeline.is_some() {
+        return Ok(catalogue);
+    }
+    of_its_past(catalogue, look, datadir)
+}
+
+/// Without the backups of a time that a restore has undone: no recovery leads from them to where the cluster in a data directory is.
+fn of_its_past(mut catalogue: Catalogue, look: &dyn Look, datadir: &Utf8Path) -> Result<Catalogue> {
     if let Some(timelines) = timelines(look, datadir)? {
         catalogue
             .backups

@@ -19,7 +19,7 @@ use crate::bail_fault;
 use crate::host::Look;
 use crate::manager::Manager;
 use crate::plan::{Action, Change, Content, Diff, Impact, Plan, Scope, Step, attributes};
-use crate::resource::backup::of_its_past;
+use crate::resource::backup::choice;
 use crate::resource::instance::target::Target;
 use crate::resource::restore::fetch::{check_version, occupants, unreadable};
 use crate::settings::InstancePaths;
@@ -109,10 +109,8 @@ impl Stage for Copy {
         let directory = &self.scene.directory;
         let programs = &self.scene.copy.bindir;
         let datadir = &self.scene.paths.datadir;
-        let mut catalogue = self.tool.catalogue(look)?;
-        if self.label.is_none() && self.scene.recovery.timeline.is_none() {
-            catalogue = of_its_past(catalogue, look, datadir)?;
-        }
+        let label = self.label.as_deref();
+        let catalogue = choice(&*self.tool, label, &self.scene.recovery, look, datadir)?;
         Ok(Seen {
             last: kept(look, &self.evidence)?,
             catalogue,

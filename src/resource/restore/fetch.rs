@@ -13,7 +13,7 @@ use crate::host::{FileKind, Look};
 use crate::pg::tablespace;
 use crate::pg::version::Major;
 use crate::plan::{Action, Change, Diff, Impact, Plan, Step, attributes};
-use crate::resource::backup::of_its_past;
+use crate::resource::backup::choice;
 use crate::resource::instance::directory::{Directory, directory};
 use crate::resource::instance::target::Target;
 use crate::settings::InstancePaths;
@@ -131,10 +131,8 @@ impl Stage for Fetch {
             None => Vec::new(),
         };
         let running = self.place.is_none() && self.target.running(look)?.is_some();
-        let mut catalogue = self.tool.catalogue(look)?;
-        if self.label.is_none() && self.recovery.timeline.is_none() {
-            catalogue = of_its_past(catalogue, look, datadir)?;
-        }
+        let label = self.label.as_deref();
+        let catalogue = choice(&*self.tool, label, &self.recovery, look, datadir)?;
         let cluster = look.system_identifier(datadir)?;
         let begun = look.stat(&aside(datadir))?.is_some();
         let mut free = look.free_space(self.place.as_deref().unwrap_or(datadir))?;
