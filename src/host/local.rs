@@ -47,6 +47,7 @@ pub struct Local {
     judged: RefCell<Vec<(Judged, Output)>>,
     /// Programs that were not waited for to the end, with what was said of them.
     silent: RefCell<HashMap<Utf8PathBuf, Fault>>,
+    ending: services::Ending,
     signals: Signals,
 }
 
@@ -64,6 +65,7 @@ impl Local {
             said: RefCell::default(),
             judged: RefCell::default(),
             silent: RefCell::default(),
+            ending: services::Ending::default(),
             signals: Signals::default(),
         }
     }

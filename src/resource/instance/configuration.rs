@@ -334,13 +334,28 @@ impl Configuration {
         if stands {
             seen.missing = tls::missing(look, &self.target, seen, &conf, &changed)?;
         }
-        seen.verdict = staged::ask(look, &self.target, before, &conf)?;
+        let judged = match seen.new {
+            Some(_) if self.text.is_none() => self.own(seen, &conf),
+            _ => conf,
+        };
+        seen.verdict = staged::ask(look, &self.target, before, &judged)?;
         if !seen.verdict.refused.is_empty() {
             let all = self.programs_describe(look)?;
             let names = all.iter().chain(&seen.gucs);
             seen.names = names.map(|guc| guc.name.to_lowercase()).collect();
         }
         Ok(())
+    }
+
+    /// Of a new cluster, what is not from `initdb`: the same before it is made and after, and so judged once.
+    fn own(&self, seen: &Seen, conf: &Conf) -> Conf {
+        let mut own = Conf::default();
+        for (name, _) in self.wanted(seen) {
+            if let Some(value) = conf.get(&name) {
+                own.set(&name, &value);
+            }
+        }
+        own
     }
 
     /// Whether nothing is left to be said of any of the new values.
