@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::host::{Command, Server, Unit, Verb};
+use crate::pg::pgpass::Pgpass;
 use crate::secret::Text;
 
 /// How much a change disturbs those who use the instance.
@@ -111,6 +112,13 @@ pub enum Step {
         path: Utf8PathBuf,
         content: Content,
         mode: u32,
+    },
+    /// Changes the password file from what it was when looked at; what runs on other instances have put there since stays. Without
+    /// anything in it the file goes.
+    Passwords {
+        path: Utf8PathBuf,
+        before: Pgpass,
+        after: Pgpass,
     },
     /// Makes or replaces a symbolic link.
     Symlink {
@@ -252,6 +260,14 @@ impl Step {
         }
     }
 
+    pub fn passwords(path: &Utf8Path, before: &Pgpass, after: &Pgpass) -> Self {
+        Self::Passwords {
+            path: path.into(),
+            before: before.clone(),
+            after: after.clone(),
+        }
+    }
+
     pub fn write(path: &Utf8Path, content: Content, mode: u32) -> Self {
         Self::WriteFile {
             path: path.into(),
@@ -266,6 +282,7 @@ impl fmt::Display for Step {
         match self {
             Self::MakeDir { path, .. } => write!(f, "make directory {path}"),
             Self::WriteFile { path, .. } => write!(f, "write {path}"),
+            Self::Passwords { path, .. } => write!(f, "change {path}"),
             Self::Symlink { path, target } => write!(f, "link {path} -> {target}"),
             Self::Rename { from, to } | Self::RenameIfExists { from, to } => {
                 write!(f, "rename {from} to {to}")

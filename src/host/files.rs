@@ -9,9 +9,11 @@ use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt as _;
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 
 use crate::fault;
+use crate::pg::pgpass::Pgpass;
 use crate::plan::Content;
 
 /// Replaces a file at once. A link is followed; an existing file keeps its mode unless the new content is secret.
@@ -103,6 +105,32 @@ fn temporary_file(path: &Utf8Path) -> Result<Flock<std::fs::File>> {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
+    }
+}
+
+/// Changes the password file as it is by now ([`Pgpass::merged`]): runs on several instances do so in turn. Their lock is the
+/// directory's, since the file itself is replaced, or goes when nothing is in it any more.
+pub fn change_passwords(path: &Utf8Path, before: &Pgpass, after: &Pgpass) -> Result<()> {
+    let place = path.canonicalize_utf8().unwrap_or_else(|_| path.to_owned());
+    let directory = fs::File::open(place.parent().unwrap_or(Utf8Path::new(".")))
+        .with_context(|| format!("write {path}"))?;
+    let _turn = match Flock::lock(directory.into_file(), FlockArg::LockExclusive) {
+        Ok(lock) => Some(lock),
+        // NFS locks only what is open for writing, which no directory ever is.
+        Err((_, Errno::EBADF)) => None,
+        Err((_, error)) => return Err(error).with_context(|| format!("lock {path}")),
+    };
+    let present = match fs::read(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+        read => read?,
+    };
+    let merged = Pgpass::parse(&present)?.merged(before, after);
+    if !merged.is_empty() {
+        return write(path, &Content::Text(merged.render()), 0o600);
+    }
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
+        _ => sync_parent(path),
     }
 }
 
@@ -265,6 +293,7 @@ fn sync_parent(path: &Utf8Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::Secret;
 
     fn directory() -> (tempfile::TempDir, Utf8PathBuf) {
         let directory = tempfile::tempdir().unwrap();
@@ -319,6 +348,43 @@ mod tests {
             }
         });
         assert_eq!(std::fs::read_dir(&below).unwrap().count(), 1);
+    }
+
+    /// Each as the run on another instance: it has looked at the file, and changes it when others may have changed it.
+    #[test]
+    fn no_password_of_another_instance_is_lost() {
+        let (_directory, below) = directory();
+        let path = below.join("pgpass");
+        let read = || Pgpass::parse(&std::fs::read(&path).unwrap_or_default()).unwrap();
+        let entries = 10;
+        std::thread::scope(|scope| {
+            for port in 1..=10 {
+                let (path, read) = (&path, &read);
+                scope.spawn(move || {
+                    for entry in 0..entries {
+                        let before = read();
+                        let mut after = before.clone();
+                        after.set("*", port, "*", &format!("r{entry}"), &Secret::new("p"));
+                        change_passwords(path, &before, &after).unwrap();
+                        // What is taken away again, whose file may go.
+                        change_passwords(path, &after, &before).unwrap();
+                        change_passwords(path, &before, &after).unwrap();
+                    }
+                });
+            }
+        });
+        let found = read();
+        for port in 1..=10 {
+            assert_eq!(found.users_at(port).len(), entries, "{port}");
+        }
+        assert_eq!(std::fs::read_dir(&below).unwrap().count(), 1);
+        for port in 1..=10 {
+            let before = read();
+            let mut after = before.clone();
+            after.remove_port(&["*"], port);
+            change_passwords(&path, &before, &after).unwrap();
+        }
+        assert_eq!(std::fs::read_dir(&below).unwrap().count(), 0);
     }
 
     #[test]

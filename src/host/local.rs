@@ -345,6 +345,11 @@ impl Act for Local {
                 content,
                 mode,
             } => files::write(path, content, *mode),
+            Step::Passwords {
+                path,
+                before,
+                after,
+            } => files::change_passwords(path, before, after),
             Step::Symlink { path, target } => files::symlink(path, target),
             Step::RenameIfExists { from, .. } if !from.exists() => Ok(()),
             Step::Rename { from, to } | Step::RenameIfExists { from, to } => {

@@ -121,29 +121,59 @@ impl Pgpass {
         {
             return false;
         }
-        if let Some(entry) = self.entries_mut().find(|entry| entry.decoded() == fields) {
-            let changed = entry.password != *password;
+        self.put(Entry {
+            fields: fields.map(Field::into_written),
+            password: password.clone(),
+            written: Secret::new(written),
+            line_end: "\n".to_owned(),
+        })
+    }
+
+    fn put(&mut self, entry: Entry) -> bool {
+        let fields = entry.decoded();
+        if let Some(own) = self.entries_mut().find(|own| own.decoded() == fields) {
+            let changed = own.password != entry.password;
             if changed {
-                entry.password = password.clone();
-                entry.written = Secret::new(written);
+                own.password = entry.password;
+                own.written = entry.written;
             }
             return changed;
         }
         let place = self
             .lines
             .iter()
-            .position(|line| matches!(line, Line::Entry(entry) if entry.covers(&fields)));
+            .position(|line| matches!(line, Line::Entry(own) if own.covers(&fields)));
         if place.is_none() {
             self.end_last_line();
         }
-        let entry = Line::Entry(Entry {
-            fields: fields.map(Field::into_written),
-            password: password.clone(),
-            written: Secret::new(written),
-            line_end: "\n".to_owned(),
-        });
-        self.lines.insert(place.unwrap_or(self.lines.len()), entry);
+        let place = place.unwrap_or(self.lines.len());
+        self.lines.insert(place, Line::Entry(entry));
         true
+    }
+
+    /// The same change, from `before` to `after`, to a file that others may have changed meanwhile: their entries stay.
+    #[must_use]
+    pub fn merged(&self, before: &Self, after: &Self) -> Self {
+        if self == before {
+            return after.clone();
+        }
+        let password = |file: &Self, entry: &Entry| {
+            let mut own = file.entries();
+            own.find(|own| own.decoded() == entry.decoded())
+                .map(|own| own.password.clone())
+        };
+        let mut merged = self.clone();
+        for entry in before.entries() {
+            if password(after, entry).is_none() {
+                merged.remove_entries(|own| own.decoded() == entry.decoded());
+            }
+        }
+        for entry in after.entries() {
+            if password(before, entry).as_ref() != Some(&entry.password) {
+                merged.put(entry.clone());
+            }
+        }
+        merged
     }
 
     /// Removes the entries with exactly these fields; tells whether there were any.
@@ -387,6 +417,28 @@ mod tests {
                 password,
                 "{host}:{port}:{database}:{user}"
             );
+        }
+    }
+
+    #[test]
+    fn what_others_have_written_meanwhile_stays() {
+        let before = "# mine\n*:1:*:ann:a\n*:1:*:bob:b\n";
+        let after = "# mine\n*:1:*:ann:new\n*:2:*:bob:b\n";
+        for (present, merged) in [
+            (before, after),
+            (after, after),
+            ("", "*:1:*:ann:new\n*:2:*:bob:b\n"),
+            (
+                "*:3:*:eve:e\n*:1:*:bob:b\n*:1:*:ann:a\n# hers\n",
+                "*:3:*:eve:e\n*:1:*:ann:new\n# hers\n*:2:*:bob:b\n",
+            ),
+            ("*:1:*:cleo:c", "*:1:*:cleo:c\n*:1:*:ann:new\n*:2:*:bob:b\n"),
+        ] {
+            let found = file(present).merged(&file(before), &file(after));
+            assert_eq!(found.render().expose(), merged, "{present}");
+            // And taken back.
+            let found = found.merged(&file(after), &file(before));
+            assert!(found.knows(&["*"], 1, "bob") && !found.knows(&["*"], 2, "bob"));
         }
     }
 

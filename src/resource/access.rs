@@ -103,14 +103,8 @@ pub fn plan(
         hba(specs, path, content, files.hba_unread, plan)?;
     }
     if let Some((path, before)) = &files.passfile {
-        let change = passfile(specs, path, before, files.port, keeps);
-        plan.changes.extend(change.map(|change| {
-            if files.new {
-                change.undo(Scope::Creation, vec![kept(path, before)])
-            } else {
-                change
-            }
-        }));
+        plan.changes
+            .extend(passfile(specs, path, before, files, keeps));
     }
     Ok(())
 }
@@ -277,9 +271,10 @@ fn passfile(
     specs: &[&RoleSpec],
     path: &Utf8Path,
     before: &Pgpass,
-    port: u16,
+    files: &Files,
     keeps: &dyn Fn(&str) -> bool,
 ) -> Option<Change> {
+    let port = files.port;
     let mut after = before.clone();
     let mut replaced = Vec::new();
     for spec in specs {
@@ -299,7 +294,6 @@ fn passfile(
         }
     }
     (*before != after).then(|| {
-        let step = kept(path, &after);
         // An entry of which only the password differs would look unchanged.
         let marked = after
             .masked()
@@ -310,22 +304,18 @@ fn passfile(
                 let mark = same && replaced.iter().any(|entry| entry == bare);
                 text + bare + if mark { " (changed)\n" } else { "\n" }
             });
-        Change::new(
+        let change = Change::new(
             Action::Alter,
             "file pgpass",
             format!("change the password file {path}"),
             Diff::new(path.as_str(), before.masked(), marked),
             Impact::None,
-            vec![step],
-        )
+            vec![Step::passwords(path, before, &after)],
+        );
+        if files.new {
+            change.undo(Scope::Creation, vec![Step::passwords(path, &after, before)])
+        } else {
+            change
+        }
     })
-}
-
-/// The step that leaves the password file with this content; an empty one goes.
-fn kept(path: &Utf8Path, content: &Pgpass) -> Step {
-    if content.is_empty() {
-        Step::Remove { path: path.into() }
-    } else {
-        Step::write(path, Content::Text(content.render()), 0o600)
-    }
 }

@@ -299,6 +299,8 @@ struct Returning {
 struct Destination {
     server: Server,
     exists: bool,
+    /// An earlier run that was to make it has not come to its end.
+    begun: bool,
     others: Vec<String>,
 }
 
@@ -315,10 +317,13 @@ impl Stage for Returning {
         format!("restore of a dump of instance {}", self.target.paths)
     }
 
-    fn observe(&self, look: &dyn Look, _: &World) -> Result<Destination> {
+    fn observe(&self, look: &dyn Look, world: &World) -> Result<Destination> {
         let server = server(&self.target, look)?;
         Ok(Destination {
             exists: expect::view("database", look, &server, self.database())?.is_some(),
+            begun: world
+                .begun
+                .contains(&format!("database {}", self.database())),
             others: expect::names(&expect::views("database", look, &server)?),
             server,
         })
@@ -328,6 +333,13 @@ impl Stage for Returning {
         let (dump, database) = (&self.dump, self.database());
         match (&self.into, seen.exists) {
             (Some(into), false) => return Err(missing("database", into, &seen.others)),
+            // Whose work it has become since is not ours to judge.
+            (None, true) if seen.begun => bail_fault!(
+                Conflict,
+                "database `{database}` exists, and an earlier restore of a dump as it was interrupted: there may be only a part of it";
+                "where nobody has put anything of his own into it, drop it (`pgsocle database -i {} drop {database}`), and restore the dump again; \
+                 nothing was changed", self.target.paths
+            ),
             (None, true) => bail_fault!(
                 Conflict,
                 "database `{database}` exists: the dump is not put into it";
@@ -430,11 +442,12 @@ mod tests {
     fn what_is_done_with_one() {
         let dump = Dump::at("/srv/dumps/shop_2026-11-27T20:33:28+00:00.dump".into()).unwrap();
         let mut all = String::new();
-        for (into, exists) in [
-            (None, false),
-            (None, true),
-            (Some("new"), true),
-            (Some("new"), false),
+        for (into, exists, begun) in [
+            (None, false, false),
+            (None, true, false),
+            (None, true, true),
+            (Some("new"), true, true),
+            (Some("new"), false, false),
         ] {
             let returning = Returning {
                 target: samples::target(17),
@@ -444,6 +457,7 @@ mod tests {
             let seen = Destination {
                 server: samples::server(),
                 exists,
+                begun,
                 others: vec!["news".into()],
             };
             all.push_str(&shown(returning.plan(&seen)));

@@ -11,7 +11,6 @@
 //!
 //! All points take long: a part of them is chosen, evenly over the run, unless `PGSOCLE_TEST_ALL_POINTS` is set.
 
-use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -21,23 +20,17 @@ use serde_json::{Value, json};
 
 use crate::support::bin::Output;
 use crate::support::faults::{Fault, Point};
-use crate::support::laws::Socket;
 use crate::support::mounts::apart;
 use crate::support::pg::Site;
-use crate::support::tree::{self, Tree};
 
 mod scenarios;
+mod state;
+
+use self::scenarios::{backups, systemd};
+use self::state::{State, differences, left_over, state, torn};
 
 /// How many points of a scenario are tried when not all are.
 const SOME: usize = 5;
-
-/// What can be compared between runs: no times, numbers or salts are in it.
-#[derive(Debug, PartialEq, Eq, Clone)]
-struct State {
-    files: Tree,
-    /// What each server says of its roles, databases and settings.
-    servers: BTreeMap<PathBuf, String>,
-}
 
 /// A run, and the one that brings back what was before it.
 struct Scenario {
@@ -46,6 +39,12 @@ struct Scenario {
     kind: &'static str,
     params: Value,
     back: Vec<(&'static str, Value)>,
+    /// What no run of ours takes back.
+    cleared: Vec<PathBuf>,
+    /// … and what is in these directories.
+    emptied: Vec<PathBuf>,
+    /// What must hold of it beside the law, at once after a fault and (true) once a run has come to its end.
+    also: fn(&Site, bool) -> Result<(), String>,
 }
 
 impl Scenario {
@@ -61,6 +60,9 @@ impl Scenario {
             kind,
             params,
             back,
+            cleared: Vec::new(),
+            emptied: Vec::new(),
+            also: |_, _| Ok(()),
         };
         scenario.go_back();
         scenario
@@ -79,6 +81,8 @@ impl Scenario {
         for (kind, params) in &self.back {
             self.site.ansible(kind, false, params);
         }
+        self.cleared.iter().for_each(|path| remove(path));
+        self.emptied.iter().for_each(|path| empty(path));
     }
 
     /// Records an undisturbed run: its points, the state before it, and the one after.
@@ -180,6 +184,7 @@ impl Scenario {
         if let Some(file) = torn(site, before, after) {
             return Err(format!("{file} is neither old nor new ({ended})"));
         }
+        (self.also)(site, false).map_err(|why| format!("{why} ({ended})"))?;
         let checked = reply(site, self.kind, true, &self.params)
             .map_err(|why| format!("check mode after it ({ended}): {why}"))?;
         let done = reply(site, self.kind, false, &self.params)
@@ -190,6 +195,7 @@ impl Scenario {
                 checked["plan"], done["plan"]
             ));
         }
+        (self.also)(site, true).map_err(|why| format!("after the next run ({ended}): {why}"))?;
         let found = state(site);
         let differences = differences(after, &found);
         if !differences.is_empty() {
@@ -350,155 +356,6 @@ fn empty(directory: &Path) {
     }
 }
 
-/// What pgBackRest writes into the configuration that it restores, but for when that was.
-fn without_times(path: &Path) -> String {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    let lines = text.lines().filter(|line| !line.starts_with('#'));
-    lines.collect::<Vec<_>>().join("\n")
-}
-
-/// What no run may leave, by its name.
-fn left_over(site: &Site) -> Vec<String> {
-    let mut left = Vec::new();
-    let mut open = vec![site.dir().to_owned()];
-    while let Some(directory) = open.pop() {
-        for entry in std::fs::read_dir(&directory)
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
-            let name = entry.file_name().into_string().unwrap_or_default();
-            if name.starts_with(".pgsocle") || name.starts_with(".tmp") || name.contains("pgsocle-")
-            {
-                left.push(
-                    entry
-                        .path()
-                        .strip_prefix(site.dir())
-                        .unwrap()
-                        .display()
-                        .to_string(),
-                );
-            } else if entry.file_type().is_ok_and(|kind| kind.is_dir())
-                && name != "base"
-                && name != "template"
-            {
-                open.push(entry.path());
-            }
-        }
-    }
-    left.sort();
-    left
-}
-
-/// Files that are ours to write: not what servers keep, nor what only grows.
-fn files(site: &Site) -> Tree {
-    let kept = |path: &Path| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let above = path.parent().unwrap();
-        let in_cluster = above.join("PG_VERSION").exists();
-        let in_space = name.starts_with("PG_") && path.is_dir();
-        let in_wal = above.join("archive_status").exists();
-        let own = [
-            "run",
-            "bin",
-            "etc",
-            "programs",
-            "template",
-            "srv/srv/backups",
-        ]
-        .iter()
-        .any(|own| path == site.path(own));
-        !in_wal
-            && !own
-            && !in_space
-            && !(in_cluster
-                && (path.is_dir()
-                    || ["postmaster.pid", "postmaster.opts", "current_logfiles"].contains(&&*name)))
-            && !["history", "lock", "lock.server", "trace"].contains(&&*name)
-            && !name.ends_with(".log")
-    };
-    let mut files = tree::snapshot_of(site.dir(), &kept);
-    for (path, what) in &mut files {
-        // It says when it was made.
-        if path.ends_with("/hold") {
-            "a hold".clone_into(what);
-        }
-        if path.ends_with("/postgresql.auto.conf") {
-            *what = without_times(&site.path(path));
-        }
-    }
-    files
-}
-
-const SETTINGS: &str = "SELECT name, setting, pending_restart FROM pg_settings WHERE source NOT IN ('client', 'session', 'default') \
-    AND name NOT IN ('log_timezone', 'TimeZone') ORDER BY 1";
-
-fn state(site: &Site) -> State {
-    let servers = site.servers().into_iter().map(|(_, datadir)| {
-        let socket = Socket::of(&datadir);
-        let dump = site
-            .postgresql("pg_dumpall")
-            .args(["-s", "--no-role-passwords", "-U", "postgres", "-h"])
-            .arg(&socket.directory)
-            .args(["-p", &socket.port])
-            .go()
-            .stdout;
-        let dump: String = dump
-            .lines()
-            .filter(|line| {
-                !line.is_empty()
-                    && !line.starts_with("--")
-                    // A token that is drawn anew for each dump.
-                    && !line.starts_with("\\restrict")
-                    && !line.starts_with("\\unrestrict")
-            })
-            .fold(String::new(), |text, line| text + line + "\n");
-        let settings = site.sql_through(&socket, "postgres", SETTINGS);
-        (datadir, format!("{dump}{settings}"))
-    });
-    State {
-        servers: servers.collect(),
-        files: files(site),
-    }
-}
-
-fn differences(wanted: &State, found: &State) -> String {
-    let mut lines = tree::differences(&wanted.files, &found.files);
-    let wanted_servers: Vec<_> = wanted.servers.keys().collect();
-    let found_servers: Vec<_> = found.servers.keys().collect();
-    if wanted_servers != found_servers {
-        lines.push(format!(
-            "servers: {wanted_servers:?}, found {found_servers:?}"
-        ));
-    }
-    for (datadir, was) in &wanted.servers {
-        let is = found.servers.get(datadir).cloned().unwrap_or_default();
-        lines.extend(
-            was.lines()
-                .filter(|line| !is.lines().any(|other| other == *line))
-                .map(|line| format!("- {line}")),
-        );
-        lines.extend(
-            is.lines()
-                .filter(|line| !was.lines().any(|other| other == *line))
-                .map(|line| format!("+ {line}")),
-        );
-    }
-    lines.join("\n")
-}
-
-/// A file that has neither the content of before nor that of after.
-fn torn(site: &Site, before: &State, after: &State) -> Option<String> {
-    files(site).into_iter().find_map(|(path, what)| {
-        let known: Vec<&String> = [before, after]
-            .iter()
-            .filter_map(|state| state.files.get(&path))
-            .collect();
-        let whole = known.is_empty() || known.iter().any(|known| **known == what);
-        (!whole).then(|| format!("{path} ({what}, not {known:?})"))
-    })
-}
-
 const KILL: &[Fault] = &[Fault::Signal("SIGKILL")];
 
 fn any(_: &Point) -> bool {
@@ -610,7 +467,7 @@ fn a_removal_on_mount_points() {
 #[test]
 fn a_restore() {
     apart("crash::a_restore", || {
-        let restore = scenarios::restore();
+        let restore = backups::restore();
         restore.holds(KILL, |point| point.call.starts_with("rename"));
         restore.holds(KILL, |point| {
             let old = point.call.starts_with("unlink") && point.line.contains(".before-restore");
@@ -619,6 +476,39 @@ fn a_restore() {
                 .any(|name| point.call.starts_with(name))
         });
     });
+}
+
+#[test]
+fn a_base_backup() {
+    apart("crash::a_base_backup", || {
+        backups::base_backup().holds(KILL, any);
+    });
+}
+
+#[test]
+fn a_restore_of_a_base_backup() {
+    apart("crash::a_restore_of_a_base_backup", || {
+        backups::restore_of_a_base_backup().holds(KILL, any);
+    });
+}
+
+#[test]
+fn a_tablespace_and_its_removal() {
+    scenarios::tablespace().holds(KILL, any);
+    scenarios::removal_of_a_tablespace().holds(KILL, any);
+}
+
+#[test]
+fn a_stanza() {
+    apart("crash::a_stanza", || {
+        backups::stanza().holds(KILL, any);
+    });
+}
+
+#[test]
+fn a_unit_and_its_end() {
+    systemd::unit().holds(KILL, any);
+    systemd::end_of_a_unit().holds(KILL, any);
 }
 
 #[test]

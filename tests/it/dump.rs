@@ -72,6 +72,53 @@ fn there_and_back() {
     }
 }
 
+/// What a killed run has left of a database is not taken for one that somebody made.
+#[test]
+fn a_restore_that_was_killed() {
+    let site = site(&Major::usual());
+    site.pgsocle(["database", "dump", "other"]).go();
+    let id = dumps(&site)[0]["id"].as_str().unwrap().to_owned();
+    let drop = ["database", "drop", "other", "--non-interactive"];
+    site.pgsocle(drop).go();
+    let programs = site.path("bin/programs");
+    std::fs::create_dir(&programs).unwrap();
+    let real = site.major().bindir();
+    for entry in std::fs::read_dir(&real).unwrap().flatten() {
+        std::os::unix::fs::symlink(entry.path(), programs.join(entry.file_name())).unwrap();
+    }
+    let program = programs.join("pg_restore");
+    std::fs::remove_file(&program).unwrap();
+    let script = format!(
+        "#!/bin/sh\n'{}' \"$@\"; kill -9 $PPID\n",
+        real.join("pg_restore").display()
+    );
+    site.write_owned(&program, script.as_bytes(), 0o755);
+    let major = json!({ "version": site.major().number.to_string(), "bindir": programs });
+    site.write_settings(&json!({ "postgresql": { "versions": [major] } }));
+    site.pgsocle(["database", "restore", &id]).code(-9).go();
+    site.write_settings(&json!({}));
+    for options in [&["--dry-run"][..], &[]] {
+        let args = [&["database", "restore", &id], options].concat();
+        let said = site.pgsocle(args).code(1).go().stderr;
+        assert!(
+            said.contains("an earlier restore of a dump as it was interrupted"),
+            "{said}"
+        );
+    }
+    site.pgsocle(drop).go();
+    site.pgsocle(["database", "restore", &id]).go();
+    // Who has done it once more has ended that.
+    let said = site
+        .pgsocle(["database", "restore", &id])
+        .code(1)
+        .go()
+        .stderr;
+    assert!(
+        said.contains("database `other` exists: the dump is not put into it"),
+        "{said}"
+    );
+}
+
 #[test]
 fn what_is_refused_and_what_fails() {
     let site = site(&Major::usual());

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::instance::with_main;
 use crate::support::bin::Started;
 use crate::support::laws::Picture;
-use crate::support::pg::Site;
+use crate::support::pg::{Site, free_port};
 
 /// A reader's hold on the server of `main`, as a backup has it.
 fn reading(site: &Site) -> lock::Guard {
@@ -115,6 +115,38 @@ fn roles_four_at_a_time_come_in_turn() {
         );
         assert_eq!(pair[0]["run"], pair[1]["run"]);
     }
+}
+
+/// What the password file gets while a run on one instance is at work is there when it has ended.
+#[test]
+fn two_instances_and_one_password_file() {
+    let site = with_main(&json!({}));
+    let other = free_port();
+    site.ansible(
+        "instance",
+        false,
+        &json!({ "name": "other", "port": other }),
+    );
+    let role = |instance: &str, name: &str| json!({ "instance": instance, "name": name, "login": true, "password": "p", "pgpass": true });
+    // It has seen the file, and cannot go on.
+    let session = brake(&site);
+    let first = site
+        .ansible_run("role", false, &role("main", "ann"))
+        .start();
+    until(
+        &site,
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'",
+    );
+    site.ansible("role", false, &role("other", "bob"));
+    release(&site, session);
+    reply(first);
+    let file = std::fs::read_to_string(site.path("home/.pgpass")).unwrap();
+    let mut lines: Vec<&str> = file.lines().collect();
+    lines.sort_unstable();
+    let mut expected =
+        [(site.port(), "ann"), (other, "bob")].map(|(port, role)| format!("*:{port}:*:{role}:p"));
+    expected.sort_unstable();
+    assert_eq!(lines, expected);
 }
 
 #[test]

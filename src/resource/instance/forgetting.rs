@@ -56,7 +56,11 @@ impl Stage for Forgetting {
                 None => None,
             },
             registered: match self.target.manager.instance_file() {
-                Some(file) => look.stat(&file)?.is_some(),
+                // An earlier run may have taken it away, and not told the manager.
+                Some(file) => {
+                    world.begun.contains(&format!("adoption {paths}"))
+                        || look.stat(&file)?.is_some()
+                }
                 None => false,
             },
             held: look.stat(&paths.hold())?.is_some(),

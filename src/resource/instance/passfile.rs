@@ -5,7 +5,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::host::Look;
 use crate::pg::pgpass::Pgpass;
-use crate::plan::{Action, Change, Content, Diff, Impact, Plan, Step};
+use crate::plan::{Action, Change, Diff, Impact, Plan, Step};
 use crate::resource::instance::target::Target;
 use crate::stage::{Sight, Stage, World};
 
@@ -14,18 +14,13 @@ pub fn taken_away(path: &Utf8Path, before: &Pgpass, after: &Pgpass) -> Option<Ch
     if before == after {
         return None;
     }
-    let step = if after.is_empty() {
-        Step::Remove { path: path.into() }
-    } else {
-        Step::write(path, Content::Text(after.render()), 0o600)
-    };
     Some(Change::new(
         Action::Alter,
         "file pgpass",
         format!("change the password file {path}"),
         Diff::new(path.as_str(), before.masked(), after.masked()),
         Impact::None,
-        vec![step],
+        vec![Step::passwords(path, before, after)],
     ))
 }
 
@@ -93,11 +88,7 @@ impl Stage for Passfile {
                     seen.after.masked(),
                 ),
                 Impact::None,
-                vec![Step::write(
-                    &seen.path,
-                    Content::Text(seen.after.render()),
-                    0o600,
-                )],
+                vec![Step::passwords(&seen.path, &seen.before, &seen.after)],
             ));
         }
         Ok(plan)

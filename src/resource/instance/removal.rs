@@ -68,13 +68,15 @@ impl Stage for Removal {
     fn observe(&self, look: &dyn Look, world: &World) -> Result<Seen> {
         let paths = &self.target.paths;
         let mut emptied = false;
-        if world.begun.contains(&format!("instance {paths}")) {
+        let begun = world.begun.contains(&format!("instance {paths}"));
+        if begun {
             for parent in self.target.parents() {
                 emptied |= look.list(parent)?.is_some_and(|names| names.is_empty());
             }
         }
         let registered = match self.target.manager.instance_file() {
-            Some(file) => look.stat(&file)?.is_some(),
+            // An earlier run may have taken it away, and not told the manager.
+            Some(file) => begun || look.stat(&file)?.is_some(),
             None => false,
         };
         let running = self.target.running(look)?;
@@ -348,6 +350,7 @@ impl Removal {
 mod tests {
     use super::*;
     use crate::resource::samples;
+    use crate::resource::site::tests::Machine;
 
     fn seen() -> Seen {
         Seen {
@@ -394,6 +397,21 @@ mod tests {
             "Conflict: `/srv/main/data` is a mount point: it cannot be set aside by another name\n\
              hint: stop the instance and unmount the file system, or leave out `keep_data` to have it emptied; nothing was changed\n"
         );
+    }
+
+    #[test]
+    fn an_interrupted_run_may_not_have_told_the_service_manager() {
+        let machine = Machine::with_systemd(true);
+        let site = machine.site("prefix: /p\nrun_prefix: /r\nsystemd: {}");
+        let mut removal = removal(How::default());
+        let major = "15".parse().unwrap();
+        removal.target = Target::new(&site.settings, &machine, major, "main").unwrap();
+        for (begun, told) in [("instance 15/main", true), ("instance 15/other", false)] {
+            let mut world = World::default();
+            world.begun.insert(begun.to_owned());
+            let seen = removal.observe(&machine, &world).unwrap();
+            assert_eq!(seen.registered, told, "{begun}");
+        }
     }
 
     /// Whose word counts: the instance's own, else the site's; an answer to the command's question only against the latter.

@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 use super::Scenario;
 use crate::support::pg::{Major, Site, free_port};
 
+pub mod backups;
+pub mod systemd;
+
 /// A site where `initdb` takes a moment only: it copies what a real one made once.
 fn quick_site() -> Site {
     let site = Site::new(&Major::usual());
@@ -404,33 +407,39 @@ pub fn site_files() -> Scenario {
     )
 }
 
-/// A restore in place, of a stopped instance that was backed up.
-pub fn restore() -> Scenario {
+/// With everything that one can have; the directory that it is made in stays when it goes.
+pub fn tablespace() -> Scenario {
     let site = quick_site();
-    site.mount(&site.path("srv"), "1g");
-    site.write_settings(&json!({
-        "postgresql": { "bindir": site.path("programs/{version}/bin") },
-        "pgbackrest": { "repository": { "mode": "path", "path": "backups" } },
+    let location = site.path("srv/fast");
+    let params = in_instance(&json!({
+        "name": "fast", "location": location, "owner": "ann", "comment": "it is", "deletion_protection": true,
+        "settings": { "random_page_cost": 1.1 },
     }));
-    let backed_up = json!({ "pgbackrest": { "stanza": "app" } });
-    site.ansible("instance", false, &instance(&site, &backed_up));
-    let space = site.path("srv/space");
-    site.program("mkdir").arg(&space).go();
-    let location = space.display();
-    for statement in [
-        format!("CREATE TABLESPACE fast LOCATION '{location}'"),
-        "CREATE TABLE t TABLESPACE fast AS SELECT 1 AS n".to_owned(),
-    ] {
-        site.sql(site.port(), "postgres", &statement);
-    }
-    site.ansible(
-        "instance_backup",
-        false,
-        &in_instance(&json!({ "type": "full" })),
-    );
-    let back = vec![("instance", json!({ "name": "main", "state": "stopped" }))];
-    // By its version: a run that was killed may have left it without its directory.
-    let params =
-        json!({ "instance": format!("{}/main", site.major().number), "target_immediate": true });
-    Scenario::new("restore", site, ("instance_restore", params), back)
+    let roles = json!({ "roles": [{ "name": "ann" }] });
+    let unprotected =
+        in_instance(&json!({ "name": "fast", "location": location, "deletion_protection": false }));
+    let back = vec![
+        ("instance", instance(&site, &roles)),
+        ("tablespace", unprotected),
+        (
+            "tablespace",
+            in_instance(&json!({ "name": "fast", "state": "absent" })),
+        ),
+    ];
+    let mut scenario = Scenario::new("tablespace", site, ("tablespace", params), back);
+    scenario.cleared = vec![location];
+    scenario.go_back();
+    scenario
+}
+
+pub fn removal_of_a_tablespace() -> Scenario {
+    let mut scenario = tablespace();
+    scenario.cleared.clear();
+    let (kind, absent) = scenario.back.pop().unwrap();
+    let mut wanted = std::mem::replace(&mut scenario.params, absent);
+    wanted["deletion_protection"] = json!(false);
+    scenario.back[1] = (kind, wanted);
+    scenario.name = "removal of a tablespace";
+    scenario.go_back();
+    scenario
 }

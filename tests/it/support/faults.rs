@@ -96,7 +96,7 @@ fn points(trace: &Path) -> Vec<Point> {
             continue;
         }
         // Of the thousand files of a cluster that is being removed, some are enough.
-        let removed = [".pgsocle-drop", ".before-restore"];
+        let removed = [".pgsocle-drop", ".before-restore", "/base/", "/global/"];
         if call.starts_with("unlink")
             && *nth % 50 != 7
             && removed.iter().any(|name| line.contains(name))

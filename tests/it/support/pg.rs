@@ -130,6 +130,8 @@ pub struct Site {
     major: Major,
     port: u16,
     dir: tempfile::TempDir,
+    /// Of every program that is run, beside those that every site has.
+    variables: Vec<(&'static str, OsString)>,
 }
 
 impl Site {
@@ -151,6 +153,7 @@ impl Site {
             major: major.clone(),
             port: free_port(),
             dir,
+            variables: Vec::new(),
         };
         for (name, owned) in [
             ("bin", false),
@@ -174,6 +177,11 @@ impl Site {
             .go();
         site.write_settings(more);
         site
+    }
+
+    /// Gives every program that is run from now on an environment variable.
+    pub fn set_variable(&mut self, name: &'static str, value: impl Into<OsString>) {
+        self.variables.push((name, value.into()));
     }
 
     /// Writes the settings anew; null takes away what tests have by default.
@@ -327,7 +335,9 @@ impl Site {
             );
         }
         argv.push(program.into());
-        Run::argv(argv)
+        let variables = self.variables.iter();
+        variables
+            .fold(Run::argv(argv), |run, (name, value)| run.env(name, value))
             .env("HOME", self.path("home"))
             .env("USER", &self.account.name)
             .env("PGSOCLE_CONFIG_DIR", self.path("etc"))
