@@ -165,17 +165,18 @@ impl Look for Local {
     }
 
     fn probe(&self, probe: &Probe) -> Result<Output> {
-        if let Some(limit) = probe.limit() {
-            return self.in_time(probe.command(), limit);
-        }
+        let ask = || match probe.limit() {
+            Some(limit) => self.in_time(probe.command(), limit),
+            None => exec::output(&self.caller, probe.command()),
+        };
         if !probe.is_constant() {
-            return exec::output(&self.caller, probe.command());
+            return ask();
         }
         let asked = probe.command().to_string();
         if let Some(said) = self.said.borrow().get(&asked) {
             return Ok(said.clone());
         }
-        let said = exec::output(&self.caller, probe.command())?;
+        let said = ask()?;
         self.said.borrow_mut().insert(asked, said.clone());
         Ok(said)
     }

@@ -29,6 +29,7 @@ mod layers;
 mod leftovers;
 mod locks;
 mod naming;
+mod object_store;
 mod patience;
 mod pgconf;
 mod pglift;

@@ -206,11 +206,11 @@ fn a_repository_without_room_and_one_that_is_read_only() {
     );
 }
 
-/// An authority, and a certificate of it that is good for so many days.
-fn certificates(dir: &Path, days: &str) {
+/// An authority, and a certificate of it for a name that is good for so many days.
+pub fn certificates(dir: &Path, name: &str, days: &str) {
     let script = format!(
         "cd '{}' && openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=authority -keyout ca.key -out ca.crt -days 2 \
-         && openssl req -newkey rsa:2048 -nodes -subj /CN=db -keyout db.key -out db.csr \
+         && openssl req -newkey rsa:2048 -nodes -subj /CN={name} -keyout db.key -out db.csr \
          && openssl x509 -req -in db.csr -CA ca.crt -CAkey ca.key -CAcreateserial -out db.crt -days {days} && chmod 0600 db.key",
         dir.display()
     );
@@ -237,13 +237,13 @@ fn what_the_tls_server_would_refuse_is_named_before_anything_is_done() {
         "`{}` is missing, which the site settings name for the TLS server of pgBackRest",
         file("db.key").display()
     ));
-    certificates(&site.path("etc"), "-1");
+    certificates(&site.path("etc"), "db", "-1");
     site.give(&file("db.key"));
     refused(format!(
         "the certificate `{}` of the TLS server of pgBackRest is of no use: certificate has expired",
         file("db.crt").display()
     ));
-    certificates(&site.path("etc"), "1");
+    certificates(&site.path("etc"), "db", "1");
     site.give(&file("db.key"));
     let reply = site.ansible("site", false, &json!({}));
     let server = format!(
@@ -261,7 +261,7 @@ fn what_the_tls_server_would_refuse_is_named_before_anything_is_done() {
 }
 
 /// A program that is ended with the test.
-struct Running(Pid);
+pub struct Running(pub Pid);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -295,6 +295,33 @@ fn serve(site: &Site, port: u16) -> Running {
     running
 }
 
+/// A program `ssh` that closes its output and stays, for whose end pgBackRest waits: both are ended.
+fn one_that_stays(
+    site: &Site,
+    use_repository: &dyn Fn(&Value, &Value),
+    status: &dyn Fn() -> String,
+) {
+    let (ssh, pid) = (site.path("home/stays"), site.path("home/pid"));
+    let script = format!(
+        "#!/bin/sh\necho $$ >'{}'\nexec >&- 2>&-\nexec sleep 3600\n",
+        pid.display()
+    );
+    site.write_owned(&ssh, script.as_bytes(), 0o755);
+    use_repository(
+        &json!({ "mode": "host-ssh", "host": "localhost", "cmd_ssh": ssh }),
+        &json!({}),
+    );
+    assert_eq!(
+        status(),
+        "the repository is unreachable: `/usr/bin/pgbackrest` has not answered within 5 seconds"
+    );
+    let pid = std::fs::read_to_string(&pid).unwrap();
+    let command = format!("/proc/{}/cmdline", pid.trim());
+    wait_for("the end of `ssh`", || {
+        std::fs::read(&command).is_ok_and(|words| words.is_empty()) || !Path::new(&command).exists()
+    });
+}
+
 /// Whatever is asked, the answer comes, and names the host.
 #[test]
 fn a_repository_host_that_does_not_answer() {
@@ -307,7 +334,7 @@ fn a_repository_host_that_does_not_answer() {
     site.ansible("instance", false, &instance);
 
     let file = |name: &str| site.path("etc").join(name);
-    certificates(&site.path("etc"), "1");
+    certificates(&site.path("etc"), "db", "1");
     site.give(&file("db.key"));
     let silent = site.path("home/silent");
     site.write_owned(&silent, b"#!/bin/sh\nexec sleep 60\n", 0o755);
@@ -378,13 +405,15 @@ fn a_repository_host_that_does_not_answer() {
     );
     assert!(warning.starts_with(&unseen), "{warning}");
 
+    one_that_stays(&site, &use_repository, &status);
+
     // Nobody listens; then somebody does whose certificate is of yesterday.
     drop(mute);
     use_repository(&tls, &short);
     let told = status();
     assert!(told.contains("[111] Connection refused"), "{told}");
     use_repository(&tls, &json!({}));
-    certificates(&site.path("etc"), "-1");
+    certificates(&site.path("etc"), "db", "-1");
     let _server = serve(&site, port);
     let told = status();
     assert!(

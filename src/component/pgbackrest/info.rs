@@ -7,6 +7,7 @@ use camino::Utf8PathBuf;
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::trouble;
 use crate::backup::{Archive, Backup, Catalogue, Kind, Tablespace};
 
 #[derive(Deserialize)]
@@ -243,7 +244,10 @@ pub fn parse(output: &[u8]) -> Result<Catalogue> {
             .repo
             .into_iter()
             .filter(|repo| !HARMLESS.contains(&repo.status.code))
-            .map(|repo| format!("repository {}: {}", repo.key, repo.status.message.trim()))
+            .map(|repo| {
+                let why = trouble::brief(repo.status.message.trim());
+                format!("repository {}: {why}", repo.key)
+            })
             .collect(),
     })
 }

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use camino::Utf8Path;
 
+use super::tool;
 use crate::component::Lack;
 use crate::fault::{Fault, Kind};
 use crate::host::{FileKind, Look, Probe};
@@ -29,6 +30,20 @@ pub fn lacks(look: &dyn Look, own: &PgBackRest) -> Result<Vec<Lack>> {
     if let Some(host) = tls {
         lacks.extend(unusable(look, &host.certificate)?);
     }
+    for (number, repository) in own.repositories() {
+        if let Some(path) = repository
+            .storage()
+            .and_then(|store| store.ca_file.as_deref())
+            && look.stat(path)?.is_none()
+        {
+            lacks.push(lack(
+                path,
+                Kind::NotFound,
+                format!("`{path}` is missing, which the site settings name for the object store of repository {number}"),
+                "put the certificates of the authorities there, or correct `storage.ca_file` of the repository",
+            ));
+        }
+    }
     Ok(lacks)
 }
 
@@ -40,7 +55,7 @@ fn lack(path: &Utf8Path, kind: Kind, msg: String, hint: &str) -> Lack {
 }
 
 fn too_old(look: &dyn Look, program: &Utf8Path) -> Result<Option<Lack>> {
-    let text = look.probe(&Probe::version(program, "version"))?.text();
+    let text = look.probe(&tool::version(program))?.text();
     let old = version(&text).is_some_and(|version| version < FIRST_WITH_TLS);
     Ok(old.then(|| {
         lack(

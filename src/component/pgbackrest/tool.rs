@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::info;
@@ -15,6 +15,7 @@ use crate::backup::{
     Verdict,
 };
 use crate::component::backups::stanza::{Elsewhere, StanzaTool};
+use crate::fault::Fault;
 use crate::host::{Command, Look, Output, Probe, Server};
 use crate::pg::version::Major;
 use crate::plan::Step;
@@ -24,9 +25,13 @@ use crate::{bail_fault, fault};
 /// How long a repository may take to answer who only wants to know how things stand.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long other looks wait for it, in seconds, unless the site settings say otherwise: pgBackRest's own half an hour is
+/// How long other questions wait for it, in seconds, unless the site settings say otherwise: pgBackRest's own half an hour is
 /// for backups.
 const TIMEOUTS: [(&str, u32); 2] = [("io-timeout", 10), ("protocol-timeout", 20)];
+
+/// How long they may take in all. These end before that, but for a program `ssh` that closes its output and stays: for its end
+/// pgBackRest 2.45 waits without any.
+const DEADLINE: Duration = Duration::from_secs(120);
 
 /// The program, its configuration, and the stanza.
 #[derive(Debug, Clone)]
@@ -99,13 +104,13 @@ impl PgBackRest {
         ])
     }
 
-    /// For a look, which people wait for.
-    fn in_a_moment(&self) -> Command {
+    /// What is in the repositories, or one backup of it; people wait for the answer.
+    fn question(&self, set: Option<&str>) -> Probe {
         let bounds = TIMEOUTS
             .iter()
             .filter(|(option, _)| !self.own.options.contains_key(*option))
             .map(|(option, seconds)| format!("--{option}={seconds}"));
-        self.command().args(bounds)
+        Probe::pgbackrest_info(self.command().args(bounds), set).within(DEADLINE)
     }
 
     /// What needs no server, but its data directory.
@@ -126,8 +131,13 @@ impl PgBackRest {
     }
 
     fn info(&self, look: &dyn Look, set: Option<&str>) -> Result<Catalogue> {
-        read(look, &Probe::pgbackrest_info(self.in_a_moment(), set))
+        read(look, &self.question(set))
     }
+}
+
+/// Which pgBackRest it is.
+pub fn version(program: &Utf8Path) -> Probe {
+    Probe::version(program, "version").within(DEADLINE)
 }
 
 fn read(look: &dyn Look, probe: &Probe) -> Result<Catalogue> {
@@ -136,14 +146,20 @@ fn read(look: &dyn Look, probe: &Probe) -> Result<Catalogue> {
 
 /// What a command that only reads says.
 pub fn answer(look: &dyn Look, probe: &Probe, what: &str) -> Result<Output> {
-    let said = look.probe(probe);
-    let output = match probe.limit() {
-        Some(_) => said.context("the repository is unreachable")?,
-        None => said?,
-    };
+    let output = look.probe(probe).map_err(|error| {
+        let silent = Fault::of(&error).is_some_and(|fault| fault.kind == fault::Kind::Unavailable);
+        if !silent {
+            return error;
+        }
+        fault!(
+            Unavailable,
+            "the repository is unreachable: {error}";
+            "look what it waits for: `{}`, as `{}`", probe.command(), look.caller().user
+        )
+    })?;
     if !output.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        let said = said.trim().trim_start_matches("ERROR: ");
+        let said = trouble::brief(said.trim().trim_start_matches("ERROR: "));
         bail_fault!(Unavailable, "pgBackRest cannot {what}: {said}");
     }
     Ok(output)
@@ -151,12 +167,13 @@ pub fn answer(look: &dyn Look, probe: &Probe, what: &str) -> Result<Output> {
 
 impl StanzaTool for PgBackRest {
     fn make(&self, known: &Catalogue, _: Option<u64>, paths: &InstancePaths) -> Vec<Step> {
-        let command = if known.clusters.is_empty() {
-            "stanza-create"
-        } else {
-            "stanza-upgrade"
-        };
-        vec![Step::Run(self.offline(command, &paths.datadir))]
+        let run = |command| Step::Run(self.offline(command, &paths.datadir));
+        if !known.clusters.is_empty() {
+            return vec![run("stanza-upgrade")];
+        }
+        // A deletion that was cut short has left it stopped.
+        let start = Step::Run(self.command().arg("start"));
+        vec![start, run("stanza-create")]
     }
 
     /// pgBackRest deletes a stanza only while it is stopped.
@@ -206,10 +223,7 @@ impl BackupTool for PgBackRest {
     }
 
     fn glance(&self, look: &dyn Look) -> Result<Catalogue> {
-        read(
-            look,
-            &Probe::pgbackrest_info(self.command(), None).within(PATIENCE),
-        )
+        read(look, &self.question(None).within(PATIENCE))
     }
 
     fn in_full(&self, look: &dyn Look) -> Result<Catalogue> {
@@ -226,8 +240,12 @@ impl BackupTool for PgBackRest {
     }
 
     fn tablespaces(&self, look: &dyn Look, backup: &Backup) -> Result<Vec<Tablespace>> {
-        let probe = Probe::pgbackrest_info(self.in_a_moment(), Some(&backup.label));
-        info::tablespaces(&answer(look, &probe, "look into its repository")?.stdout)
+        let said = answer(
+            look,
+            &self.question(Some(&backup.label)),
+            "look into its repository",
+        )?;
+        info::tablespaces(&said.stdout)
     }
 
     fn missing(&self, look: &dyn Look) -> Result<Option<anyhow::Error>> {
@@ -247,7 +265,7 @@ impl BackupTool for PgBackRest {
     }
 
     fn version(&self, look: &dyn Look) -> Result<Option<String>> {
-        let output = look.probe(&Probe::version(&self.own.execpath, "version"))?;
+        let output = look.probe(&version(&self.own.execpath))?;
         let said = output.text();
         Ok(said.split_whitespace().last().map(str::to_owned))
     }
@@ -357,11 +375,7 @@ impl BackupTool for PgBackRest {
     }
 
     fn verify(&self, look: &dyn Look) -> Result<Verdict> {
-        let said = answer(
-            look,
-            &Probe::version(&self.own.execpath, "version"),
-            "tell its version",
-        )?;
+        let said = answer(look, &version(&self.own.execpath), "tell its version")?;
         upkeep::can_verify(&said.text())?;
         let probe = Probe::pgbackrest_verify(self.command());
         let said = answer(look, &probe, "verify its repository")?;
@@ -390,10 +404,12 @@ mod tests {
             (json!({}), " --io-timeout=10 --protocol-timeout=20"),
             (json!({ "protocol-timeout": "5m" }), " --io-timeout=10"),
         ] {
+            let question = tool(options).question(None);
             assert_eq!(
-                tool(options).in_a_moment().to_string(),
-                format!("{command}{bounds}")
+                question.command().to_string(),
+                format!("{command}{bounds} --output=json info")
             );
+            assert_eq!(question.limit(), Some(DEADLINE));
         }
     }
 }

@@ -27,9 +27,72 @@ pub fn of(said: &str) -> Option<Trouble> {
     has(&DAMAGED).then_some(Trouble::Damaged)
 }
 
+/// Of what an object store refused: how, and why in its own words. pgBackRest tells the whole conversation.
+pub fn brief(said: &str) -> String {
+    let Some((refused, rest)) = said.split_once(":\n*** Path/Query ***:\n") else {
+        return said.to_owned();
+    };
+    let content = rest.split_once("*** Response Content ***:\n");
+    match content.and_then(|(_, content)| reason(content)) {
+        Some(reason) => format!("{refused}: {reason}"),
+        None => refused.to_owned(),
+    }
+}
+
+/// What stands in the answer of S3 or Azure (XML), or of Google (JSON).
+fn reason(content: &str) -> Option<String> {
+    let element = |name: &str| {
+        let (_, rest) = content.split_once(&format!("<{name}>"))?;
+        Some(rest.split_once(&format!("</{name}>"))?.0)
+    };
+    if let Some(code) = element("Code") {
+        // Azure goes on with the number of the request.
+        let message = element("Message").and_then(|message| message.lines().next());
+        return Some(message.map_or_else(|| code.to_owned(), |words| format!("{code}: {words}")));
+    }
+    let content: serde_json::Value = serde_json::from_str(content.trim()).ok()?;
+    let message = content.pointer("/error/message")?.as_str()?;
+    Some(message.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn refusals_of_object_stores() {
+        let said = |content: &str| {
+            format!(
+                "[ProtocolError] HTTP request failed with 404 (NOT FOUND):\n*** Path/Query ***:\nGET /elsewhere/?list-type=2\n\
+                 *** Request Headers ***:\nauthorization: <redacted>\nhost: localhost\n\
+                 *** Response Headers ***:\ncontent-type: application/xml{content}"
+            )
+        };
+        for (content, reason) in [
+            ("", ""),
+            ("\n*** Response Content ***:\nnothing known", ""),
+            (
+                "\n*** Response Content ***:\n<?xml version=\"1.0\"?>\n<Error><Code>NoSuchBucket</Code><Message>The specified bucket does \
+                 not exist</Message><BucketName>elsewhere</BucketName></Error>",
+                ": NoSuchBucket: The specified bucket does not exist",
+            ),
+            (
+                "\n*** Response Content ***:\n<Error>\n  <Code>ContainerNotFound</Code>\n  <Message>The specified container does not \
+                 exist.\nRequestId:5\nTime:2026-11-28T03:53:01.000Z</Message>\n</Error>",
+                ": ContainerNotFound: The specified container does not exist.",
+            ),
+            (
+                "\n*** Response Content ***:\n{\"error\":{\"code\":404,\"message\":\"no such bucket\"}}\n",
+                ": no such bucket",
+            ),
+        ] {
+            let brief = brief(&said(content));
+            let wanted =
+                format!("[ProtocolError] HTTP request failed with 404 (NOT FOUND){reason}");
+            assert_eq!(brief, wanted, "{content}");
+        }
+        assert_eq!(brief("missing stanza path"), "missing stanza path");
+    }
 
     /// As pgBackRest 2.45 says it.
     #[test]

@@ -11,12 +11,14 @@ use crate::settings::check::wrong;
 /// Options that name what is ours to say, beside those that follow from the settings: as they are, or what they begin with.
 const RESERVED: [&str; 4] = ["stanza", "config*", "pg*", "tls-server-*"];
 /// Options of a repository whose values are secrets; what is written otherwise anybody may read.
-const SECRETS: [&str; 5] = [
+const SECRETS: [&str; 7] = [
     "cipher-pass",
     "s3-key",
     "s3-key-secret",
+    "s3-sse-customer-key",
     "s3-token",
     "azure-key",
+    "sftp-private-key-passphrase",
 ];
 
 impl PgBackRest {
@@ -46,10 +48,16 @@ impl PgBackRest {
                 }
                 Repository::Gcs(Gcs {
                     key_file: Some(key_file),
-                    key_type: GcsKey::Service,
+                    key_type: GcsKey::Service | GcsKey::WebId,
                     ..
                 }) => add("key_file", key_file),
                 _ => {}
+            }
+            if let Some(ca_file) = repository
+                .storage()
+                .and_then(|store| store.ca_file.as_ref())
+            {
+                add("storage.ca_file", ca_file);
             }
         }
         files.extend(
@@ -131,7 +139,7 @@ impl PgBackRest {
                     &path,
                     "is a secret",
                     "write it to a file for the system user alone, and name that by `cipher.pass_file`, `key_file`, \
-                     `key_secret_file` or `token_file` of the repository",
+                     `key_secret_file`, `token_file` or `sse_customer_key_file` of the repository",
                 );
             }
         }
@@ -187,6 +195,19 @@ impl Repository {
                 (&store.path, store.key_type.word(), files)
             }
             Self::Gcs(store) => {
+                let reached = &store.storage;
+                for (key, given) in [
+                    ("host", reached.host.is_some()),
+                    ("port", reached.port.is_some()),
+                ] {
+                    if given {
+                        return wrong(
+                            &format!("{place}.storage.{key}"),
+                            "is not used with `mode: gcs`",
+                            "give host and port as the `endpoint`: `localhost:4443`",
+                        );
+                    }
+                }
                 let needed = store.key_type != GcsKey::Auto;
                 let files = vec![("key_file", store.key_file.is_some(), Some(needed))];
                 (&store.path, store.key_type.word(), files)

@@ -140,6 +140,8 @@ impl Lines<'_> {
                 let secret = store.key_secret_file.as_ref();
                 self.put_secret("s3-key-secret", "key_secret_file", secret);
                 self.put_secret("s3-token", "token_file", store.token_file.as_ref());
+                let key = store.sse_customer_key_file.as_ref();
+                self.put_secret("s3-sse-customer-key", "sse_customer_key_file", key);
                 self.store(&store.storage);
             }
             Repository::Azure(store) => {
@@ -163,7 +165,7 @@ impl Lines<'_> {
                     GcsKey::Token => {
                         self.put_secret("gcs-key", "key_file", store.key_file.as_ref());
                     }
-                    GcsKey::Service | GcsKey::Auto => {
+                    GcsKey::Service | GcsKey::WebId | GcsKey::Auto => {
                         self.put_some("gcs-key", store.key_file.as_ref());
                     }
                 }

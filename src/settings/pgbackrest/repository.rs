@@ -78,6 +78,16 @@ impl Repository {
         }
     }
 
+    /// How the object store is reached, where it is one.
+    pub fn storage(&self) -> Option<&Store> {
+        match self {
+            Self::HostTls(_) | Self::HostSsh(_) | Self::Path(_) => None,
+            Self::S3(S3 { storage, .. })
+            | Self::Azure(Azure { storage, .. })
+            | Self::Gcs(Gcs { storage, .. }) => Some(storage),
+        }
+    }
+
     /// How much is kept, where it is this host that takes backups.
     pub fn retention(&self) -> Option<&Retention> {
         match self {
@@ -172,7 +182,8 @@ pub struct S3 {
     /// The bucket; it must be there.
     pub bucket: String,
 
-    /// The endpoint, a host name. Required for S3; else unset: that of the provider.
+    /// The endpoint, a host name, with its port where that is another than that of HTTPS. Required for S3; else unset: that of
+    /// the provider.
     pub endpoint: String,
 
     /// The region.
@@ -187,7 +198,8 @@ pub struct S3 {
     pub uri_style: Option<UriStyle>,
 
     /// How requests are authorized: by a key (`shared`; Google: that of an account of a `service`), by the identity of this
-    /// machine (`auto`), or by what the store knows beside (S3: `web-id`, Azure: `sas`, Google: `token`).
+    /// machine (`auto`), or by what the store knows beside (S3: `web-id`, with newer versions of pgBackRest `pod-id` and
+    /// `process`, whose command is the option `repo1-s3-process-cmd`; Azure: `sas`; Google: `token`, and newer `web-id`).
     #[serde(default)]
     pub key_type: S3Key,
 
@@ -205,6 +217,11 @@ pub struct S3 {
     #[serde(default)]
     #[schemars(with = "Option<Absolute>")]
     pub token_file: Option<Utf8PathBuf>,
+
+    /// File that holds the key with which S3 is to encrypt what it stores (newer versions of pgBackRest).
+    #[serde(default)]
+    #[schemars(with = "Option<Absolute>")]
+    pub sse_customer_key_file: Option<Utf8PathBuf>,
 
     /// Role of this machine, for `auto` of S3. Unset: looked up.
     #[serde(default)]
@@ -232,6 +249,8 @@ pub enum S3Key {
     Shared,
     Auto,
     WebId,
+    PodId,
+    Process,
 }
 
 /// A repository in Azure Blob Storage.
@@ -304,11 +323,13 @@ pub struct Gcs {
     #[serde(default = "store_path")]
     pub path: String,
 
-    /// How requests are authorized: by the key of a service account, by the account of this machine, by a token.
+    /// How requests are authorized: by the key of a service account, by the account of this machine, by a token, by a workload
+    /// identity.
     #[serde(default)]
     pub key_type: GcsKey,
 
-    /// Key file of the service account, which pgBackRest reads itself; for `token`, file that holds the token.
+    /// Key file of the service account, or credential file of `web-id`, which pgBackRest reads itself; for `token`, file that
+    /// holds the token.
     #[serde(default)]
     #[schemars(with = "Option<Absolute>")]
     pub key_file: Option<Utf8PathBuf>,
@@ -335,6 +356,7 @@ pub enum GcsKey {
     Service,
     Auto,
     Token,
+    WebId,
 }
 
 fn store_path() -> String {
@@ -354,10 +376,10 @@ pub enum UriStyle {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Store {
-    /// Host to connect to instead of the endpoint.
+    /// Host to connect to instead of the endpoint (not Google).
     pub host: Option<String>,
 
-    /// Its port. Unset: that of HTTPS.
+    /// Its port (Google: in `endpoint`). Unset: that of HTTPS.
     pub port: Option<NonZeroU16>,
 
     /// Whether its certificate is checked. Unset: it is.

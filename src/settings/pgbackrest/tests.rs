@@ -186,6 +186,45 @@ fn object_stores() {
 }
 
 #[test]
+fn what_newer_versions_of_pgbackrest_know_of_object_stores() {
+    all(&[
+        (
+            "  repository: {mode: s3, bucket: b, endpoint: e, region: r, key_type: process, sse_customer_key_file: /k}
+  options: {repo1-s3-process-cmd: [/p, a], repo1-s3-kms-key-id: k, repo1-storage-upload-chunk-size: 16MiB}",
+            &[
+                "repo1-type=s3",
+                "repo1-path=/pgbackrest",
+                "repo1-s3-bucket=b",
+                "repo1-s3-endpoint=e",
+                "repo1-s3-region=r",
+                "repo1-s3-key-type=process",
+                "repo1-s3-sse-customer-key=< /k (pgbackrest.repository.sse_customer_key_file)",
+                "repo1-retention-archive=2",
+                "repo1-retention-diff=3",
+                "repo1-retention-full=2",
+                "repo1-s3-kms-key-id=k",
+                "repo1-s3-process-cmd=/p",
+                "repo1-s3-process-cmd=a",
+                "repo1-storage-upload-chunk-size=16MiB",
+            ],
+        ),
+        (
+            "  repository: {mode: gcs, bucket: b, key_type: web-id, key_file: /k}",
+            &[
+                "repo1-type=gcs",
+                "repo1-path=/pgbackrest",
+                "repo1-gcs-bucket=b",
+                "repo1-gcs-key-type=web-id",
+                "repo1-gcs-key=/k",
+                "repo1-retention-archive=2",
+                "repo1-retention-diff=3",
+                "repo1-retention-full=2",
+            ],
+        ),
+    ]);
+}
+
+#[test]
 fn several_repositories_and_more_options() {
     let expected: Vec<&str> = ALWAYS
         .into_iter()
@@ -244,6 +283,8 @@ fn what_cannot_be() {
         "repository: {mode: s3, bucket: b, endpoint: e, region: r, key_type: auto, path: pg}".to_owned(),
         "repository: {mode: azure, account: a, container: c}".to_owned(),
         "repository: {mode: gcs, bucket: b, key_type: auto, key_file: /k}".to_owned(),
+        "repository: {mode: gcs, bucket: b, key_type: web-id}".to_owned(),
+        "repository: {mode: gcs, bucket: b, key_type: auto, storage: {port: 4443}}".to_owned(),
         format!("{path}, more_repositories: [{}, {}]", tls(""), tls(", port: 1")),
         format!("{path}, more_repositories: [{{mode: host-ssh, host: h}}, {{mode: host-ssh, host: i, cmd_ssh: /s}}]"),
         format!("{path}, options: {{Process-Max: 4}}"),
@@ -257,6 +298,7 @@ fn what_cannot_be() {
         format!("{path}, options: {{repo2-bundle: true}}"),
         format!("{path}, options: {{repo-bundle: true}}"),
         format!("{path}, options: {{repo1-cipher-pass: secret}}"),
+        format!("{path}, options: {{repo1-s3-sse-customer-key: secret}}"),
     ]
     .into_iter()
     .map(|section| error(&format!("pgbackrest: {{{section}}}"), &[]))
