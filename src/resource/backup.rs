@@ -196,11 +196,17 @@ impl Stage for Take {
         if let Some(missing) = missing.or_else(|| self.tool.elsewhere("backup")) {
             return Err(missing);
         }
+        let (running, version) = (self.target.running(look)?, self.target.paths.version);
+        let known_since = match running.as_ref().filter(|running| running.ready) {
+            Some(running) => self.tool.known_since(look, version, &running.server)?,
+            None => None,
+        };
         Ok(Seen {
             catalogue: self.when_free(look)?,
-            running: self.target.running(look)?,
+            running,
             source: Source {
-                version: self.target.paths.version,
+                known_since,
+                version,
                 cluster: look.system_identifier(datadir)?,
                 timelines: timelines(look, datadir)?.unwrap_or_default(),
                 standby: look.stat(&datadir.join("standby.signal"))?.is_some(),
@@ -215,9 +221,11 @@ impl Stage for Take {
         let mut plan = Plan::default();
         let (source, known) = (&seen.source, &seen.catalogue);
         let kind = tool.kind(self.kind, source, known)?;
+        // A full one is taken where no other can be; one of the kind that was asked for is none the worse.
+        let enough = self.kind.unwrap_or_default();
         let own = || {
             let all = known.backups.iter();
-            all.filter(|backup| source.comes_from(backup) && backup.kind >= kind)
+            all.filter(|backup| source.comes_from(backup) && backup.kind >= enough)
         };
         let newest = own().next();
         plan.warnings
@@ -306,19 +314,39 @@ fn timelines(look: &dyn Look, datadir: &Utf8Path) -> Result<Option<Timelines>> {
     Ok(Timelines::parse(newest, &content))
 }
 
-/// The backups among which one is chosen for a recovery: those of the cluster's past, unless a backup or a timeline was asked for.
+/// The backups among which one is chosen for a recovery: those from which the WAL leads along the timeline that is recovered, unless
+/// a backup was asked for. `home` is the data directory of the cluster whose backups they are; a copy has none.
 pub fn choice(
     tool: &dyn BackupTool,
     label: Option<&str>,
     recovery: &Recovery,
     look: &dyn Look,
-    datadir: &Utf8Path,
+    home: Option<&Utf8Path>,
 ) -> Result<Catalogue> {
-    let catalogue = tool.catalogue(look)?;
-    if label.is_some() || recovery.timeline.is_some() {
+    let mut catalogue = tool.catalogue(look)?;
+    let wanted = match recovery.timeline.as_deref() {
+        None | Some("latest") => None,
+        Some(timeline) => timeline.parse().ok(),
+    };
+    let current = recovery.timeline.as_deref() == Some("current");
+    let (Some(cluster), None, false) = (catalogue.cluster(), label, current) else {
         return Ok(catalogue);
+    };
+    let own = home.map(|datadir| timelines(look, datadir)).transpose()?;
+    let own = own.flatten().and_then(|own| match wanted {
+        Some(timeline) => own.of(timeline),
+        None => Some(own),
+    });
+    let timelines = match own {
+        Some(own) => Some(own),
+        None => tool.timelines(look, cluster, wanted)?,
+    };
+    if let Some(timelines) = timelines {
+        catalogue
+            .backups
+            .retain(|backup| backup.system_identifier != cluster || timelines.lead_from(backup));
     }
-    of_its_past(catalogue, look, datadir)
+    Ok(catalogue)
 }
 
 /// Without the backups of a time that a restore has undone: no recovery leads from them to where the cluster in a data directory is.
