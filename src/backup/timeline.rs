@@ -66,7 +66,8 @@ impl Timelines {
     }
 }
 
-/// Of the files of an archive the one that tells of a timeline, or of the newest one; none: the first, of which none tells.
+/// Of the files of an archive the one that tells of a timeline, or of the newest one. None tells of the first; and an archive may have
+/// begun later.
 pub fn history(names: &[String], stanza: &str, wanted: Option<u32>) -> Result<Option<String>> {
     let number = |name: &String| u32::from_str_radix(name.strip_suffix(".history")?, 16).ok();
     let mut known: Vec<u32> = names.iter().filter_map(number).collect();

@@ -25,6 +25,7 @@ use crate::backup::{
 use crate::component::{self, View, backups::archiving};
 use crate::host::{LockMode, Look};
 use crate::manifest::{InstanceRef, Place};
+use crate::pg::wal;
 use crate::plan::{Action, Change, Diff, Impact, Plan, attributes};
 use crate::resource::instance::directory::tablespaces;
 use crate::resource::instance::target::{Running, Target};
@@ -314,8 +315,8 @@ fn timelines(look: &dyn Look, datadir: &Utf8Path) -> Result<Option<Timelines>> {
     Ok(Timelines::parse(newest, &content))
 }
 
-/// The backups among which one is chosen for a recovery: those from which the WAL leads along the timeline that is recovered, unless
-/// a backup was asked for. `home` is the data directory of the cluster whose backups they are; a copy has none.
+/// The backups among which one is chosen for a recovery: those from which the WAL leads along the timeline that is recovered.
+/// `home` is the data directory of the cluster whose backups they are; a copy has none.
 pub fn choice(
     tool: &dyn BackupTool,
     label: Option<&str>,
@@ -329,7 +330,7 @@ pub fn choice(
         Some(timeline) => timeline.parse().ok(),
     };
     let current = recovery.timeline.as_deref() == Some("current");
-    let (Some(cluster), None, false) = (catalogue.cluster(), label, current) else {
+    let (Some(cluster), false) = (catalogue.cluster(), current) else {
         return Ok(catalogue);
     };
     let own = home.map(|datadir| timelines(look, datadir)).transpose()?;
@@ -337,15 +338,31 @@ pub fn choice(
         Some(timeline) => own.of(timeline),
         None => Some(own),
     });
+    // An archive need not have the files that tell of all timelines.
+    let may_be_untold = own.is_none() && wanted.is_none();
     let timelines = match own {
         Some(own) => Some(own),
         None => tool.timelines(look, cluster, wanted)?,
     };
-    if let Some(timelines) = timelines {
-        catalogue
-            .backups
-            .retain(|backup| backup.system_identifier != cluster || timelines.lead_from(backup));
+    let Some(timelines) = timelines else {
+        return Ok(catalogue);
+    };
+    let untold = |backup: &Backup| {
+        let timeline = backup.wal_stop.as_deref().and_then(wal::timeline);
+        may_be_untold && timeline > Some(timelines.present)
+    };
+    let leads = |backup: &Backup| {
+        backup.system_identifier != cluster || timelines.lead_from(backup) || untold(backup)
+    };
+    let mut undone = catalogue.backups.iter().filter(|backup| !leads(backup));
+    if let Some(named) = undone.find(|backup| label == Some(&*backup.label)) {
+        bail_fault!(
+            Conflict,
+            "backup `{}` is of a time that a restore has undone: no recovery along timeline {} begins with it", named.label, timelines.present;
+            "choose another one; a restore brings this one along its own timeline, with `target_timeline: current`"
+        );
     }
+    catalogue.backups.retain(leads);
     Ok(catalogue)
 }
 
@@ -382,7 +399,8 @@ impl Stage for Newest {
     }
 
     fn observe(&self, look: &dyn Look, _: &World) -> Result<Option<Backup>> {
-        Ok(self.tool.catalogue(look)?.backups.into_iter().next())
+        let catalogue = of_its_past(self.tool.catalogue(look)?, look, &self.target.paths.datadir)?;
+        Ok(catalogue.backups.into_iter().next())
     }
 
     fn plan(&self, seen: &Option<Backup>) -> Result<Plan> {

@@ -220,7 +220,7 @@ impl BackupTool for BaseBackup {
         let directory = self.archive(cluster);
         let names = look.list(&directory)?.unwrap_or_default();
         let Some(file) = history(&names, &self.stanza, wanted)? else {
-            return Ok(Some(Timelines::default()));
+            return Ok(wanted.map(|_| Timelines::default()));
         };
         let content = look.read(&directory.join(&file))?.unwrap_or_default();
         Ok(Timelines::parse(&file, &content))

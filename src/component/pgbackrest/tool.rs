@@ -272,7 +272,7 @@ impl BackupTool for PgBackRest {
         }
         let names: Vec<String> = said.text().lines().map(str::to_owned).collect();
         let Some(file) = history(&names, &self.stanza, wanted)? else {
-            return Ok(Some(Timelines::default()));
+            return Ok(wanted.map(|_| Timelines::default()));
         };
         let path = format!("{directory}/{file}");
         let said = look.probe(&Probe::pgbackrest_file(self.in_a_moment(), &path))?;

@@ -38,11 +38,16 @@ pub fn explained(
     }
     let fatal = said.lines().find_map(|line| line.split_once("FATAL:"));
     let fatal = fatal.map_or("", |(_, words)| words.trim());
-    if fatal.contains("is not a child of this server's history") {
+    let astray = [
+        "is not a child of this server's history",
+        "could not locate required checkpoint record",
+    ];
+    if astray.iter().any(|words| fatal.contains(words)) {
         return fault!(
             Command,
             "{object}: {fatal}";
-            "the backup is of a time that a restore has undone: choose an older `label`, or `target_timeline: current`; {UNTOUCHED}"
+            "the WAL of the backup is not on the timeline `{timeline}`, or not in the archive: where a restore has undone its time, choose \
+             an older `label`, or `target_timeline: current`; {UNTOUCHED}"
         );
     }
     if fatal.starts_with("recovery target timeline") {
@@ -106,7 +111,7 @@ mod tests {
         restore of instance 17/main: the recovery along timeline `latest` ended before its target, 2026-11-27T20:33:27Z
         choose a target that the archived WAL reaches; one of a time that a restore has undone is on the timeline before it: give `target_timeline`; what was there before is as it was
         restore of instance 17/main: requested timeline 2 is not a child of this server's history
-        the backup is of a time that a restore has undone: choose an older `label`, or `target_timeline: current`; what was there before is as it was
+        the WAL of the backup is not on the timeline `latest`, or not in the archive: where a restore has undone its time, choose an older `label`, or `target_timeline: current`; what was there before is as it was
         restore of instance 17/main: recovery target timeline 77 does not exist
         choose another `target_timeline`; what was there before is as it was
         checksum mismatch for file "base/5/1259"
