@@ -80,10 +80,13 @@ impl Stage for Expiry {
 
     fn plan(&self, seen: &Expired) -> Result<Plan> {
         let mut plan = Plan::default();
-        let wal = seen
-            .wal
-            .iter()
-            .map(|(start, stop)| format!("{start} to {stop}"));
+        let wal = seen.wal.iter().map(|(start, stop)| {
+            if start == stop {
+                start.clone()
+            } else {
+                format!("{start} to {stop}")
+            }
+        });
         let wal: Vec<String> = wal.collect();
         let mut what = Vec::new();
         if !seen.backups.is_empty() {
