@@ -105,13 +105,18 @@ impl PgBackRest {
         ])
     }
 
-    /// What is in the repositories, or one backup of it; people wait for the answer.
-    fn question(&self, set: Option<&str>) -> Probe {
+    /// For a question, whose answer people wait for.
+    fn in_a_moment(&self) -> Command {
         let bounds = TIMEOUTS
             .iter()
             .filter(|(option, _)| !self.own.options.contains_key(*option))
             .map(|(option, seconds)| format!("--{option}={seconds}"));
-        Probe::pgbackrest_info(self.command().args(bounds), set).within(DEADLINE)
+        self.command().args(bounds)
+    }
+
+    /// What is in the repositories, or one backup of it.
+    fn question(&self, set: Option<&str>) -> Probe {
+        Probe::pgbackrest_info(self.in_a_moment(), set).within(DEADLINE)
     }
 
     /// What needs no server, but its data directory.
@@ -278,13 +283,13 @@ impl BackupTool for PgBackRest {
         cluster: u64,
         wanted: Option<u32>,
     ) -> Result<Option<Timelines>> {
-        let probe = Probe::pgbackrest_info(self.in_a_moment(), None);
-        let said = answer(look, &probe, "look into its repository")?.stdout;
+        let said = answer(look, &self.question(None), "look into its repository")?.stdout;
         let Some(archive) = info::archive(&said, cluster)? else {
             return Ok(None);
         };
         let directory = format!("archive/{}/{archive}", self.stanza);
-        let said = look.probe(&Probe::pgbackrest_histories(self.in_a_moment(), &directory))?;
+        let histories = Probe::pgbackrest_histories(self.in_a_moment(), &directory);
+        let said = look.probe(&histories.within(DEADLINE))?;
         if !said.success() {
             return Ok(None);
         }
@@ -293,7 +298,8 @@ impl BackupTool for PgBackRest {
             return Ok(wanted.map(|_| Timelines::default()));
         };
         let path = format!("{directory}/{file}");
-        let said = look.probe(&Probe::pgbackrest_file(self.in_a_moment(), &path))?;
+        let history_file = Probe::pgbackrest_file(self.in_a_moment(), &path);
+        let said = look.probe(&history_file.within(DEADLINE))?;
         let content = Some(said).filter(Output::success);
         Ok(content.and_then(|said| Timelines::parse(&file, &said.stdout)))
     }
