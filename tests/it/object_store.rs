@@ -53,8 +53,10 @@ fn settings(site: &Site, bucket: &str, port: u16, io_timeout: &str) -> Value {
             "key_file": file("key"), "key_secret_file": file("secret"), "cipher": { "pass_file": file("pass") },
             "storage": { "host": "localhost", "port": port, "ca_file": file("ca.crt") },
         },
-        // Many small uploads would take their time; large ones are to come in several parts.
-        "options": { "repo1-bundle": true, "repo1-storage-upload-chunk-size": "64KiB", "io-timeout": io_timeout },
+        // Many small uploads would take their time; a WAL file is to come in several parts.
+        "options": {
+            "repo1-bundle": true, "repo1-storage-upload-chunk-size": "5MiB", "compress-type": "none", "io-timeout": io_timeout,
+        },
     }})
 }
 
@@ -155,8 +157,13 @@ fn backups_in_s3() {
 
     drop(server);
     // Each of its requests is tried for so long.
-    use_bucket("backups", "0.1");
-    let said = told(&site);
+    use_bucket("backups", "1");
+    let info = site.ansible(
+        "instance_backup_info",
+        false,
+        &json!({ "instance": "main" }),
+    );
+    let said = info["problems"][0].as_str().unwrap();
     assert!(said.contains("[111] Connection refused"), "{said}");
     use_bucket("backups", "60");
     let _server = serve(&site, port, &file("secret"));

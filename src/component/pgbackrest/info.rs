@@ -149,8 +149,12 @@ fn first() -> u16 {
 const HARMLESS: [u32; 3] = [0, 1, 2];
 
 fn read(output: &[u8]) -> Result<Vec<Stanza>> {
+    let text = String::from_utf8_lossy(output);
+    // 2.60 prints its warnings before the answer.
+    let answer = text.find("\n[").filter(|_| !text.starts_with('['));
+    let (_, text) = text.split_at(answer.unwrap_or(0));
     // What it says of a file that it could not decipher is that file.
-    let text = String::from_utf8_lossy(output).replace(char::is_control, " ");
+    let text = text.replace(char::is_control, " ");
     serde_json::from_str(&text).context("what `pgbackrest info` printed")
 }
 
@@ -339,6 +343,13 @@ mod tests {
             catalogue.problems,
             ["repository 2: [CryptoError] unable to flush"]
         );
+    }
+
+    /// As pgBackRest 2.60 printed it.
+    #[test]
+    fn warnings_before_the_answer() {
+        let catalogue = parse(b"P00   WARN: configuration file contains invalid option 'bogus'\n[{\"name\":\"app\",\"repo\":[{\"key\":1,\"status\":{\"code\":99,\"message\":\"no\"}}]}]").unwrap();
+        assert_eq!(catalogue.problems, ["repository 1: no"]);
     }
 
     #[test]

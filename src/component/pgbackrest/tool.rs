@@ -164,8 +164,7 @@ pub fn answer(look: &dyn Look, probe: &Probe, what: &str) -> Result<Output> {
         )
     })?;
     if !output.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let said = trouble::brief(said.trim().trim_start_matches("ERROR: "));
+        let said = trouble::brief(&trouble::told(&output));
         bail_fault!(Unavailable, "pgBackRest cannot {what}: {said}");
     }
     Ok(output)

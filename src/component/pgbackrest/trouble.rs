@@ -1,6 +1,7 @@
 //! What pgBackRest's errors mean for a backup. Codes and words are those of its `src/build/error/error.yaml`.
 
 use crate::backup::Trouble;
+use crate::host::Output;
 
 /// What a file that is not as it was put there ends with, whatever its compression: `ChecksumError`, `FileInvalidError`,
 /// `FormatError`, and `FileMissingError` of a file that the manifest names.
@@ -25,6 +26,15 @@ pub fn of(said: &str) -> Option<Trouble> {
         return Some(Trouble::Key);
     }
     has(&DAMAGED).then_some(Trouble::Damaged)
+}
+
+/// What it says of its failure: to standard error, or, as 2.60 does, to standard output.
+pub fn told(output: &Output) -> String {
+    let said = [&output.stderr, &output.stdout].map(|said| String::from_utf8_lossy(said));
+    let mut said = said.iter().map(|said| said.trim());
+    let said = said.find(|said| !said.is_empty()).unwrap_or_default();
+    let said = said.trim_start_matches("P00").trim_start();
+    said.trim_start_matches("ERROR: ").to_owned()
 }
 
 /// Of what an object store refused: how, and why in its own words. pgBackRest tells the whole conversation.
@@ -58,6 +68,22 @@ fn reason(content: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn told_by_every_version() {
+        for (stdout, stderr) in [
+            ("", "ERROR: [032]: no\n       HINT: yes\n"),
+            ("P00  ERROR: [032]: no\n       HINT: yes\n", ""),
+        ] {
+            let output = Output {
+                status: Some(32),
+                stdout: stdout.into(),
+                stderr: stderr.into(),
+            };
+            assert_eq!(told(&output), "[032]: no\n       HINT: yes");
+        }
+        assert_eq!(told(&Output::default()), "");
+    }
 
     #[test]
     fn refusals_of_object_stores() {
