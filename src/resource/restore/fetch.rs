@@ -30,6 +30,11 @@ pub fn object(target: &Target) -> String {
     format!("restore of instance {}", target.paths)
 }
 
+/// What the old data are called, which go last.
+pub fn old_data(target: &Target) -> String {
+    format!("old data of instance {}", target.paths)
+}
+
 /// What is where a directory is to be: names in it, or the thing itself that is none.
 pub fn occupants(look: &dyn Look, path: &Utf8Path) -> Result<Vec<String>> {
     Ok(match look.stat(path)?.map(|stat| stat.kind) {
@@ -110,7 +115,7 @@ pub struct Seen {
     free: u64,
     /// What is in the directory that was given.
     in_place: Vec<String>,
-    /// An earlier run has brought the data, and the server recovers, or has; the old data are still aside.
+    /// An earlier run has brought the data, and the server recovers, or has; the old data are still aside, or were just going.
     arrived: bool,
 }
 
@@ -121,7 +126,7 @@ impl Stage for Fetch {
         object(&self.target)
     }
 
-    fn observe(&self, look: &dyn Look, _: &World) -> Result<Seen> {
+    fn observe(&self, look: &dyn Look, world: &World) -> Result<Seen> {
         let datadir = &self.target.paths.datadir;
         if let Some(missing) = self.tool.missing(look)? {
             return Err(missing);
@@ -161,7 +166,7 @@ impl Stage for Fetch {
         Ok(Seen {
             catalogue,
             cluster,
-            arrived: running && begun,
+            arrived: running && (begun || world.begun.contains(&old_data(&self.target))),
             running,
             datadir: directory(look, datadir)?,
             tablespaces,
@@ -173,7 +178,14 @@ impl Stage for Fetch {
 
     fn plan(&self, seen: &Seen) -> Result<Plan> {
         if seen.arrived {
-            return Ok(Plan::default());
+            let paths = &self.target.paths;
+            return Ok(Plan {
+                warnings: vec![format!(
+                    "instance `{paths}` runs with the data of an earlier restore, which was interrupted: that one is finished; \
+                     for another, stop the instance first"
+                )],
+                ..Plan::default()
+            });
         }
         self.check(seen)?;
         let backup = self
