@@ -309,6 +309,26 @@ fn killed_and_repeated() {
         )])
     );
     assert!(!named(&datadir, "before-restore").exists() && site.is_running());
+    // Or when all that was missing was the journal's last line: nothing is taken from a server that runs.
+    let number = site.major().number;
+    let history = site.path(format!("srv/var/pgsocle/{number}-main/history"));
+    let text = std::fs::read_to_string(&history).unwrap();
+    let (begun, last) = text.trim_end().rsplit_once('\n').unwrap();
+    assert!(last.contains("\"event\":\"done\""), "{last}");
+    site.write_owned(&history, format!("{begun}\n").as_bytes(), 0o640);
+    for check_mode in [true, false] {
+        let reply = site.ansible("instance_restore", check_mode, &wanted);
+        assert_eq!(reply["changes"], json!([]));
+        assert_eq!(
+            reply["warnings"],
+            json!([format!(
+                "instance `{number}/main` runs with the data of an earlier restore, which was interrupted: that one is finished; \
+                 for another, stop the instance first"
+            )])
+        );
+    }
+    let msg = site.refused("instance_restore", &wanted)["msg"].to_string();
+    assert!(msg.contains("runs: its data cannot be replaced"), "{msg}");
     site.write_settings(
         &json!({ "pgbackrest": { "repository": { "mode": "path", "path": "backups" } } }),
     );

@@ -33,6 +33,11 @@ pub fn object(target: &Target) -> String {
     format!("restore of instance {}", target.paths)
 }
 
+/// What the old data are called, which go last.
+pub fn old_data(target: &Target) -> String {
+    format!("old data of instance {}", target.paths)
+}
+
 /// What is where a directory is to be: names in it, or the thing itself that is none.
 pub fn occupants(look: &dyn Look, path: &Utf8Path) -> Result<Vec<String>> {
     Ok(match look.stat(path)?.map(|stat| stat.kind) {
@@ -122,8 +127,8 @@ pub struct Seen {
     in_place: Vec<String>,
     /// A WAL file that is missing on the way.
     gap: Option<String>,
-    /// An earlier run has brought the data, and the server recovers, or has; the old data are still aside. Whether it was for the
-    /// same target.
+    /// An earlier run has brought the data, and the server recovers, or has; the old data are still aside, or were just going. Whether
+    /// it was for the same target.
     arrived: Option<bool>,
 }
 
@@ -137,7 +142,7 @@ impl Stage for Fetch {
         }
     }
 
-    fn observe(&self, look: &dyn Look, _: &World) -> Result<Seen> {
+    fn observe(&self, look: &dyn Look, world: &World) -> Result<Seen> {
         let datadir = &self.target.paths.datadir;
         if let Some(missing) = self.tool.missing(look)? {
             return Err(missing);
@@ -184,7 +189,8 @@ impl Stage for Fetch {
         Ok(Seen {
             catalogue,
             cluster,
-            arrived: (running && begun).then(|| self.recovery.target.is_said_by(&auto)),
+            arrived: (running && (begun || world.begun.contains(&old_data(&self.target))))
+                .then(|| self.recovery.target.is_said_by(&auto)),
             running,
             datadir: directory(look, datadir)?,
             tablespaces,
@@ -196,10 +202,18 @@ impl Stage for Fetch {
     }
 
     fn plan(&self, seen: &Seen) -> Result<Plan> {
+        let paths = &self.target.paths;
         match seen.arrived {
-            Some(true) => return Ok(Plan::default()),
+            Some(true) => {
+                return Ok(Plan {
+                    warnings: vec![format!(
+                        "instance `{paths}` runs with the data of an earlier restore, which was interrupted: that one is finished; \
+                         for another, stop the instance first"
+                    )],
+                    ..Plan::default()
+                });
+            }
             Some(false) => {
-                let paths = &self.target.paths;
                 bail_fault!(
                     Conflict,
                     "instance `{paths}` runs on the data of a restore to another target, and that has not come to its end: the old \

@@ -8,7 +8,7 @@ use camino::Utf8PathBuf;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::fetch::object;
+use super::fetch::{object, old_data};
 use super::replace::aside;
 use super::spaces;
 use crate::backup::recovery::{Action as AtTarget, Recovery};
@@ -286,7 +286,7 @@ impl Recovered {
                 Step::Remove { path: aside(path) }
             }
         });
-        let object = format!("old data of instance {paths}");
+        let object = old_data(&self.target);
         let before = format!("data: {}\n", aside(&paths.datadir));
         let (summary, after, impact) = if self.keep_old {
             (
