@@ -162,10 +162,13 @@ fn about(reply: &Value) -> String {
     if reply["recovery"].is_object() {
         let ended = |key: &str| word("recovery", key);
         lines.push(format!(
-            "recovered up to: WAL {} on timeline {}, last transaction at {}",
+            "recovered up to: WAL {} on timeline {}, {}",
             ended("lsn"),
             ended("timeline"),
-            ended("last_transaction")
+            match &reply["recovery"]["last_transaction"] {
+                Value::String(time) => format!("last transaction at {time}"),
+                _ => "no transaction was replayed".to_owned(),
+            }
         ));
     }
     show::lines(lines)
@@ -189,7 +192,7 @@ mod tests {
         backup: 20261127-203328F, of 2026-11-27T20:33:34Z
         WAL: 000000010000000000000003 to ?
         space: 22 MB needed, 63 GB free
-        recovered up to: WAL 0/5000198 on timeline 2, last transaction at ?
+        recovered up to: WAL 0/5000198 on timeline 2, no transaction was replayed
         ");
         assert_eq!(about(&json!({})), "");
     }

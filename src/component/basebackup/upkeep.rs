@@ -66,7 +66,14 @@ pub fn verify(tool: &BaseBackup, look: &dyn Look) -> Result<Verdict> {
     let mut problems = Vec::new();
     let entries = tool.repository.entries(look, &mut problems)?;
     let mut report = vec![format!("stanza: {}", tool.stanza())];
+    let known = tool.repository.catalogue(look)?.backups;
     for (label, entry) in &entries {
+        if known.iter().any(|own| own.label == *label && own.error) {
+            problems.push(format!(
+                "backup: {label}, of no use: a backup that it builds upon is not there"
+            ));
+            continue;
+        }
         match complaint(tool, look, label, entry) {
             None => report.push(format!("backup: {label}, sound")),
             Some(said) if tool.trouble(&said).is_some() => {

@@ -161,7 +161,8 @@ impl Stage for Check {
         if let Some(problem) = catalogue.problems.first() {
             bail_fault!(
                 Unavailable,
-                "the repository of stanza `{stanza}` of instance `{paths}` is not in order: {problem}"
+                "the repository of stanza `{stanza}` of instance `{paths}` is not in order: {problem}";
+                "look after its storage; directories that are missing are made when the instance is applied again"
             );
         }
         let object = format!("archive of stanza {stanza}");
