@@ -40,6 +40,9 @@ use crate::ansible;
 use crate::door::{Process, Session, exit};
 use crate::host::{editor, process, root, terminal};
 
+/// Options of every command come behind its own.
+const EVERYWHERE: &str = "Options of every command";
+
 /// Creates, configures, runs and watches PostgreSQL instances, their roles and databases.
 #[derive(Parser)]
 #[command(name = "pgsocle", disable_version_flag = true)]
@@ -50,20 +53,37 @@ struct Arguments {
         long,
         global = true,
         value_name = "LEVEL",
-        ignore_case = true
+        ignore_case = true,
+        help_heading = EVERYWHERE
     )]
     log_level: Option<log::Level>,
     /// Append the log to this file instead of writing it to stderr.
-    #[arg(short = 'l', long, global = true, value_name = "FILE")]
+    #[arg(
+        short = 'l',
+        long,
+        global = true,
+        value_name = "FILE",
+        help_heading = EVERYWHERE
+    )]
     log_file: Option<Utf8PathBuf>,
     /// Log everything: `--log-level debug`.
     #[arg(long, global = true, hide = true)]
     debug: bool,
     /// Ask for confirmations (the default).
-    #[arg(long, global = true, overrides_with = "non_interactive")]
+    #[arg(
+        long,
+        global = true,
+        overrides_with = "non_interactive",
+        help_heading = EVERYWHERE
+    )]
     interactive: bool,
     /// Ask nothing: every question has its default answer.
-    #[arg(long, global = true, overrides_with = "interactive")]
+    #[arg(
+        long,
+        global = true,
+        overrides_with = "interactive",
+        help_heading = EVERYWHERE
+    )]
     non_interactive: bool,
     /// Print the version and the protocol that the Ansible collection speaks with it.
     #[arg(long)]

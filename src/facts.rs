@@ -188,10 +188,24 @@ fn instance_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<Stri
                 adopted.verify(look)?;
                 in_full(&target, params.backup, site, look)?
             }
-            None => in_full(&target, params.backup, site, look)?,
+            None => match in_full(&target, params.backup, site, look) {
+                // Nor does one that may not be looked into.
+                Err(problem) if params.instance.is_none() && is_denied(&problem) => json!({
+                    "name": name,
+                    "version": version,
+                    "state": "unreadable",
+                    "data_directory": target.paths.datadir,
+                    "problem": format!("{problem:#}"),
+                }),
+                view => view?,
+            },
         });
     }
     Ok(reply("instances", Value::Array(views)))
+}
+
+fn is_denied(error: &anyhow::Error) -> bool {
+    Fault::of(error).is_some_and(|fault| fault.kind == FaultKind::Denied)
 }
 
 /// An instance, with how its backups stand where that is asked for.
@@ -329,15 +343,17 @@ pub fn instances(site: &Site, look: &dyn Look, version: Option<Major>) -> Result
             Some(adopted) => adopted.verify(look),
             None => Ok(()),
         };
-        let running = target.running(look)?;
-        let status = match there {
-            Ok(()) => status(running.is_some()),
+        let running = target.running(look);
+        let status = match (there, &running) {
             // Not mounted, or another cluster by now: `get` says it in full.
-            Err(_) => "missing",
+            (Err(_), _) => "missing",
+            (Ok(()), Err(_)) => "unreadable",
+            (Ok(()), Ok(running)) => status(running.is_some()),
         };
         let server = match running {
-            Some(running) => Ok(running.server),
-            None => target.configured_on_disk(look),
+            Ok(Some(running)) => Ok(running.server),
+            Ok(None) => target.configured_on_disk(look),
+            Err(error) => Err(error),
         };
         let mut item = json!({
             "name": name,

@@ -478,6 +478,8 @@ pub enum Fact {
     Waiting(Vec<Pending>),
     /// The run leaves these waiting for a restart, as the server says.
     PendingRestart(Vec<Pending>),
+    /// With its files as they are the server would not start again, or would let nobody in: why.
+    NoStart(Vec<String>),
     /// Where the server will listen once it has been started with the files as this run leaves them.
     Configured(Server),
     /// From one port to another, by this run.

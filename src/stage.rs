@@ -135,6 +135,8 @@ pub struct World {
     /// What waits for a restart, as the server has said in this run, unless it has been told to read its files since.
     pub waiting: Option<Vec<Pending>>,
     pub pending_restart: Option<Vec<Pending>>,
+    /// Why the server would not start again or let nobody in, with its files as this run leaves them.
+    pub no_start: Vec<String>,
     /// Where the server will listen with the files as this run leaves them.
     pub configured: Option<Server>,
     /// The port that the instance leaves in this run, and the one that it gets.
@@ -193,6 +195,7 @@ impl World {
                     self.catalogs = Catalogs::Readable(if performed { after } else { before });
                     self.taken_over();
                     self.restart_needed.clear();
+                    self.pending_restart = Some(Vec::new());
                 }
                 Fact::Stopped => self.catalogs = Catalogs::Stopped,
                 Fact::Absent => {
@@ -222,6 +225,7 @@ impl World {
                 }
                 Fact::Waiting(pending) => self.waiting = Some(pending),
                 Fact::PendingRestart(pending) => self.pending_restart = Some(pending),
+                Fact::NoStart(why) => self.no_start.extend(why),
                 Fact::Configured(server) => self.configured = Some(server),
                 Fact::Moves(from, to) => self.moved = Some((from, to)),
                 Fact::Begun(object) => _ = self.begun.insert(object),
@@ -319,5 +323,31 @@ mod tests {
         assert_eq!(world.reload_needed, Some(Reach::Sessions));
         world.learn(&[Fact::Reloads], true);
         assert_eq!((world.waiting, world.reload_needed), (None, None));
+    }
+
+    #[test]
+    fn nothing_waits_behind_a_restart() {
+        let waits = Pending {
+            name: "port".into(),
+            running: None,
+            configured: None,
+        };
+        let server = Server {
+            socket_directory: "/run".into(),
+            port: 5432,
+            user: "postgres".into(),
+            passfile: None,
+            password_command: Vec::new(),
+        };
+        for performed in [false, true] {
+            let mut world = World::default();
+            let (before, after) = (server.clone(), server.clone());
+            let facts = [
+                Fact::PendingRestart(vec![waits.clone()]),
+                Fact::Restarts { before, after },
+            ];
+            world.learn(&facts, performed);
+            assert_eq!(world.pending_restart, Some(Vec::new()), "{performed}");
+        }
     }
 }

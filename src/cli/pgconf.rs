@@ -31,6 +31,7 @@ enum Verb {
     },
     /// Set parameters.
     Set {
+        /// As in `work_mem=16MB`; a value with blanks in it wants the quotes of your shell around the whole.
         #[arg(value_name = "NAME=VALUE", required = true, value_parser = assignment)]
         settings: Vec<(String, String)>,
         #[command(flatten)]
@@ -38,6 +39,7 @@ enum Verb {
     },
     /// Take parameters away: their defaults come back.
     Remove {
+        /// Those of postgresql.conf.
         #[arg(value_name = "NAME", required = true)]
         names: Vec<String>,
         #[command(flatten)]
@@ -50,6 +52,7 @@ enum Verb {
     },
     /// Tell why a parameter has its value: where it stands, what wins over what, and what waits for a restart.
     Explain {
+        /// Any parameter that the server knows.
         #[arg(value_name = "NAME", required = true)]
         names: Vec<String>,
         #[command(flatten)]
@@ -66,11 +69,13 @@ struct How {
     run: Run,
 }
 
-/// `name = value`; blanks around the sign belong to neither.
+/// `name=value` or `name = value`; a blank at the end is the value's own (`log_line_prefix = %m `).
 fn assignment(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.trim().is_empty() => {
-            Ok((name.trim().to_owned(), value.trim().to_owned()))
+            let spaced = name.ends_with(char::is_whitespace);
+            let value = if spaced { value.trim_start() } else { value };
+            Ok((name.trim().to_owned(), value.to_owned()))
         }
         _ => Err(format!("`{text}` is no setting: give NAME=VALUE")),
     }
@@ -246,4 +251,33 @@ fn override_told(one: &explain::Override) -> String {
         (None, None) => "all".to_owned(),
     };
     format!("`{}` ({who})", one.value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::assignment;
+
+    #[test]
+    fn blanks_of_an_assignment() {
+        for (text, expected) in [
+            ("work_mem=8MB", Some(("work_mem", "8MB"))),
+            ("work_mem = 8MB", Some(("work_mem", "8MB"))),
+            (
+                "log_line_prefix=%m [%p] ",
+                Some(("log_line_prefix", "%m [%p] ")),
+            ),
+            ("log_line_prefix = %m ", Some(("log_line_prefix", "%m "))),
+            ("x= a", Some(("x", " a"))),
+            ("x=", Some(("x", ""))),
+            ("x=a=b", Some(("x", "a=b"))),
+            (" =1", None),
+            ("x", None),
+        ] {
+            let pair = assignment(text).ok();
+            let pair = pair
+                .as_ref()
+                .map(|(name, value)| (name.as_str(), value.as_str()));
+            assert_eq!(pair, expected, "{text}");
+        }
+    }
 }

@@ -120,7 +120,7 @@ fn bring(
     };
     let mut meant = instances.meant(&session)?;
     if state == State::Restarted {
-        meant = restart_order(&session.local, &session.site.settings, meant)?;
+        meant = restart_order(&session.local, &session.site.settings, meant);
     }
     let jobs = meant.iter().map(job).collect();
     run.carry_out_all(&session, jobs, instances.several())

@@ -66,13 +66,27 @@ pub fn edit(
         .status()
         .map_err(|error| fault!(Command, "the editor `{editor}` cannot be run: {error}"))?;
     if !status.success() {
+        let what = format!("the editor `{editor}` ended with {status}: nothing was changed");
+        // The shell cannot run it (POSIX, "Exit Status for Commands").
+        return Err(match status.code() {
+            Some(126 | 127) => {
+                fault!(Command, "{what}"; "set VISUAL or EDITOR to an editor that is installed for the user who owns the instances")
+            }
+            _ => fault!(Command, "{what}"),
+        });
+    }
+    let edited = match std::fs::read(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        other => other?,
+    };
+    // What an editor leaves that has failed to write, or was told to give up. Who means it leaves a comment.
+    if edited.trim_ascii().is_empty() && !content.trim_ascii().is_empty() {
         return Err(fault!(
-            Command,
-            "the editor `{editor}` ended with {status}: nothing was changed";
-            "set VISUAL or EDITOR to an editor that is installed for the user who owns the instances"
+            Input,
+            "the editor `{editor}` left nothing of the text: nothing was changed"
         ));
     }
-    let content = fs::read(&path)?;
+    let content = edited;
     Ok(Copy {
         content,
         directory,

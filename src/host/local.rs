@@ -306,7 +306,11 @@ impl Look for Local {
             .tempdir()
             .context("make a private temporary directory")?;
         for (name, content) in files {
-            fs::write(directory.path().join(name), content)?;
+            let path = directory.path().join(name);
+            if let Some(parent) = path.parent() {
+                fs::create_dir_all(parent)?;
+            }
+            fs::write(path, content)?;
         }
         let path = directory.path().to_string_lossy().into_owned();
         let mut command = command.clone();

@@ -392,6 +392,14 @@ fn unreachable_server(server: &Server, error: &postgres::Error) -> anyhow::Error
     if let Some(code) = error.code() {
         fault = fault.sqlstate(code.code());
     }
+    let io = Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
+    if io.is_some_and(|io| io.kind() == std::io::ErrorKind::NotFound) {
+        // As `tmpwatch` and the like do with sockets in /tmp.
+        fault = fault.hint(
+            "the server runs without its socket: somebody has removed it, or it has none; `pgsocle instance stop --mode immediate` stops it unasked, \
+             and it recovers when it is started",
+        );
+    }
     if error
         .code()
         .is_some_and(|code| code.code().starts_with("28"))

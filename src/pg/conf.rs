@@ -339,9 +339,11 @@ fn masked_comment(text: &str) -> String {
 /// The name is no identifier, with or without a prefix (`work_mem`, `auto_explain.log_nested`), or is an
 /// include directive, or the value has a zero byte.
 pub fn check_entry(name: &str, value: &str) -> Result<()> {
+    if is_include(&name.to_ascii_lowercase()) {
+        bail_fault!(Input, "`{name}` is a directive, not a setting"; "write it into the file with `pgsocle pgconf edit`");
+    }
     let kind = scan::whole(name.as_bytes());
-    if !matches!(kind, Some(Kind::Id | Kind::QualifiedId)) || is_include(&name.to_ascii_lowercase())
-    {
+    if !matches!(kind, Some(Kind::Id | Kind::QualifiedId)) {
         bail_fault!(Input, "`{name}` is not the name of a setting"; "give letters, digits and underscores, and one dot at most");
     }
     if value.contains('\0') {

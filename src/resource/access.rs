@@ -168,6 +168,7 @@ pub fn taken_over(target: &Target) -> [Box<dyn AnyStage>; 2] {
         Box::new(Accepted {
             target: target.clone(),
             asked: false,
+            renews: false,
         }),
         Box::new(Reload {
             paths: target.paths.clone(),

@@ -191,6 +191,7 @@ fn run<T: Kind>(
     job.stages.push(Box::new(Accepted {
         target: target.clone(),
         asked: false,
+        renews: false,
     }));
     job.stages.push(Box::new(Service::leaving(target)));
     Ok(job)
@@ -391,7 +392,7 @@ impl<T: Kind> File<T> {
         Err(fault!(
             Conflict,
             "with this {file} the superuser role `{user}` could not connect through the local socket any more ({why}), and nothing could manage the instance";
-            "keep what lets it in, in pg_hba.conf above all that would keep it out"
+            "keep what lets it in: its record, above all that would keep it out, and its mapping where the record names a map"
         ))
     }
 

@@ -173,8 +173,11 @@ fn present(
     }));
     job.stages
         .extend(access(&components.hba, &components.ident, &target)?);
-    job.stages
-        .push(Box::new(Accepted::new(&target, spec.state)));
+    job.stages.push(Box::new(Accepted::new(
+        &target,
+        spec.state,
+        spec.restarts()?,
+    )));
     job.stages.push(Box::new(Registration {
         target: target.clone(),
         settings: site.settings.clone(),
@@ -474,7 +477,8 @@ pub fn service_job(mut target: Target, state: State, site: &Site, look: &dyn Loo
             settings: site.settings.clone(),
         }));
     }
-    job.stages.push(Box::new(Accepted::new(&target, state)));
+    job.stages
+        .push(Box::new(Accepted::new(&target, state, false)));
     job.stages.push(Box::new(Condition {
         target: target.clone(),
         aim: if state == State::Stopped {

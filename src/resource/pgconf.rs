@@ -146,7 +146,7 @@ fn run(spec: PgconfSpec, text: Option<Text>, site: &Site, look: &dyn Look) -> Re
     }));
     if exists {
         job.stages
-            .push(Box::new(Accepted::new(&target, State::Present)));
+            .push(Box::new(Accepted::new(&target, State::Present, restarts)));
         job.stages.push(Box::new(Service {
             target,
             state: State::Present,

@@ -11,6 +11,7 @@ SELECT s.name,
        s.boot_val AS boot,
        s.pending_restart AS waits,
        s.source = 'configuration file' AS from_file,
+       s.source = 'command line' AS by_command_line,
        pg_catalog.current_setting(s.name) AS running,
        CASE WHEN s.pending_restart THEN (
          SELECT f.setting FROM pg_catalog.pg_file_settings f

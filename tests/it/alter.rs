@@ -293,9 +293,28 @@ fn a_restart_that_was_cut_short() {
     site.ansible("instance", false, &wanted);
     assert_eq!(site.ask("SHOW max_connections"), "50");
     site.changes_nothing("instance", &wanted);
-    // What is stopped on purpose stays so.
+    // What is stopped on purpose stays so, whoever has stopped it.
     site.converges("instance", &json!({ "name": "main", "state": "stopped" }));
     site.converges("instance", &json!({ "name": "main", "state": "present" }));
+    assert!(!site.is_running());
+    site.ansible("instance", false, &json!({ "name": "main" }));
+    Programs::wrap(
+        &site,
+        &json!({ "pg_ctl": "case \"$*\" in start*) kill -9 $PPID; exit 1;; esac" }),
+    );
+    let wanted = json!({ "name": "main", "state": "restarted" });
+    let output = site.ansible_run("instance", false, &wanted).any_code().go();
+    assert_eq!(output.code, -9, "{output:?}");
+    site.write_settings(&json!({}));
+    let reply = site.converges("instance", &json!({ "name": "main", "state": "stopped" }));
+    let name = format!("{}/main", site.major().number);
+    assert_eq!(
+        changes(&reply),
+        [format!(
+            "leave stopped, which an interrupted run was to start again, instance `{name}`"
+        )]
+    );
+    site.changes_nothing("instance", &json!({ "name": "main", "state": "present" }));
     assert!(!site.is_running());
 }
 

@@ -120,7 +120,7 @@ fn errors_that_were_there() {
 }
 
 #[test]
-fn certificates_that_are_not_there() {
+fn certificates_that_are_of_no_use() {
     let site = with_main(&json!({}));
     let number = site.major().number;
     let params = json!({ "name": "main", "settings": { "ssl": "on", "ssl_ca_file": "ca.crt" } });
@@ -135,6 +135,115 @@ fn certificates_that_are_not_there() {
             ),
             "put the files there first: nothing was changed".to_owned(),
         ]
+    );
+    // A reload would tell nobody but the log.
+    for name in ["server.crt", "server.key"] {
+        site.write_owned(&site.datadir().join(name), b"junk\n", 0o600);
+    }
+    let params = json!({ "name": "main", "settings": { "ssl": "on" } });
+    let [said, hint] = site.refusal("instance", &params);
+    let start = format!(
+        "configuration of instance {number}/main: TLS is on, and PostgreSQL {number} would not start with that: could not load \
+         server certificate file `{data}/server.crt`: "
+    );
+    assert!(said.starts_with(&start), "{said}");
+    assert_eq!(
+        hint,
+        "correct the files, or what is wanted: nothing was changed"
+    );
+}
+
+#[test]
+fn a_server_that_would_not_start_again_is_not_stopped_for_a_restart() {
+    let site = with_main(&json!({}));
+    let number = site.major().number;
+    let hba = site.datadir().join("pg_hba.conf");
+    let before = std::fs::read_to_string(&hba).unwrap();
+    let line = before.lines().count() + 1;
+    site.write_owned(&hba, format!("{before}junk\n").as_bytes(), 0o600);
+    let refusal = [
+        format!(
+            "service of instance {number}/main: with its files as they are, the server of instance `{number}/main` would not start \
+             again, or would let nobody in: `SITE/srv/srv/pgsql/{number}/main/data/pg_hba.conf` line {line}: invalid connection \
+             type \"junk\""
+        ),
+        "this was so before this run: correct it first; nothing was restarted".to_owned(),
+    ];
+    // Nor is what no file could hold, or would leave us without a socket, written into one.
+    for (settings, msg, hint) in [
+        (
+            json!({ "app.ten-ant": "x" }),
+            "`app.ten-ant` is not the name of a setting",
+            "give letters, digits and underscores, and one dot at most",
+        ),
+        (
+            json!({ "include": "more.conf" }),
+            "`include` is a directive, not a setting",
+            "write it into the file with `pgsocle pgconf edit`",
+        ),
+        (
+            json!({ "unix_socket_directories": "@app, /tmp" }),
+            "`unix_socket_directories` = `@app, /tmp` leaves no socket by which the server can be reached",
+            "let it begin with a directory, as an absolute path",
+        ),
+    ] {
+        let [said, remedy] =
+            site.refusal("instance", &json!({ "name": "main", "settings": settings }));
+        let start = format!("configuration of instance {number}/main: ");
+        assert_eq!(
+            (said.trim_start_matches(&start), remedy.as_str()),
+            (msg, hint)
+        );
+    }
+    let settings = json!({ "max_connections": 50 });
+    for params in [
+        json!({ "name": "main", "state": "restarted" }),
+        json!({ "name": "main", "settings": settings, "restart_on_changes": true }),
+    ] {
+        assert_eq!(site.refusal("instance", &params), refusal, "{params}");
+    }
+    site.write_owned(&hba, before.as_bytes(), 0o600);
+    let mode = |mode: u32| {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(site.datadir(), permissions).unwrap();
+    };
+    mode(0o755);
+    let restart = || site.pgsocle(["instance", "restart"]);
+    let output = restart().code(1).go();
+    assert!(
+        output.stderr.contains("would not start again"),
+        "{output:?}"
+    );
+    mode(0o700);
+    assert!(site.is_running());
+    let allowed = json!({ "instance": "main", "settings": settings, "restart_on_changes": true });
+    let reply = site.converges("pgconf", &allowed);
+    assert_eq!(reply["pending_restart"], false);
+    assert_eq!(site.ask("SHOW max_connections"), "50");
+    // A server whose socket somebody has removed answers nobody; it can be stopped all the same.
+    let socket = format!("run/postgresql/.s.PGSQL.{}", site.port());
+    std::fs::remove_file(site.path(socket)).unwrap();
+    let output = site.pgsocle(["instance", "stop"]).code(1).go();
+    assert!(
+        output
+            .stderr
+            .contains("pgsocle instance stop --mode immediate"),
+        "{output:?}"
+    );
+    site.pgsocle(["instance", "stop", "--mode", "immediate"])
+        .go();
+    assert!(!site.is_running());
+    // One that may not be looked into hides none of the others.
+    mode(0o000);
+    let list = site.pgsocle(["instance", "list", "-o", "json"]).json();
+    let info = site.ansible("instance_info", false, &json!({}));
+    let output = restart().arg("--all").code(1).go();
+    mode(0o700);
+    assert_eq!(list[0]["status"], "unreadable", "{list:#}");
+    assert_eq!(info["instances"][0]["state"], "unreadable", "{info:#}");
+    assert!(
+        output.stderr.contains("its owner cannot use it"),
+        "{output:?}"
     );
 }
 

@@ -218,7 +218,10 @@ fn a_new_instance_is_left_as_its_state_says() {
                         "service of instance {0}/main: instance `{0}/main` is stopped: its roles and databases can be neither seen nor changed",
                         site.major().number
                     ),
-                    "set `state: started`, or `start_temporarily: true` to start it for the time of this run; nothing was changed".into()
+                    format!(
+                        "start it (`state: started`, `pgsocle instance start {0}/main`), or have it started for the time of this run (`start_temporarily: true`, `--start-temporarily`); nothing was changed",
+                        site.major().number
+                    )
                 ]
             );
         }

@@ -84,7 +84,7 @@ fn parameters_of_a_running_instance_and_of_a_stopped_one() {
     assert_eq!(
         *summaries(&reply),
         json!([
-            "set `work_mem`, `bgwriter_delay`, `shared_preload_libraries`, `auto_explain.log_min_duration` in postgresql.conf"
+            "set `work_mem`, remove `bgwriter_delay`, `shared_preload_libraries`, `auto_explain.log_min_duration` in postgresql.conf"
         ])
     );
     site.refused(
@@ -302,7 +302,7 @@ fn set_show_explain_and_remove() {
 
     assert_eq!(
         site.pgconf_says(&["remove", "work_mem"]),
-        "set `work_mem` in postgresql.conf\n"
+        "remove `work_mem` from postgresql.conf\n"
     );
     let output = site.pgconf(&["remove", "work_mem"]).code(1).go();
     assert_eq!(
@@ -374,6 +374,16 @@ fn an_editor_on_a_private_copy() {
     );
     assert_eq!(site.ask("SHOW work_mem"), "7MB");
     assert_eq!(edit("true").go().stdout, "nothing to do\n");
+    // What an editor leaves that has failed is no wish to have nothing.
+    for left in [": >", "rm"] {
+        let output = edit(&script("nothing", &format!("{left} \"$1\"")))
+            .code(2)
+            .go();
+        assert!(
+            output.stderr.contains("left nothing of the text"),
+            "{output:?}"
+        );
+    }
 
     let before = site.picture();
     let lines = std::fs::read_to_string(&conf).unwrap().lines().count();

@@ -15,6 +15,12 @@ fn refused(site: &Site, params: &Value, msg: &str, hint: &str) {
 #[test]
 fn names_and_ports() {
     let site = Site::new(&Major::usual());
+    refused(
+        &site,
+        &json!({ "name": "15/main" }),
+        "instance name `15/main` is not valid",
+        "the name is `main`; give the major as the `version` (`--version 15`)",
+    );
     for name in ["", "a/b", "a-b", "..", "a b", "é", "a\n", &"x".repeat(64)] {
         refused(
             &site,

@@ -328,8 +328,12 @@ fn a_stopped_instance_stays_stopped() {
     assert_eq!(
         site.refusal("role", &params),
         [
-            format!("service of instance {number}/main: instance `{number}/main` is stopped: its roles and databases can be neither seen nor changed"),
-            "set `state: started`, or `start_temporarily: true` to start it for the time of this run; nothing was changed".into(),
+            format!(
+                "service of instance {number}/main: instance `{number}/main` is stopped: its roles and databases can be neither seen nor changed"
+            ),
+            format!(
+                "start it (`state: started`, `pgsocle instance start {number}/main`), or have it started for the time of this run (`start_temporarily: true`, `--start-temporarily`); nothing was changed"
+            ),
         ]
     );
     let mut moment = params.clone();

@@ -228,8 +228,9 @@ fn a_server_that_does_not_start_comes_back_as_it_was() {
             json!({ "shared_preload_libraries": "nosuch", "work_mem": "8MB" }),
             "FATAL:  could not access file \"nosuch\": No such file or directory",
         ),
+        // A certificate is tried before, unless a command asks for its passphrase.
         (
-            json!({ "ssl": true, "ssl_cert_file": "bad.crt", "ssl_key_file": "bad.key", "max_connections": 50 }),
+            json!({ "ssl": true, "ssl_cert_file": "bad.crt", "ssl_key_file": "bad.key", "ssl_passphrase_command": "true", "max_connections": 50 }),
             "FATAL:  could not load server certificate file \"bad.crt\"",
         ),
         // An address that is nobody's (RFC 5737).

@@ -121,7 +121,7 @@ fn still(datadir: &Utf8Path, what: &str, said: &str, logs: &[Utf8PathBuf]) -> an
     let more = if what == "starting" {
         "a recovery takes the time it takes, and goes on by itself"
     } else {
-        "mode smart waits for every session to end, and a last checkpoint takes its time; `--mode fast` cuts sessions"
+        "mode smart waits for every session to end, and a last checkpoint takes its time; `--mode fast` cuts sessions; a restart is to be asked for again when it has ended"
     };
     let logs: Vec<&str> = logs.iter().map(|path| path.as_str()).collect();
     fault!(

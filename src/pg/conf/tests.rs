@@ -275,7 +275,12 @@ fn names_and_values_are_checked() {
         check_entry("a b", "on").unwrap_err().to_string(),
         "`a b` is not the name of a setting"
     );
-    assert!(check_entry("Include_Dir", "conf.d").is_err());
+    assert_eq!(
+        check_entry("Include_Dir", "conf.d")
+            .unwrap_err()
+            .to_string(),
+        "`Include_Dir` is a directive, not a setting"
+    );
     assert_eq!(
         check_entry("a", "\0").unwrap_err().to_string(),
         "the value of `a` has a zero byte"

@@ -105,7 +105,7 @@ fn who_is_kept_out() {
     let gone = |user: &str| json!({ "map": "m", "system_user": user, "role": "postgres", "state": "absent" });
     insta::assert_snapshot!(planned::<Mapping>(gone("ada"), HBA, true), @r"
     Conflict: with this pg_ident.conf the superuser role `postgres` could not connect through the local socket any more (`local all postgres peer map=m` decides, and no mapping of `m` lets the system user `ada` be it), and nothing could manage the instance
-    hint: keep what lets it in, in pg_hba.conf above all that would keep it out
+    hint: keep what lets it in: its record, above all that would keep it out, and its mapping where the record names a map
     ");
     assert_eq!(planned::<Mapping>(gone("bob"), HBA, true), "");
     assert_eq!(

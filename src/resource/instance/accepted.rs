@@ -16,7 +16,7 @@ use crate::host::{Look, Query};
 use crate::pg::conf::{self, Conf};
 use crate::pg::guc::{self, Context, Guc};
 use crate::pg::version::Major;
-use crate::plan::{Plan, Replaced};
+use crate::plan::{Fact, Plan, Replaced};
 use crate::resource::catalog;
 use crate::resource::instance::desired::State;
 use crate::resource::instance::target::Target;
@@ -30,13 +30,17 @@ pub struct Accepted {
     pub target: Target,
     /// The server will be told to read its files even when this run writes none.
     pub asked: bool,
+    /// The server may be restarted, be it for what an earlier run has written.
+    pub renews: bool,
 }
 
 impl Accepted {
-    pub fn new(target: &Target, state: State) -> Self {
+    /// `restarts`: what waits for a restart may get it.
+    pub fn new(target: &Target, state: State, restarts: bool) -> Self {
         Self {
             target: target.clone(),
             asked: state == State::Reloaded,
+            renews: state == State::Restarted || restarts && state != State::Stopped,
         }
     }
 }
@@ -89,7 +93,9 @@ impl Stage for Accepted {
     fn sight(&self, world: &World) -> Sight {
         // A cluster that this run makes can be asked once it runs.
         let answers = !world.cluster_made || matches!(world.catalogs, Catalogs::Readable(_));
-        if answers && (self.asked || !world.replaced.is_empty()) {
+        // Where it is known that nothing waits, nothing is renewed either, unless this run changes something.
+        let waits = world.waiting.as_ref().is_none_or(|all| !all.is_empty());
+        if answers && (self.asked || self.renews && waits || !world.replaced.is_empty()) {
             Sight::Look
         } else {
             Sight::Skip
@@ -160,8 +166,11 @@ impl Stage for Accepted {
                 "this was so before this run: correct it first, the server would not start again either"
             );
         }
+        let no_start =
+            (self.renews && !found.fatal.is_empty()).then_some(Fact::NoStart(found.fatal));
         Ok(Plan {
             warnings: found.warnings,
+            facts: no_start.into_iter().collect(),
             ..Plan::default()
         })
     }
@@ -174,6 +183,9 @@ struct Found {
     ours: Vec<String>,
     older: Vec<String>,
     warnings: Vec<String>,
+    /// Those of the warnings with which no server starts; with a wrong `pg_ident.conf` one does, without any mapping, and the
+    /// superuser role is kept out (`PostmasterMain` in postmaster.c).
+    fatal: Vec<String>,
 }
 
 /// How an error stands to what this run writes.
@@ -219,9 +231,12 @@ impl Found {
             (Origin::Ours, _) => self.ours.push(said),
             // A line that cannot be read and an unknown parameter stop the reading as a whole (guc-file.l).
             (Origin::Older, None) if parameters => self.older.push(said),
-            (Origin::Older, _) => self.warnings.push(format!(
-                "{said} (the server goes on with the value that it has, and would not start again)"
-            )),
+            (Origin::Older, _) => {
+                self.warnings.push(format!(
+                    "{said} (the server goes on with the value that it has, and would not start again)"
+                ));
+                self.fatal.push(said);
+            }
         }
     }
 
@@ -236,9 +251,12 @@ impl Found {
                 Origin::Mended => {}
                 Origin::Ours => self.ours.push(said),
                 Origin::Older if is_written(file) || is_written(path) => self.older.push(said),
-                Origin::Older => self.warnings.push(format!(
-                    "{said} (the server goes on with the records that it has)"
-                )),
+                Origin::Older => {
+                    self.warnings.push(format!(
+                        "{said} (the server goes on with the records that it has)"
+                    ));
+                    self.fatal.push(said);
+                }
             }
         }
     }

@@ -134,6 +134,11 @@ impl Stage for Condition {
         if let Some(identifier) = seen.identifier {
             plan.facts.push(Fact::Cluster(identifier));
         }
+        if self.aim == Aim::Use
+            && let Some(Finding::Warns(sentence)) = self.wrong_mode(seen)
+        {
+            plan.facts.push(Fact::NoStart(vec![sentence]));
+        }
         plan.changes.extend(self.acceptance(seen));
         Ok(plan)
     }

@@ -22,7 +22,7 @@ use self::staged::{Refusal, Verdict};
 use crate::bail_fault;
 use crate::host::{Look, Probe};
 use crate::manifest::Settings as Parameters;
-use crate::pg::conf::Conf;
+use crate::pg::conf::{self, Conf};
 use crate::pg::guc::{self, Context, Guc};
 use crate::plan::{
     Action, Change, Content, Diff, Fact, Impact, Pending, Plan, Replaced, Scope, Step,
@@ -95,6 +95,8 @@ pub struct Seen {
     up: bool,
     /// Values with which it runs, of the parameters that are to change.
     running: Vec<Parameter>,
+    /// Parameters that the command line of the server gives another value than is wanted, with that.
+    given: Vec<(String, String)>,
     /// What waits for a restart, where the server was asked.
     waiting: Option<Vec<Pending>>,
     /// postgresql.conf was written after the server had read it: by a run that was killed before the reload, or by hand.
@@ -109,6 +111,8 @@ pub struct Seen {
     verdict: Verdict,
     /// Files of TLS that the file as it is to be names, and that are not there.
     missing: Vec<String>,
+    /// What a start would say of those that are there.
+    unusable: Option<String>,
 }
 
 struct New {
@@ -176,6 +180,10 @@ impl Stage for Configuration {
             (loaded, parameters) = pending::survey(look, &running.server, &names)?;
             seen.unread = file.is_some_and(|file| file.modified > loaded);
             seen.waiting = Some(pending::waiting(&parameters));
+            // What a run starts for its own time has a command line of ours.
+            if !running.temporary {
+                seen.given = given(&wanted, &parameters);
+            }
         }
         let is_idle = |(name, value): &(String, Option<String>)| {
             seen.conf.get(name) == *value && self.shadow(&seen, &seen.conf, name).is_none()
@@ -333,6 +341,9 @@ impl Configuration {
         let before = stands.then_some(&seen.conf);
         if stands {
             seen.missing = tls::missing(look, &self.target, seen, &conf, &changed)?;
+            if seen.missing.is_empty() {
+                seen.unusable = tls::refused(look, &self.target, seen, &conf, &changed)?;
+            }
         }
         let judged = match seen.new {
             Some(_) if self.text.is_none() => self.own(seen, &conf),
@@ -402,6 +413,8 @@ impl Configuration {
                 );
             }
             if let Some(value) = &value {
+                conf::check_entry(&name, value)?;
+                check_sockets(&name, value)?;
                 check(seen, &name, value)?;
                 conf.set(&name, value);
             } else {
@@ -450,6 +463,13 @@ impl Configuration {
                 "correct what is wanted: nothing was changed"
             );
         }
+        if let Some(said) = &seen.unusable {
+            bail_fault!(
+                Input,
+                "TLS is on, and PostgreSQL {version} would not start with that: {said}";
+                "correct the files, or what is wanted: nothing was changed"
+            );
+        }
         Ok(())
     }
 
@@ -462,7 +482,7 @@ impl Configuration {
             if changed.is_empty() {
                 "replace postgresql.conf".to_owned()
             } else {
-                format!("set `{}` in postgresql.conf", changed.join("`, `"))
+                summary(conf, changed)
             },
             Diff::new(path.as_str(), seen.conf.masked(), conf.masked()),
             if !changed.is_empty() && changed.iter().all(|name| effect::needs_restart(seen, name)) {
@@ -515,6 +535,36 @@ impl Configuration {
     }
 }
 
+/// What is done to the file, in a sentence.
+fn summary(conf: &Conf, changed: &[String]) -> String {
+    let named = |verb: &str, names: Vec<&String>| {
+        let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        (!names.is_empty()).then(|| format!("{verb} {}", names.join(", ")))
+    };
+    let (set, removed) = changed.iter().partition(|name| conf.get(name).is_some());
+    match (named("set", set), named("remove", removed)) {
+        (set, None) => format!("{} in postgresql.conf", set.unwrap_or_default()),
+        (None, Some(removed)) => format!("{removed} from postgresql.conf"),
+        (Some(set), Some(removed)) => format!("{set}, {removed} in postgresql.conf"),
+    }
+}
+
+/// Refuses to take away the socket by which we talk to the server; one in the abstract namespace (`@…`) is of no use for that.
+/// The first counts, as `postmaster.pid` names no other (`PostmasterMain` in postmaster.c).
+fn check_sockets(name: &str, value: &str) -> Result<()> {
+    let sockets = guc::split_list(value);
+    if name == "unix_socket_directories"
+        && !sockets.first().is_some_and(|first| first.starts_with('/'))
+    {
+        bail_fault!(
+            Input,
+            "`unix_socket_directories` = `{value}` leaves no socket by which the server can be reached";
+            "let it begin with a directory, as an absolute path"
+        );
+    }
+    Ok(())
+}
+
 /// Refuses a value that is none by the type, range and words of its parameter. A name that is unknown here may be a
 /// library's, or one for developers: PostgreSQL judges it.
 fn check(seen: &Seen, name: &str, value: &str) -> Result<()> {
@@ -528,6 +578,15 @@ fn check(seen: &Seen, name: &str, value: &str) -> Result<()> {
         );
     }
     guc::check(guc, value).with_context(|| format!("setting `{name}`"))
+}
+
+fn given(wanted: &[(String, Option<String>)], parameters: &[Parameter]) -> Vec<(String, String)> {
+    let given = |(name, value): &(String, Option<String>)| {
+        let parameter = parameters.iter().find(|parameter| parameter.is(name))?;
+        let given = parameter.overridden(value.as_deref())?;
+        Some((name.clone(), given.to_owned()))
+    };
+    wanted.iter().filter_map(given).collect()
 }
 
 fn find<'a>(gucs: &'a [Guc], name: &str) -> Option<&'a Guc> {

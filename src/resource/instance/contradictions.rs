@@ -10,6 +10,11 @@ use crate::resource::protection;
 
 pub fn check(spec: &InstanceSpec) -> Result<()> {
     let name = &spec.name;
+    if let Some((version, own)) = name.split_once('/')
+        && version.parse::<u16>().is_ok()
+    {
+        bail_fault!(Input, "instance name `{name}` is not valid"; "the name is `{own}`; give the major as the `version` (`--version {version}`)");
+    }
     if !lookup::valid_name(name) {
         bail_fault!(
             Input,

@@ -5,6 +5,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::fault::{Fault, Kind};
 use crate::host::{Look, Query};
 use crate::manifest::InstanceRef;
 use crate::pg::version::Major;
@@ -16,7 +17,7 @@ use crate::resource::instance::hold::{self, Hold};
 use crate::resource::instance::pending::pending;
 use crate::resource::instance::reading::Reading;
 use crate::resource::instance::record::{self, Record};
-use crate::resource::instance::target::Target;
+use crate::resource::instance::target::{Running, Target};
 use crate::settings::{Level, Settings};
 use crate::{bail_fault, fault};
 
@@ -50,8 +51,12 @@ pub fn list(look: &dyn Look, site: &Settings) -> Result<Vec<Identity>> {
             continue;
         };
         // Where the template has no version, or a directory is not what its path says, its own word counts.
-        let Directory::Cluster(own) = directory(look, &path)? else {
-            continue;
+        let own = match (directory(look, &path), version) {
+            (Ok(Directory::Cluster(own)), _) => own,
+            (Ok(_), _) => continue,
+            // What may not be looked into hides none of the others; who asks for it is told why.
+            (Err(error), Some(version)) if is_denied(&error) => version.to_string(),
+            (Err(error), _) => return Err(error),
         };
         let Ok(own) = own.parse::<Major>() else {
             continue;
@@ -65,6 +70,10 @@ pub fn list(look: &dyn Look, site: &Settings) -> Result<Vec<Identity>> {
     found.sort();
     found.dedup();
     Ok(found)
+}
+
+fn is_denied(error: &anyhow::Error) -> bool {
+    Fault::of(error).is_some_and(|fault| fault.kind == Kind::Denied)
 }
 
 /// Majors whose server programs are installed, highest first.
@@ -213,11 +222,18 @@ pub struct ClusterFacts {
 
 /// Asks a running server for what only initdb can choose.
 pub fn cluster_facts(look: &dyn Look, target: &Target) -> Result<Option<ClusterFacts>> {
-    let Some(running) = target.running(look)?.filter(|running| running.ready) else {
+    match target.running(look)? {
+        Some(running) => facts(look, &running),
+        None => Ok(None),
+    }
+}
+
+fn facts(look: &dyn Look, running: &Running) -> Result<Option<ClusterFacts>> {
+    if !running.ready {
         return Ok(None);
-    };
+    }
     let query = Query {
-        server: running.server,
+        server: running.server.clone(),
         database: catalog::MAINTENANCE.into(),
         sql: include_str!("../../sql/instance.sql"),
         parameter: Value::Null,
@@ -227,9 +243,17 @@ pub fn cluster_facts(look: &dyn Look, target: &Target) -> Result<Option<ClusterF
 
 /// The public view of an instance: what `get` shows and modules return.
 pub fn describe(look: &dyn Look, target: &Target) -> Result<Map<String, Value>> {
+    view(look, target, target.running(look)?.as_ref())
+}
+
+/// The same of one that is stopped, or is about to be: its server is not asked.
+pub fn describe_stopped(look: &dyn Look, target: &Target) -> Result<Map<String, Value>> {
+    view(look, target, None)
+}
+
+fn view(look: &dyn Look, target: &Target, running: Option<&Running>) -> Result<Map<String, Value>> {
     let paths = &target.paths;
     let reading = Reading::in_view(look, paths)?;
-    let running = target.running(look)?;
     let mut view = Map::new();
     view.insert("name".into(), json!(paths.name));
     view.insert("version".into(), json!(paths.version));
@@ -244,7 +268,10 @@ pub fn describe(look: &dyn Look, target: &Target) -> Result<Map<String, Value>> 
     let hold = Hold::read(look, paths)?;
     view.insert("hold".into(), hold::view(hold.as_ref()));
     view.extend(settings_view(reading.values()));
-    let facts = cluster_facts(look, target)?;
+    let facts = running
+        .map(|running| facts(look, running))
+        .transpose()?
+        .flatten();
     let checksums = match &facts {
         Some(facts) => Some(facts.data_checksums),
         None => checksums(look, target)?,
@@ -266,13 +293,13 @@ pub fn describe(look: &dyn Look, target: &Target) -> Result<Map<String, Value>> 
         "encoding".into(),
         json!(facts.as_ref().map(|facts| facts.encoding.clone())),
     );
-    let pending = match &running {
+    let pending = match running {
         Some(running) if running.ready => pending(look, &running.server)?,
         _ => Vec::new(),
     };
     view.insert("pending_restart".into(), json!(!pending.is_empty()));
     view.insert("pending_restart_settings".into(), json!(pending));
-    let socket = running.as_ref().map_or(&paths.socket_directory, |running| {
+    let socket = running.map_or(&paths.socket_directory, |running| {
         &running.server.socket_directory
     });
     view.insert("socket_directory".into(), json!(socket));

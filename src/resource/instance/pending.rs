@@ -17,6 +17,9 @@ pub struct Parameter {
     waits: bool,
     /// The value that runs is from a file.
     from_file: bool,
+    /// … or was given when the server was started: no file changes it.
+    #[serde(default)]
+    by_command_line: bool,
     /// As SHOW gives it, with a unit.
     running: Option<String>,
     /// Of one that waits: as the files have it, in any spelling; none: it is in none of them.
@@ -26,6 +29,13 @@ pub struct Parameter {
 impl Parameter {
     pub fn is(&self, name: &str) -> bool {
         self.guc.name.eq_ignore_ascii_case(name)
+    }
+
+    /// The value of the server's command line, where that is another one: none of a file comes into effect while it runs.
+    pub fn overridden(&self, value: Option<&str>) -> Option<&str> {
+        let running = self.running.as_deref().filter(|_| self.by_command_line)?;
+        let same = |value| guc::same_value(&self.guc, running, value);
+        (!value.is_some_and(same)).then_some(running)
     }
 
     /// How it will wait once the files say this of it. The server compares values, and waits for a restart whenever a
@@ -101,6 +111,20 @@ mod tests {
             "boot": boot, "waits": false, "from_file": from_file, "running": running, "configured": null,
         }))
         .unwrap()
+    }
+
+    #[test]
+    fn what_the_command_line_says() {
+        let given = |name: &str, running: &str| Parameter {
+            by_command_line: true,
+            ..parameter(name, running, false)
+        };
+        let buffers = given("shared_buffers", "128MB");
+        assert_eq!(buffers.overridden(Some("131072kB")), None);
+        assert_eq!(buffers.overridden(Some("64MB")), Some("128MB"));
+        assert_eq!(buffers.overridden(None), Some("128MB"));
+        let from_file = parameter("shared_buffers", "128MB", true);
+        assert_eq!(from_file.overridden(Some("64MB")), None);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::resource::instance::target::{DEFAULT_PORT, Target};
 use crate::settings::Settings;
 
 /// An instance, as far as the order of restarts needs it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Node {
     /// The same for a primary and all its standbys; none when it is not known.
     system: Option<u64>,
@@ -28,32 +28,35 @@ struct Node {
 
 /// Standbys before the instances that they follow, otherwise as they are given: a value that is raised (of
 /// `max_connections`, for one) must be in force on the standbys first (documentation, 26.4.3).
-pub fn restart_order(
-    look: &dyn Look,
-    site: &Settings,
-    meant: Vec<Identity>,
-) -> Result<Vec<Identity>> {
-    let targets: Vec<Target> = meant
+pub fn restart_order(look: &dyn Look, site: &Settings, meant: Vec<Identity>) -> Vec<Identity> {
+    // One that cannot be looked at keeps the others from nothing: its own restart says what is wrong with it.
+    let found: Vec<Option<(Target, bool)>> = meant
         .iter()
-        .map(|(version, name)| Target::new(site, look, *version, name))
-        .collect::<Result<_>>()?;
-    let mut standbys = Vec::new();
-    for target in &targets {
-        let signal = target.paths.datadir.join("standby.signal");
-        standbys.push(look.stat(&signal)?.is_some());
+        .map(|identity| standby(look, site, identity).ok())
+        .collect();
+    if meant.len() < 2 || !found.iter().flatten().any(|(_, standby)| *standby) {
+        return meant;
     }
-    if meant.len() < 2 || !standbys.contains(&true) {
-        return Ok(meant);
-    }
-    let nodes: Vec<Node> = targets
+    let nodes: Vec<Node> = found
         .iter()
-        .zip(standbys)
-        .map(|(target, standby)| node(look, target, standby))
-        .collect::<Result<_>>()?;
-    Ok(standbys_first(&nodes)
+        .map(|found| {
+            let (target, standby) = found.as_ref()?;
+            node(look, target, *standby).ok()
+        })
+        .map(Option::unwrap_or_default)
+        .collect();
+    standbys_first(&nodes)
         .into_iter()
         .map(|index| meant[index].clone())
-        .collect())
+        .collect()
+}
+
+/// The instance, and whether it is a standby.
+fn standby(look: &dyn Look, site: &Settings, (version, name): &Identity) -> Result<(Target, bool)> {
+    let target = Target::new(site, look, *version, name)?;
+    let signal = target.paths.datadir.join("standby.signal");
+    let standby = look.stat(&signal)?.is_some();
+    Ok((target, standby))
 }
 
 fn node(look: &dyn Look, target: &Target, standby: bool) -> Result<Node> {

@@ -12,9 +12,9 @@ use crate::plan::{Fact, Pending, Plan};
 use crate::resource::instance::cluster::{folded, folded_encoding};
 use crate::resource::instance::directory::{Directory, directory};
 use crate::resource::instance::hold;
-use crate::resource::instance::lookup::{ClusterFacts, cluster_facts, describe};
+use crate::resource::instance::lookup::{ClusterFacts, cluster_facts, describe, describe_stopped};
 use crate::resource::instance::target::Target;
-use crate::stage::{Sight, Stage, World};
+use crate::stage::{Catalogs, Sight, Stage, World};
 
 /// What was said of a cluster that only initdb can choose.
 #[derive(Debug, Clone, Default)]
@@ -202,7 +202,9 @@ impl Stage for Report {
     fn observe(&self, look: &dyn Look, world: &World) -> Result<AtEnd> {
         let paths = &self.target.paths;
         let exists = matches!(directory(look, &paths.datadir)?, Directory::Cluster(_));
-        let mut view = if exists {
+        let mut view = if exists && world.catalogs == Catalogs::Stopped {
+            describe_stopped(look, &self.target)?
+        } else if exists {
             describe(look, &self.target)?
         } else {
             // Check mode: what the run would make.

@@ -50,6 +50,8 @@ pub struct Seen {
     /// What keeps the server from being stopped or started now.
     works: Vec<Work>,
     reload_needed: Option<Reach>,
+    /// Why it would not start again.
+    no_start: Vec<String>,
     previous: Vec<Step>,
     /// postgresql-common is told not to start it.
     disabled: bool,
@@ -73,10 +75,13 @@ impl Stage for Service {
             None => self.target.configured_on_disk(look)?,
         };
         let pending = match &running {
-            Some(running) if running.ready => world.pending(match &world.waiting {
-                Some(waiting) => waiting.clone(),
-                None => pending(look, &running.server)?,
-            }),
+            // One that is to stop is not asked what waits: it need not answer.
+            Some(running) if running.ready && self.state != State::Stopped => {
+                world.pending(match &world.waiting {
+                    Some(waiting) => waiting.clone(),
+                    None => pending(look, &running.server)?,
+                })
+            }
             _ => Vec::new(),
         };
         let mut seen = Seen {
@@ -100,6 +105,7 @@ impl Stage for Service {
             },
             works: Vec::new(),
             reload_needed: world.reload_needed,
+            no_start: world.no_start.clone(),
             disabled: self.target.start_conf(look)?.as_deref() == Some("disabled"),
             previous: world
                 .replaced
@@ -302,6 +308,16 @@ impl Service {
         } else {
             Scope::Configuration
         };
+        // What is stopped on purpose stays so: with this in the journal no later run starts it.
+        if self.state == State::Stopped && seen.restart_begun {
+            plan.changes.push(self.change(
+                Action::Stop,
+                "leave stopped, which an interrupted run was to start again,",
+                ("stopped, to be started again", "stopped"),
+                Impact::None,
+                Vec::new(),
+            ));
+        }
         // What ran runs again.
         let again = self.state == State::Present && seen.restart_begun && seen.hold.is_none();
         let starts = again || self.starts() || (self.catalogs && self.start_temporarily);
@@ -381,7 +397,7 @@ impl Service {
             bail_fault!(
                 Unavailable,
                 "instance `{paths}` is stopped: its roles and databases can be neither seen nor changed";
-                "set `state: started`, or `start_temporarily: true` to start it for the time of this run; nothing was changed"
+                "start it (`state: started`, `pgsocle instance start {paths}`), or have it started for the time of this run (`start_temporarily: true`, `--start-temporarily`); nothing was changed"
             );
         }
         Ok(())
@@ -393,6 +409,13 @@ impl Service {
         if self.renews(seen.waits()) {
             self.not_held(seen, "restarted")?;
             busy::check(&self.target, "restarted", &seen.works)?;
+            if !seen.no_start.is_empty() {
+                bail_fault!(
+                    Conflict,
+                    "with its files as they are, the server of instance `{}` would not start again, or would let nobody in: {}", self.target.paths, seen.no_start.join("; ");
+                    "this was so before this run: correct it first; nothing was restarted"
+                );
+            }
             plan.missing.extend(self.target.manager.missing());
             let restart = self.restart(seen, running)?;
             plan.warnings.extend(seen.unit.warnings.iter().cloned());

@@ -10,6 +10,7 @@ fn stage() -> Accepted {
     Accepted {
         target: samples::target(17),
         asked: false,
+        renews: false,
     }
 }
 
@@ -194,4 +195,45 @@ fn records_of_pg_hba_conf() {
             )
         ]
     );
+}
+
+#[test]
+fn what_would_not_start_again() {
+    let wrong = || from(json!([{ "file": null, "line": 3, "error": "invalid" }]));
+    let seen = || Seen {
+        hba: Access {
+            records: 1,
+            errors: wrong(),
+        },
+        ident: Access {
+            records: 0,
+            errors: wrong(),
+        },
+        ..settings(json!([setting(2, "junk", "1", None)]))
+    };
+    let facts = |renews: bool, seen: &Seen| {
+        let stage = Accepted { renews, ..stage() };
+        stage.plan(seen).unwrap().facts
+    };
+    assert!(facts(false, &seen()).is_empty());
+    let [Fact::NoStart(why)] = &facts(true, &seen())[..] else {
+        panic!("one fact")
+    };
+    assert_eq!(
+        *why,
+        [
+            format!("`{CONF}` line 2: unrecognized configuration parameter `junk`"),
+            format!("`{HBA}` line 3: invalid"),
+            "`/srv/main/data/pg_ident.conf` line 3: invalid".to_owned(),
+        ]
+    );
+    // What this run writes anew was wrong: it is not by then.
+    let change = replaced(HBA, "a\nb\nc\n", "a\nb\n");
+    let mended = Seen {
+        replaced: change,
+        settings: Vec::new(),
+        ident: Access::default(),
+        ..seen()
+    };
+    assert!(facts(true, &mended).is_empty());
 }

@@ -16,6 +16,14 @@ impl Configuration {
     /// ALTER SYSTEM wins over postgresql.conf, and so does a file that is included further down: said on every run,
     /// for as long as it is so.
     pub(super) fn warn(&self, seen: &Seen, conf: &Conf, plan: &mut Plan) {
+        plan.warnings.extend(seen.given.iter().map(|(name, given)| {
+            format!(
+                "setting `{name}` has no effect while this server runs: its command line says `{}`; `pgsocle instance restart {}` \
+                 starts it without that",
+                shown(name, given),
+                self.target.paths
+            )
+        }));
         for (name, value) in self.wanted(seen) {
             let Some(shadow) = self.shadow(seen, conf, &name) else {
                 continue;

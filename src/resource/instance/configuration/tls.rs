@@ -1,11 +1,11 @@
 //! The files of TLS. A server that is told to reload goes on with the certificate that it has when the new one cannot be
 //! read, and says so only in its log (be-secure-openssl.c, `be_tls_init`); it would not start again. So they are looked
-//! for before.
+//! for before, and PostgreSQL's programs try whether they are of any use.
 
 use anyhow::Result;
 
 use super::Seen;
-use crate::host::Look;
+use crate::host::{Command, Look};
 use crate::pg::conf::Conf;
 use crate::pg::guc;
 use crate::resource::instance::target::Target;
@@ -19,6 +19,15 @@ const FILES: &[(&str, &str)] = &[
     ("ssl_dh_params_file", ""),
 ];
 
+fn value(seen: &Seen, conf: &Conf, name: &str) -> Option<String> {
+    seen.auto.get(name).or_else(|| conf.get(name))
+}
+
+fn concerned(seen: &Seen, conf: &Conf, changed: &[String]) -> bool {
+    changed.iter().any(|name| name.starts_with("ssl"))
+        && value(seen, conf, "ssl").is_some_and(|on| guc::is_true(&on))
+}
+
 /// Files that are not there, of an instance that stands; nothing where TLS is off or not concerned.
 pub fn missing(
     look: &dyn Look,
@@ -27,11 +36,10 @@ pub fn missing(
     conf: &Conf,
     changed: &[String],
 ) -> Result<Vec<String>> {
-    let value = |name: &str| seen.auto.get(name).or_else(|| conf.get(name));
-    let concerned = changed.iter().any(|name| name.starts_with("ssl"));
-    if !concerned || !value("ssl").is_some_and(|on| guc::is_true(&on)) {
+    if !concerned(seen, conf, changed) {
         return Ok(Vec::new());
     }
+    let value = |name: &str| value(seen, conf, name);
     let mut missing = Vec::new();
     for (name, default) in FILES {
         let file = value(name).unwrap_or_else(|| (*default).to_owned());
@@ -42,4 +50,99 @@ pub fn missing(
         }
     }
     Ok(missing)
+}
+
+/// What a start would say of the certificate, its key and whatever else TLS is given. A server is tried on a directory that has
+/// no more of the cluster than what is looked at before TLS (`PostmasterMain` in postmaster.c), so that it ends by itself in
+/// any case: with TLS as it does without, or with what is wrong with it. A command that prints a passphrase is not run for that.
+pub fn refused(
+    look: &dyn Look,
+    target: &Target,
+    seen: &Seen,
+    conf: &Conf,
+    changed: &[String],
+) -> Result<Option<String>> {
+    let asks = value(seen, conf, "ssl_passphrase_command").is_some_and(|asks| !asks.is_empty());
+    let control = look.read(&target.paths.datadir.join("global/pg_control"))?;
+    let (true, false, Some(control)) = (concerned(seen, conf, changed), asks, control) else {
+        return Ok(None);
+    };
+    let files = [
+        (
+            "PG_VERSION",
+            format!("{}\n", target.paths.version).into_bytes(),
+        ),
+        ("global/pg_control", control),
+        ("postgresql.conf", Vec::new()),
+    ];
+    let end = |options: &[String]| {
+        let mut command = Command::new(target.bindir.join("postgres"))
+            .env("LC_ALL", "C")
+            .args([
+                "-D",
+                "{}",
+                "-c",
+                "listen_addresses=",
+                "-c",
+                "unix_socket_directories=",
+                "-c",
+                "shared_buffers=128kB",
+            ]);
+        for option in options {
+            command = command.args(["-c", option]);
+        }
+        let output = look.scratch(&files, &command)?;
+        anyhow::Ok(last_word(&String::from_utf8_lossy(&output.stderr)))
+    };
+    let said = end(&options(target, seen, conf))?;
+    Ok(if said == end(&[])? { None } else { said })
+}
+
+/// Everything that is said of TLS, with the names of files in full.
+fn options(target: &Target, seen: &Seen, conf: &Conf) -> Vec<String> {
+    let said = conf.entries().into_iter().chain(seen.auto.entries());
+    let mut names: Vec<String> = said.map(|(name, _)| name).collect();
+    names.retain(|name| name.starts_with("ssl"));
+    names.extend(FILES.iter().map(|(name, _)| (*name).to_owned()));
+    names.sort();
+    names.dedup();
+    let option = |name: String| {
+        let default = FILES.iter().find(|(file, _)| *file == name);
+        let value = value(seen, conf, &name)
+            .or_else(|| default.map(|(_, default)| (*default).to_owned()))?;
+        let is_path = !value.is_empty() && (default.is_some() || name == "ssl_crl_dir");
+        let value = if is_path {
+            target.paths.datadir.join(&value).into_string()
+        } else {
+            value
+        };
+        Some(format!("{name}={value}"))
+    };
+    names.into_iter().filter_map(option).collect()
+}
+
+/// Why a server ended.
+fn last_word(words: &str) -> Option<String> {
+    let said = words
+        .lines()
+        .filter_map(|line| line.split_once("FATAL:  "))
+        .next_back();
+    said.map(|(_, said)| said.replace('"', "`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_a_server_ended() {
+        let words = "2026-11-28 03:43:47.814 GMT [28825] LOG:  skipping missing configuration file \"{}/postgresql.auto.conf\"\n\
+                     2026-11-28 03:43:47.816 GMT [28825] FATAL:  could not load server certificate file \"/x.crt\": no start line\n\
+                     2026-11-28 03:43:47.818 GMT [28825] LOG:  database system is shut down\n";
+        assert_eq!(
+            last_word(words).as_deref(),
+            Some("could not load server certificate file `/x.crt`: no start line")
+        );
+        assert_eq!(last_word("postgres: cannot be run\n"), None);
+    }
 }
