@@ -30,11 +30,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self):
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
-        path, _, query = self.path.partition("?")
+        path, query = (self.path + "?").split("?")[:2]
         asked = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
         try:
             self.authorize(path, query)
-            bucket, _, key = urllib.parse.unquote(path).lstrip("/").partition("/")
+            bucket, key = (urllib.parse.unquote(path).lstrip("/") + "/").split("/", 1)
+            key = key.removesuffix("/")
             if not bucket or not (BUCKETS / bucket).is_dir():
                 raise Refused(404, "NoSuchBucket", "The specified bucket does not exist")
             status, content = getattr(self, self.command.lower())(BUCKETS / bucket, key, asked, body)
@@ -49,7 +50,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(content)
 
-    def log_message(self, *_):
+    def log_message(self, *words):
         """Nobody reads it."""
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = answer
@@ -70,7 +71,7 @@ class Handler(BaseHTTPRequestHandler):
         if key.hex() != fields["Signature"]:
             raise Refused(403, "SignatureDoesNotMatch", "The signature is not that of the secret")
 
-    def get(self, bucket, key, asked, _):
+    def get(self, bucket, key, asked, body):
         if not key:
             return 200, self.listing(bucket, asked["prefix"], asked.get("delimiter"))
         if not (bucket / key).is_file():
@@ -117,7 +118,7 @@ class Handler(BaseHTTPRequestHandler):
         self.store(bucket / key, b"".join(parts[number] for number in sorted(parts)))
         return 200, "<CompleteMultipartUploadResult><ETag>whole</ETag></CompleteMultipartUploadResult>"
 
-    def delete(self, bucket, key, *_):
+    def delete(self, bucket, key, asked, body):
         (bucket / key).unlink(missing_ok=True)
         return 204, ""
 
