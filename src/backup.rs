@@ -215,6 +215,11 @@ pub struct Archiver {
 }
 
 impl Archiver {
+    /// WAL does not arrive, or is not even sent.
+    pub fn is_failing(&self) -> bool {
+        self.failing || self.archive_mode == "off"
+    }
+
     /// What is to be said of it; none when all is well.
     pub fn complaint(&self, instance: &impl std::fmt::Display) -> Option<String> {
         self.failing.then(|| {
@@ -238,6 +243,8 @@ pub struct Source {
     pub timelines: Timelines,
     pub standby: bool,
     pub tablespaces: Vec<Tablespace>,
+    /// The place in the WAL since which the server knows what has changed ([`BackupTool::known_since`]).
+    pub known_since: Option<u64>,
 }
 
 impl Source {
@@ -346,6 +353,22 @@ pub trait BackupTool {
         Ok(false)
     }
 
+    /// The timelines of a cluster, up to this one or the newest, as its archive tells; none where it does not.
+    fn timelines(
+        &self,
+        _: &dyn Look,
+        _cluster: u64,
+        _wanted: Option<u32>,
+    ) -> Result<Option<Timelines>> {
+        Ok(None)
+    }
+
+    /// The first WAL file behind a backup that is missing from the archive while later ones are there, along the timeline that is
+    /// recovered; none where all are there, or where that is not told at a glance.
+    fn gap(&self, _: &dyn Look, _: &Backup, _: &Recovery) -> Result<Option<String>> {
+        Ok(None)
+    }
+
     /// What the words mean with which it, or a server that calls it, failed.
     fn trouble(&self, _: &str) -> Option<Trouble> {
         None
@@ -354,6 +377,11 @@ pub trait BackupTool {
     /// What is taken when this is asked for, or nothing in particular.
     fn kind(&self, asked: Option<Kind>, _: &Source, _: &Catalogue) -> Result<Kind> {
         Ok(asked.unwrap_or_default())
+    }
+
+    /// The place in the WAL at which a backup must begin for another one to build upon it; none: any will do.
+    fn known_since(&self, _: &dyn Look, _: Major, _: &Server) -> Result<Option<u64>> {
+        Ok(None)
     }
 
     /// Why it takes none from a standby of this major.
@@ -452,6 +480,7 @@ mod tests {
             timelines: history,
             standby: false,
             tablespaces: Vec::new(),
+            known_since: None,
         };
         let stopped = |wal: &str, lsn: &str| Backup {
             wal_stop: Some(wal.into()),

@@ -184,11 +184,18 @@ impl Session {
             keep_failed: job.keep_failed,
             stamp: self.stamp.clone(),
         };
-        let mut outcome =
-            engine::converge(&job.stages, host, &job.subject, &options).inspect_err(|failure| {
+        let mut outcome = engine::converge(&job.stages, host, &job.subject, &options)
+            .inspect_err(|failure| {
                 if let (Some(aftermath), Host::Apply(act)) = (&job.aftermath, host) {
                     engine::follow_up(aftermath, failure, act);
                 }
+            })
+            .map_err(|failure| match &job.explain {
+                Some(explain) => Failure {
+                    error: explain(failure.error),
+                    ..failure
+                },
+                None => failure,
             })?;
         let said = self.warnings.iter().cloned().chain(job.warnings);
         outcome.plan.warnings.splice(0..0, said);

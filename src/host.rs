@@ -266,6 +266,17 @@ impl Probe {
         Self::new(pgbackrest.args(["--output=json"]).args(set).arg("info"))
     }
 
+    /// `pgbackrest … repo-ls`: the files that tell of timelines.
+    pub fn pgbackrest_histories(pgbackrest: Command, directory: &str) -> Self {
+        let filter = "--filter=^[0-9A-F]{8}[.]history$";
+        Self::new(pgbackrest.args([filter, "repo-ls", directory]))
+    }
+
+    /// `pgbackrest … repo-get`: what is in a file of a repository.
+    pub fn pgbackrest_file(pgbackrest: Command, path: &str) -> Self {
+        Self::new(pgbackrest.args(["repo-get", path]))
+    }
+
     /// `pgbackrest … expire --dry-run`: what retention would take away.
     pub fn pgbackrest_expire(pgbackrest: Command) -> Self {
         Self::new(pgbackrest.args(["--dry-run", "--log-level-console=info", "expire"]))

@@ -74,6 +74,8 @@ pub struct Job {
     pub warnings: Vec<String>,
     /// Where more is to be left of a failure than its message.
     pub aftermath: Option<Aftermath>,
+    /// Where what others say of a failure means something here.
+    pub explain: Option<Box<dyn Fn(anyhow::Error) -> anyhow::Error>>,
 }
 
 impl Job {
@@ -85,6 +87,7 @@ impl Job {
             keep_failed: false,
             warnings: Vec::new(),
             aftermath: None,
+            explain: None,
         }
     }
 

@@ -8,6 +8,16 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Backup, Catalogue};
 use crate::bail_fault;
+use crate::pg::conf::Conf;
+
+/// The parameters that say where a recovery ends.
+pub const TARGETS: [&str; 5] = [
+    "recovery_target",
+    "recovery_target_lsn",
+    "recovery_target_name",
+    "recovery_target_time",
+    "recovery_target_xid",
+];
 
 /// Where a recovery ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +71,30 @@ impl Target {
                 bail_fault!(Input, "recovery target: `{text}` is no place in the WAL"; "give it as `0/3000028`")
             }
         }
+    }
+
+    /// The parameter that says it, and its value; none for the end of the WAL.
+    pub fn parameter(&self) -> Option<(&'static str, String)> {
+        Some(match self {
+            Self::Latest => return None,
+            Self::Immediate => ("recovery_target", "immediate".to_owned()),
+            Self::Lsn(lsn) => ("recovery_target_lsn", shown(*lsn)),
+            Self::Name(name) => ("recovery_target_name", name.clone()),
+            Self::Time(time) => (
+                "recovery_target_time",
+                time.strftime("%F %T%.6f+00").to_string(),
+            ),
+            Self::Xid(xid) => ("recovery_target_xid", xid.to_string()),
+        })
+    }
+
+    /// Whether it is the one that a restored `postgresql.auto.conf` says.
+    pub fn is_said_by(&self, conf: &Conf) -> bool {
+        let said = TARGETS
+            .iter()
+            .filter_map(|name| Some((*name, conf.get(name)?)));
+        let said = said.filter(|(_, value)| !value.is_empty());
+        said.eq(self.parameter())
     }
 
     /// The recovery goes on past the backup itself.
@@ -204,6 +238,20 @@ impl Action {
     }
 }
 
+/// Where it ends, and along which timeline.
+impl fmt::Display for Recovery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.exclusive {
+            f.write_str("just before ")?;
+        }
+        write!(f, "{}", self.target)?;
+        match &self.timeline {
+            Some(timeline) => write!(f, " along timeline {timeline}"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Recovery {
     /// At the end of the WAL there is nothing to decide: the server is an ordinary one.
     pub fn check(&self) -> Result<()> {
@@ -334,6 +382,46 @@ mod tests {
             Timestamp::UNIX_EPOCH,
         );
         assert!(other.is_err());
+    }
+
+    #[test]
+    fn what_a_restored_configuration_says() {
+        let conf = |text: &str| Conf::parse(text.as_bytes()).unwrap();
+        let time = Target::time("2026-11-28 03:44:45.2+00").unwrap();
+        let own = "recovery_target = ''\nrecovery_target_time = '2026-11-28 03:44:45.200000+00'\n";
+        for (target, text, same) in [
+            (&time, own, true),
+            (
+                &time,
+                "recovery_target_time = '2026-11-28 03:44:46.000000+00'",
+                false,
+            ),
+            (&time, "", false),
+            (&Target::Latest, "recovery_target_xid = ''", true),
+            (&Target::Latest, own, false),
+            (&Target::Immediate, "recovery_target = 'immediate'", true),
+        ] {
+            assert_eq!(target.is_said_by(&conf(text)), same, "{target}: {text}");
+        }
+    }
+
+    #[test]
+    fn what_a_recovery_is_called() {
+        let recovery = |exclusive, timeline: Option<&str>| Recovery {
+            target: Target::Xid(7),
+            exclusive,
+            timeline: timeline.map(str::to_owned),
+            action: Action::Promote,
+        };
+        for (recovery, words) in [
+            (recovery(false, None), "transaction 7"),
+            (
+                recovery(true, Some("2")),
+                "just before transaction 7 along timeline 2",
+            ),
+        ] {
+            assert_eq!(recovery.to_string(), words);
+        }
     }
 
     #[test]

@@ -151,6 +151,14 @@ impl Backups {
                 .map(|problem| format!("warning: {}", show::cell("", problem))),
         );
         let backups = found["backups"].clone();
+        let useless = backups.as_array().into_iter().flatten();
+        let useless = useless.filter(|backup| backup["error"] == true);
+        show::say(useless.map(|backup| {
+            format!(
+                "warning: backup `{}` is of no use: what it builds upon is gone, or pages in it are damaged",
+                show::cell("label", &backup["label"])
+            )
+        }));
         let row = |backup: &Value| {
             let cells = TITLES.iter();
             cells

@@ -138,7 +138,7 @@ impl Run {
     }
 
     /// One run; told at once to people, given back for JSON.
-    fn one(&self, session: &Session, mut job: Job) -> Result<Value, Ended> {
+    pub fn one(&self, session: &Session, mut job: Job) -> Result<Value, Ended> {
         if let Some(limit) = self.max_impact {
             job.max_impact = Some(limit.into());
         }

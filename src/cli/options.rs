@@ -312,7 +312,7 @@ fn option(name: &str) -> Arg {
     Arg::new(name.to_owned()).long(name.to_owned())
 }
 
-/// What an option takes, by kind. `name` is the field's: `state` has commands of its own for some of its values.
+/// What an option takes, by kind. `name` is the field's; `--state` has commands of its own for some of its values.
 fn typed(argument: Arg, kind: &Kind, name: &str) -> Arg {
     match kind {
         Kind::Integer { min, max } => argument
@@ -325,9 +325,10 @@ fn typed(argument: Arg, kind: &Kind, name: &str) -> Arg {
             .value_parser(number),
         Kind::Choice(choices) => {
             let elsewhere = ["absent", "forgotten", "restarted", "reloaded"];
+            let own = argument.get_id() == "state";
             let shown = choices
                 .iter()
-                .filter(|choice| name != "state" || !elsewhere.contains(&choice.as_str()));
+                .filter(|choice| !own || !elsewhere.contains(&choice.as_str()));
             argument
                 .value_name(name.to_uppercase())
                 .value_parser(PossibleValuesParser::new(shown.cloned()))

@@ -2,11 +2,13 @@
 
 use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum};
+use serde_json::Value;
 
 use super::change::Run;
 use super::instance::{REFERENCE, reference};
-use super::{Call, Ended, prompt};
+use super::{Call, Ended, prompt, show};
 use crate::backup::recovery::Action;
+use crate::door::exit;
 use crate::manifest::InstanceRef;
 use crate::resource::instance::lookup;
 use crate::resource::restore::{RestoreSpec, job};
@@ -119,6 +121,79 @@ impl Restore {
             );
             prompt::confirm(&question, call.interactive)?;
         }
-        self.run.carry_out(&session, job)
+        let reply = self.run.one(&session, job)?;
+        if self.run.format.is_json() {
+            show::json(&reply)?;
+        } else {
+            show::print(&about(&reply))?;
+        }
+        Ok(exit::DONE)
+    }
+}
+
+/// What is used, and where the recovery ended.
+fn about(reply: &Value) -> String {
+    let word = |part: &str, key: &str| match &reply[part][key] {
+        Value::Null => "?".to_owned(),
+        value if key.starts_with("space_") => {
+            value.as_u64().map_or_else(String::new, show::human_size)
+        }
+        value => show::cell(key, value),
+    };
+    let mut lines = Vec::new();
+    if reply["restore"].is_object() {
+        let used = |key: &str| word("restore", key);
+        lines.push(format!(
+            "backup: {}, of {}",
+            used("label"),
+            used("date_stop")
+        ));
+        lines.push(format!(
+            "WAL: {} to {}",
+            used("wal_start"),
+            used("wal_stop")
+        ));
+        lines.push(format!(
+            "space: {} needed, {} free",
+            used("space_needed"),
+            used("space_free")
+        ));
+    }
+    if reply["recovery"].is_object() {
+        let ended = |key: &str| word("recovery", key);
+        lines.push(format!(
+            "recovered up to: WAL {} on timeline {}, {}",
+            ended("lsn"),
+            ended("timeline"),
+            match &reply["recovery"]["last_transaction"] {
+                Value::String(time) => format!("last transaction at {time}"),
+                _ => "no transaction was replayed".to_owned(),
+            }
+        ));
+    }
+    show::lines(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_told_of_a_restore() {
+        let restore = json!({
+            "label": "20261127-203328F", "date_stop": "2026-11-27T20:33:34Z", "wal_start": "000000010000000000000003",
+            "wal_stop": null, "space_needed": 23_430_401, "space_free": 67_960_926_208_u64,
+        });
+        let recovery =
+            json!({ "lsn": "0/5000198", "timeline": 2, "last_transaction": null, "paused": false });
+        insta::assert_snapshot!(about(&json!({ "restore": restore, "recovery": recovery })), @r"
+        backup: 20261127-203328F, of 2026-11-27T20:33:34Z
+        WAL: 000000010000000000000003 to ?
+        space: 22 MB needed, 63 GB free
+        recovered up to: WAL 0/5000198 on timeline 2, no transaction was replayed
+        ");
+        assert_eq!(about(&json!({})), "");
     }
 }

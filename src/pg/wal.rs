@@ -93,6 +93,35 @@ pub fn gaps(names: &[&str], starts: &[&str], size: u32) -> Vec<(String, String)>
     gaps
 }
 
+/// The first file that is missing behind one that a backup brings itself, where later ones are there; `is_on_the_way` tells of a
+/// timeline and a place in the WAL whether a recovery comes there.
+pub fn gap(
+    names: &[String],
+    last: &str,
+    size: u32,
+    is_on_the_way: impl Fn(u32, u64) -> bool,
+) -> Option<String> {
+    let size = u64::from(size.max(1));
+    let brought = number(last, size)?;
+    let mut present: Vec<(u64, u32)> = names
+        .iter()
+        .filter(|name| is_segment(name))
+        .filter_map(|name| Some((number(name, size)?, timeline(name)?)))
+        .filter(|(number, timeline)| {
+            *number > brought && is_on_the_way(*timeline, number.saturating_mul(size))
+        })
+        .collect();
+    present.sort_unstable();
+    let mut expected = brought + 1;
+    for (number, timeline) in present {
+        if number > expected {
+            return Some(numbered(timeline, expected, size));
+        }
+        expected = number + 1;
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,6 +208,22 @@ mod tests {
             ["2:5-2:5"]
         );
         assert_eq!(missing(&[(1, 3), (2, 6)], &[(1, 3), (2, 5)]), ["2:5-2:5"]);
+    }
+
+    #[test]
+    fn the_first_gap_on_the_way() {
+        // The second timeline left the first one within the fifth file.
+        let way = |timeline, place| timeline == 2 || place <= 5 * u64::from(SIZE) + 7;
+        let first = |present: &[(u32, u64)]| {
+            let names: Vec<String> = present.iter().map(|(t, n)| file(*t, *n)).collect();
+            gap(&names, &file(1, 3), SIZE, way)
+        };
+        assert_eq!(first(&[]), None);
+        assert_eq!(first(&[(1, 1), (1, 4), (1, 5), (2, 5), (2, 6)]), None);
+        // What was undone is of no matter.
+        assert_eq!(first(&[(1, 4), (1, 5), (1, 9), (2, 5)]), None);
+        assert_eq!(first(&[(1, 5), (2, 5)]), Some(file(1, 4)));
+        assert_eq!(first(&[(1, 4), (2, 5), (2, 8), (2, 10)]), Some(file(2, 6)));
     }
 
     proptest::proptest! {

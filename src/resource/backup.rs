@@ -25,6 +25,7 @@ use crate::backup::{
 use crate::component::{self, View, backups::archiving};
 use crate::host::{LockMode, Look};
 use crate::manifest::{InstanceRef, Place};
+use crate::pg::wal;
 use crate::plan::{Action, Change, Diff, Impact, Plan, attributes};
 use crate::resource::instance::directory::tablespaces;
 use crate::resource::instance::target::{Running, Target};
@@ -196,11 +197,17 @@ impl Stage for Take {
         if let Some(missing) = missing.or_else(|| self.tool.elsewhere("backup")) {
             return Err(missing);
         }
+        let (running, version) = (self.target.running(look)?, self.target.paths.version);
+        let known_since = match running.as_ref().filter(|running| running.ready) {
+            Some(running) => self.tool.known_since(look, version, &running.server)?,
+            None => None,
+        };
         Ok(Seen {
             catalogue: self.when_free(look)?,
-            running: self.target.running(look)?,
+            running,
             source: Source {
-                version: self.target.paths.version,
+                known_since,
+                version,
                 cluster: look.system_identifier(datadir)?,
                 timelines: timelines(look, datadir)?.unwrap_or_default(),
                 standby: look.stat(&datadir.join("standby.signal"))?.is_some(),
@@ -215,9 +222,11 @@ impl Stage for Take {
         let mut plan = Plan::default();
         let (source, known) = (&seen.source, &seen.catalogue);
         let kind = tool.kind(self.kind, source, known)?;
+        // A full one is taken where no other can be; one of the kind that was asked for is none the worse.
+        let enough = self.kind.unwrap_or_default();
         let own = || {
             let all = known.backups.iter();
-            all.filter(|backup| source.comes_from(backup) && backup.kind >= kind)
+            all.filter(|backup| source.comes_from(backup) && backup.kind >= enough)
         };
         let newest = own().next();
         plan.warnings
@@ -306,19 +315,55 @@ fn timelines(look: &dyn Look, datadir: &Utf8Path) -> Result<Option<Timelines>> {
     Ok(Timelines::parse(newest, &content))
 }
 
-/// The backups among which one is chosen for a recovery: those of the cluster's past, unless a backup or a timeline was asked for.
+/// The backups among which one is chosen for a recovery: those from which the WAL leads along the timeline that is recovered.
+/// `home` is the data directory of the cluster whose backups they are; a copy has none.
 pub fn choice(
     tool: &dyn BackupTool,
     label: Option<&str>,
     recovery: &Recovery,
     look: &dyn Look,
-    datadir: &Utf8Path,
+    home: Option<&Utf8Path>,
 ) -> Result<Catalogue> {
-    let catalogue = tool.catalogue(look)?;
-    if label.is_some() || recovery.timeline.is_some() {
+    let mut catalogue = tool.catalogue(look)?;
+    let wanted = match recovery.timeline.as_deref() {
+        None | Some("latest") => None,
+        Some(timeline) => timeline.parse().ok(),
+    };
+    let current = recovery.timeline.as_deref() == Some("current");
+    let (Some(cluster), false) = (catalogue.cluster(), current) else {
         return Ok(catalogue);
+    };
+    let own = home.map(|datadir| timelines(look, datadir)).transpose()?;
+    let own = own.flatten().and_then(|own| match wanted {
+        Some(timeline) => own.of(timeline),
+        None => Some(own),
+    });
+    // An archive need not have the files that tell of all timelines.
+    let may_be_untold = own.is_none() && wanted.is_none();
+    let timelines = match own {
+        Some(own) => Some(own),
+        None => tool.timelines(look, cluster, wanted)?,
+    };
+    let Some(timelines) = timelines else {
+        return Ok(catalogue);
+    };
+    let untold = |backup: &Backup| {
+        let timeline = backup.wal_stop.as_deref().and_then(wal::timeline);
+        may_be_untold && timeline > Some(timelines.present)
+    };
+    let leads = |backup: &Backup| {
+        backup.system_identifier != cluster || timelines.lead_from(backup) || untold(backup)
+    };
+    let mut undone = catalogue.backups.iter().filter(|backup| !leads(backup));
+    if let Some(named) = undone.find(|backup| label == Some(&*backup.label)) {
+        bail_fault!(
+            Conflict,
+            "backup `{}` is of a time that a restore has undone: no recovery along timeline {} begins with it", named.label, timelines.present;
+            "choose another one; a restore brings this one along its own timeline, with `target_timeline: current`"
+        );
     }
-    of_its_past(catalogue, look, datadir)
+    catalogue.backups.retain(leads);
+    Ok(catalogue)
 }
 
 /// Without the backups of a time that a restore has undone: no recovery leads from them to where the cluster in a data directory is.
@@ -354,7 +399,8 @@ impl Stage for Newest {
     }
 
     fn observe(&self, look: &dyn Look, _: &World) -> Result<Option<Backup>> {
-        Ok(self.tool.catalogue(look)?.backups.into_iter().next())
+        let catalogue = of_its_past(self.tool.catalogue(look)?, look, &self.target.paths.datadir)?;
+        Ok(catalogue.backups.into_iter().next())
     }
 
     fn plan(&self, seen: &Option<Backup>) -> Result<Plan> {

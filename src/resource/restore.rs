@@ -5,11 +5,14 @@
 //! are complete; then they change places ([`replace`]). The server is started and recovers ([`recovered`]): when it has
 //! answered, the old data are taken away or kept, and when it fails they come back.
 
+pub(super) mod failure;
 pub(super) mod fetch;
 mod follow;
 mod recovered;
 mod replace;
 mod spaces;
+
+use std::rc::Rc;
 
 use anyhow::{Context as _, Result};
 use camino::Utf8PathBuf;
@@ -162,7 +165,8 @@ pub fn job(spec: &RestoreSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         directory(look, &paths.datadir)?,
         Directory::Missing | Directory::Empty
     ) || look.stat(&aside(&paths.datadir))?.is_some();
-    let tool = source(spec.stanza.as_deref(), Some(&target), site, look)?;
+    let tool: Rc<dyn BackupTool> =
+        source(spec.stanza.as_deref(), Some(&target), site, look)?.into();
     if spec.delta && !tool.overwrites() {
         bail_fault!(
             Unsupported,
@@ -171,8 +175,8 @@ pub fn job(spec: &RestoreSpec, site: &Site, look: &dyn Look) -> Result<Job> {
         );
     }
     // Whoever is not in the stanza becomes a copy of the cluster that is: with names of its own, and no part in its archive.
-    let copy =
-        backup::tool_of(&target, site, look)?.is_none_or(|own| own.stanza() != tool.stanza());
+    let own = backup::tool_of(&target, site, look)?;
+    let copy = own.as_ref().is_none_or(|own| own.stanza() != tool.stanza());
     if !copy && spec.port.is_some() {
         bail_fault!(
             Input,
@@ -183,6 +187,12 @@ pub fn job(spec: &RestoreSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     let mut job = Job::new(subject("instance", &paths, site));
     job.max_impact = spec.max_impact;
     job.wait_for(spec.lock_timeout);
+    if let Some(own) = own.filter(|_| copy) {
+        job.warnings.push(format!(
+            "instance `{paths}` is in stanza `{}`, and becomes a copy of what is in `{}`: it archives nothing. Where it is to go on, apply it \
+             again, restart it, and take a full backup", own.stanza(), tool.stanza()
+        ));
+    }
     job.stages.push(Box::new(NotHeld {
         target: target.clone(),
         done: "restored",
@@ -190,6 +200,7 @@ pub fn job(spec: &RestoreSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     if !exists {
         job.stages.extend(site::ground(look, site)?);
     }
+    explain(&mut job, &recovery, &tool);
     job.stages.push(Box::new(Fetch {
         tool,
         target: target.clone(),
@@ -232,6 +243,15 @@ pub fn job(spec: &RestoreSpec, site: &Site, look: &dyn Look) -> Result<Job> {
     Ok(job)
 }
 
+/// A failure is told with what it means.
+fn explain(job: &mut Job, recovery: &Recovery, tool: &Rc<dyn BackupTool>) {
+    let (recovery, tool) = (recovery.clone(), Rc::clone(tool));
+    let object = format!("restore of {}", job.subject.name);
+    job.explain = Some(Box::new(move |error| {
+        failure::explained(error, &object, &recovery, |said| tool.trouble(said))
+    }));
+}
+
 /// The data alone.
 fn into_directory(
     spec: &RestoreSpec,
@@ -254,7 +274,8 @@ fn into_directory(
         Some(_) => Some(target(spec.instance.as_ref(), &site.settings, look)?),
         None => None,
     };
-    let tool = source(spec.stanza.as_deref(), found.as_ref(), site, look)?;
+    let tool: Rc<dyn BackupTool> =
+        source(spec.stanza.as_deref(), found.as_ref(), site, look)?.into();
     let target = match found {
         Some(target) => target,
         None => Target::new(
@@ -266,6 +287,7 @@ fn into_directory(
     };
     let mut job = Job::new(subject("instance", &target.paths, site));
     job.max_impact = spec.max_impact;
+    explain(&mut job, &recovery, &tool);
     job.stages.push(Box::new(Fetch {
         tool,
         target,

@@ -232,10 +232,29 @@ fn restored_in_its_place() {
     site.changes_nothing("instance", &params(&site, &json!({})));
     site.pgsocle(["instance", "backup-check", "main"]).go();
     let all = labels(&site);
-    // The newest one is young, but of a time that has been undone.
+    // The newest one is of a time that has been undone; the one before it is young enough.
     let reply = backup(&site, &json!({ "max_age": "1d" }));
+    assert_eq!(reply["backup"]["label"], all[1]);
+    let undone = format!(
+        "backup `{}` is of a time that a restore has undone: no recovery along timeline 2 begins with it",
+        all[0]
+    );
+    refused(
+        &site,
+        "instance_restore",
+        &main(&json!({ "label": all[0] })),
+        &undone,
+    );
+    let unknown = "the archive of stanza `";
+    refused(
+        &site,
+        "instance_restore",
+        &main(&json!({ "target_timeline": "7" })),
+        unknown,
+    );
+    let reply = backup(&site, &json!({}));
     if site.major().number < 17 {
-        assert_ne!(reply["backup"]["label"], all[0]);
+        assert_eq!(reply["backup"]["type"], "full");
     } else {
         assert_eq!(reply["backup"]["prior"], all[1]);
     }

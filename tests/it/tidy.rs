@@ -356,6 +356,7 @@ const READING_FUNCTIONS: &[&str] = &[
     "min",
     "now",
     "obj_description",
+    "pg_available_wal_summaries",
     "pg_backend_pid",
     "pg_conf_load_time",
     "pg_control_checkpoint",

@@ -132,6 +132,12 @@ fn what_was_given() {
         (
             &instance,
             alter,
+            "main --pgbackrest-state absent",
+            json!({"name": "main", "pgbackrest": {"state": "absent"}}),
+        ),
+        (
+            &instance,
+            alter,
             "15/main",
             json!({"version": "15", "name": "main"}),
         ),

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use anyhow::Result;
+use camino::Utf8PathBuf;
 
 use crate::backup::{BackupTool, Catalogue};
 use crate::bail_fault;
@@ -23,6 +24,11 @@ pub trait StanzaTool: BackupTool {
 
     /// Whether other instances of this host are in it as well.
     fn is_shared(&self, look: &dyn Look, paths: &InstancePaths) -> Result<bool>;
+
+    /// Directories of the stanza that somebody has taken away.
+    fn lost(&self, _: &dyn Look) -> Result<Vec<Utf8PathBuf>> {
+        Ok(Vec::new())
+    }
 
     /// Where it is made and deleted, in which words, when that is another host.
     fn made_elsewhere(&self) -> Option<Elsewhere> {
@@ -57,6 +63,7 @@ pub struct Seen {
     /// None: the cluster is only to be made.
     identifier: Option<u64>,
     new: bool,
+    lost: Vec<Utf8PathBuf>,
 }
 
 impl Stage for Stanza {
@@ -80,6 +87,7 @@ impl Stage for Stanza {
             missing: missing.and_then(|error| Fault::of(&error).cloned()),
             identifier: look.system_identifier(&self.paths.datadir)?,
             new: world.cluster_made,
+            lost: self.tool.lost(look)?,
         })
     }
 
@@ -117,6 +125,18 @@ impl Stage for Stanza {
         );
         let cluster = catalogue.cluster();
         if cluster.is_some() && cluster == seen.identifier {
+            // What was in them is told of above, and by a verification.
+            plan.changes.extend(seen.lost.iter().map(|path| {
+                let object = format!("stanza {stanza}");
+                Change::new(
+                    Action::Create,
+                    &object,
+                    format!("make directory `{path}` of stanza `{stanza}` again"),
+                    Diff::new(&object, "", format!("directory: {path}\n")),
+                    Impact::None,
+                    vec![Step::make_dir(path, 0o700)],
+                )
+            }));
             return Ok(plan);
         }
         if let (None, Some(host)) = (cluster, self.tool.made_elsewhere()) {

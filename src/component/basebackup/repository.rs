@@ -10,16 +10,16 @@
 //!
 //! A directory without `backup.json` is no backup: it is written last, and removed first.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::backup::{Archive, Backup, Catalogue, Kind, Tablespace};
-use crate::bail_fault;
 use crate::host::Look;
 use crate::pg::version::Major;
 use crate::pg::wal;
+use crate::{bail_fault, fault};
 
 /// A backup that is being taken.
 pub const PARTIAL: &str = "new.partial";
@@ -58,8 +58,14 @@ impl Repository {
     /// The clusters; none where there is no stanza. A directory that holds something else is not taken for an empty one.
     pub fn clusters(&self, look: &dyn Look) -> Result<Clusters> {
         if let Some(content) = look.read(&self.stanza())? {
-            return serde_json::from_slice(&content)
-                .with_context(|| format!("read {}", self.stanza()));
+            return serde_json::from_slice(&content).map_err(|error| {
+                fault!(
+                    Unavailable,
+                    "`{}`, which tells whose backups these are, cannot be read: {error}", self.stanza();
+                    "restore that file from a copy: `{{\"clusters\":[{{\"system_identifier\":7…,\"version\":\"17\",\"archive\":1}}]}}` with what \
+                     `pg_controldata` says of a backup"
+                )
+            });
         }
         let mut held = look.list(&self.backups())?.unwrap_or_default();
         let archives = self.root.join("wal");
@@ -140,7 +146,9 @@ impl Repository {
             };
             match serde_json::from_slice(&content) {
                 Ok(entry) => entries.push((label, entry)),
-                Err(error) => problems.push(format!("`{file}` cannot be read: {error}")),
+                Err(error) => problems.push(format!(
+                    "`{file}` cannot be read: {error}; restore it from a copy, or remove it if that backup is not needed"
+                )),
             }
         }
         Ok(entries)

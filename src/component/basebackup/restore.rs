@@ -8,7 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::archive;
 use super::repository::tablespace;
 use super::tool::{BaseBackup, mapping};
-use crate::backup::recovery::{self, Recovery, Target};
+use crate::backup::recovery::{Recovery, TARGETS};
 use crate::backup::{Backup, Catalogue, Place, Tablespace};
 use crate::bail_fault;
 use crate::host::Command;
@@ -16,15 +16,6 @@ use crate::pg::conf::quote;
 use crate::pg::tablespace::link;
 use crate::pg::version::Major;
 use crate::plan::{Content, Step};
-
-/// The parameters that say where a recovery ends.
-const TARGETS: [&str; 5] = [
-    "recovery_target",
-    "recovery_target_lsn",
-    "recovery_target_name",
-    "recovery_target_time",
-    "recovery_target_xid",
-];
 
 /// Every backup of the chain is read first: what is damaged is not restored.
 pub fn steps(
@@ -86,17 +77,7 @@ pub fn steps(
 /// What `postgresql.auto.conf` gets: what is said there last holds. Targets of an earlier recovery are taken away first: none
 /// may be said behind another one (`assign_recovery_target` in xlogrecovery.c).
 fn settings_of(tool: &BaseBackup, backup: &Backup, place: &Place, recovery: &Recovery) -> String {
-    let target = match &recovery.target {
-        Target::Latest => None,
-        Target::Immediate => Some(("recovery_target", "immediate".to_owned())),
-        Target::Lsn(lsn) => Some(("recovery_target_lsn", recovery::shown(*lsn))),
-        Target::Name(name) => Some(("recovery_target_name", name.clone())),
-        Target::Time(time) => {
-            let time = time.strftime("%F %T%.6f+00").to_string();
-            Some(("recovery_target_time", time))
-        }
-        Target::Xid(xid) => Some(("recovery_target_xid", xid.to_string())),
-    };
+    let target = recovery.target.parameter();
     let fetch = archive::fetch(&tool.archive(backup.system_identifier));
     let timeline = recovery.timeline.as_deref().unwrap_or("latest");
     let inclusive = if recovery.exclusive { "off" } else { "on" };

@@ -6,14 +6,16 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::keep::Keep;
 use super::repository::{Clusters, Intent, PARTIAL, Repository, tablespace};
 use super::{INCREMENTAL, archive, member, restore, trouble, upkeep};
-use crate::backup::recovery::Recovery;
+use crate::backup::recovery::{Recovery, Target, lsn};
+use crate::backup::timeline::{Timelines, history};
 use crate::backup::{
     Backup, BackupTool, Catalogue, Expired, Kind, Method, Place, Source, Trouble, Verdict,
 };
 use crate::bail_fault;
 use crate::component::backups::stanza::StanzaTool;
-use crate::host::{Command, Look, Server};
+use crate::host::{Command, Look, Query, Server};
 use crate::pg::version::Major;
+use crate::pg::wal;
 use crate::plan::{Content, Step};
 use crate::settings::{self, InstancePaths, Settings};
 use crate::stage::AnyStage;
@@ -38,6 +40,12 @@ pub struct BaseBackup {
     programs: Vec<(Major, Utf8PathBuf)>,
     /// Below which there is a directory for each instance.
     states: Utf8PathBuf,
+}
+
+/// What a server tells of its summaries of WAL.
+#[derive(serde::Deserialize)]
+struct Summaries {
+    since: Option<String>,
 }
 
 impl BaseBackup {
@@ -117,10 +125,19 @@ pub fn mapping(from: &Utf8Path, to: &Utf8Path) -> String {
     format!("--tablespace-mapping={from}={to}")
 }
 
-/// The backup that one of this kind builds upon: the newest of those that the cluster comes from.
+/// The backup that one of this kind builds upon: the newest of those that the cluster comes from, and since which the server has
+/// summaries of its WAL. A restore begins with none.
 fn prior<'a>(kind: Kind, source: &Source, known: &'a Catalogue) -> Option<&'a Backup> {
+    let is_known = |backup: &Backup| {
+        let start = backup.lsn_start.as_deref().and_then(lsn);
+        source
+            .known_since
+            .zip(start)
+            .is_none_or(|(since, start)| start >= since)
+    };
     let fits = |backup: &&Backup| {
         source.comes_from(backup)
+            && is_known(backup)
             && backup.version == source.version.to_string()
             && (kind == Kind::Incr || backup.kind == Kind::Full)
     };
@@ -151,6 +168,14 @@ impl StanzaTool for BaseBackup {
             remove(self.repository.root.join("wal")),
             remove(self.repository.root.clone()),
         ]
+    }
+
+    /// Archiving fails for as long as its directory is not there. Without `stanza.json` the disk may just not be mounted.
+    fn lost(&self, look: &dyn Look) -> Result<Vec<Utf8PathBuf>> {
+        let archive = self.repository.archive(self.archive);
+        let known = look.stat(&self.repository.stanza())?.is_some();
+        let lost = known && look.stat(&archive)?.is_none();
+        Ok(lost.then_some(archive).into_iter().collect())
     }
 
     fn is_shared(&self, look: &dyn Look, paths: &InstancePaths) -> Result<bool> {
@@ -186,6 +211,45 @@ impl BackupTool for BaseBackup {
         Ok(look.stat(&directory.join(name))?.is_some())
     }
 
+    fn timelines(
+        &self,
+        look: &dyn Look,
+        cluster: u64,
+        wanted: Option<u32>,
+    ) -> Result<Option<Timelines>> {
+        let directory = self.archive(cluster);
+        let names = look.list(&directory)?.unwrap_or_default();
+        let Some(file) = history(&names, &self.stanza, wanted)? else {
+            return Ok(wanted.map(|_| Timelines::default()));
+        };
+        let content = look.read(&directory.join(&file))?.unwrap_or_default();
+        Ok(Timelines::parse(&file, &content))
+    }
+
+    fn gap(&self, look: &dyn Look, backup: &Backup, recovery: &Recovery) -> Result<Option<String>> {
+        let entries = self.repository.entries(look, &mut Vec::new())?;
+        let own = entries
+            .into_iter()
+            .find(|(label, _)| *label == backup.label);
+        let (Some((_, entry)), false) = (own, recovery.target == Target::Immediate) else {
+            return Ok(None);
+        };
+        let timeline = match recovery.timeline.as_deref() {
+            None | Some("latest") => None,
+            Some(timeline) => timeline.parse().ok().or(wal::timeline(&entry.wal_stop)),
+        };
+        let cluster = entry.intent.system_identifier;
+        let timelines = self.timelines(look, cluster, timeline)?.unwrap_or_default();
+        let names = look.list(&self.archive(cluster))?.unwrap_or_default();
+        let size = entry.wal_segment_size;
+        Ok(wal::gap(
+            &names,
+            &entry.wal_stop,
+            size,
+            |timeline, place| timelines.hold(timeline, place),
+        ))
+    }
+
     fn trouble(&self, said: &str) -> Option<Trouble> {
         trouble::of(said)
     }
@@ -204,6 +268,20 @@ impl BackupTool for BaseBackup {
         let kind = asked.unwrap_or_default();
         let prior = prior(kind, source, known);
         Ok(prior.map_or(Kind::Full, |_| kind))
+    }
+
+    fn known_since(&self, look: &dyn Look, version: Major, server: &Server) -> Result<Option<u64>> {
+        if version < INCREMENTAL {
+            return Ok(None);
+        }
+        let rows: Vec<Summaries> = look.rows(Query {
+            server: server.clone(),
+            database: "postgres".into(),
+            sql: include_str!("../../sql/summaries.sql"),
+            parameter: serde_json::Value::Null,
+        })?;
+        let since = rows.into_iter().next().and_then(|row| row.since);
+        Ok(since.as_deref().and_then(lsn))
     }
 
     fn take(&self, kind: Kind, server: &Server, source: &Source, known: &Catalogue) -> Vec<Step> {

@@ -19,11 +19,10 @@ pub fn expired(tool: &BaseBackup, look: &dyn Look) -> Result<Expired> {
     let mut problems = Vec::new();
     let entries = repository.entries(look, &mut problems)?;
     if let Some(problem) = problems.first() {
-        // What that backup needs is not known.
         bail_fault!(
             Unavailable,
             "stanza `{}`: {problem}: nothing is deleted", tool.stanza();
-            "restore that file from a copy; or remove it, if that backup is not needed, and what is left of it goes"
+            "what that backup needs is not known; once the file is removed, what is left of the backup goes"
         );
     }
     let catalogue = repository.catalogue(look)?;
@@ -67,7 +66,14 @@ pub fn verify(tool: &BaseBackup, look: &dyn Look) -> Result<Verdict> {
     let mut problems = Vec::new();
     let entries = tool.repository.entries(look, &mut problems)?;
     let mut report = vec![format!("stanza: {}", tool.stanza())];
+    let known = tool.repository.catalogue(look)?.backups;
     for (label, entry) in &entries {
+        if known.iter().any(|own| own.label == *label && own.error) {
+            problems.push(format!(
+                "backup: {label}, of no use: a backup that it builds upon is not there"
+            ));
+            continue;
+        }
         match complaint(tool, look, label, entry) {
             None => report.push(format!("backup: {label}, sound")),
             Some(said) if tool.trouble(&said).is_some() => {
@@ -83,8 +89,11 @@ pub fn verify(tool: &BaseBackup, look: &dyn Look) -> Result<Verdict> {
             .filter(|entry| entry.intent.system_identifier == cluster.system_identifier);
         let size = own.clone().next().map(|entry| entry.wal_segment_size);
         let starts: Vec<&str> = own.map(|entry| &*entry.wal_start).collect();
-        let names = look.list(&tool.repository.archive(cluster.archive))?;
-        let names = names.unwrap_or_default();
+        let directory = tool.repository.archive(cluster.archive);
+        let Some(names) = look.list(&directory)? else {
+            problems.push(format!("WAL: directory `{directory}` is missing"));
+            continue;
+        };
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let gaps = wal::gaps(&names, &starts, size.unwrap_or(DEFAULT_SEGMENT));
         problems.extend(gaps.into_iter().map(|(from, until)| {

@@ -174,6 +174,17 @@ pub fn tablespaces(output: &[u8]) -> Result<Vec<Tablespace>> {
         .collect())
 }
 
+/// What the archive of a cluster is called.
+pub fn archive(output: &[u8], cluster: u64) -> Result<Option<String>> {
+    let stanza = read(output)?.into_iter().next();
+    let own = stanza.into_iter().flat_map(|stanza| stanza.db);
+    // Of several repositories the first is asked.
+    let mut own = own.filter(|own| own.repo_key == 1 && own.system_id == cluster);
+    Ok(own
+        .next_back()
+        .map(|own| format!("{}-{}", own.version, own.id)))
+}
+
 /// What there is of one stanza.
 pub fn parse(output: &[u8]) -> Result<Catalogue> {
     let Some(stanza) = read(output)?.into_iter().next() else {
@@ -286,6 +297,14 @@ mod tests {
           "system_identifier": "7712952106164794826"
         }
         "#);
+    }
+
+    #[test]
+    fn the_archive_of_a_cluster() {
+        let output = br#"[{"db":[{"id":1,"repo-key":1,"system-id":7,"version":"15"},{"id":2,"repo-key":1,"system-id":8,"version":"17"},{"id":2,"repo-key":2,"system-id":9,"version":"17"}],"name":"app"}]"#;
+        for (cluster, wanted) in [(7, Some("15-1")), (8, Some("17-2")), (9, None)] {
+            assert_eq!(archive(output, cluster).unwrap().as_deref(), wanted);
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::rights::CHECKPOINTS;
 use super::stanza_file::StanzaFile;
 use super::{trouble, upkeep};
 use crate::backup::recovery::{self, Recovery, Target};
+use crate::backup::timeline::{Timelines, history};
 use crate::backup::{
     Backup, BackupTool, Catalogue, Expired, Kind, Method, Place, Source, Tablespace, Trouble,
     Verdict,
@@ -252,6 +253,33 @@ impl BackupTool for PgBackRest {
         Ok(said.split_whitespace().last().map(str::to_owned))
     }
 
+    /// A repository that does not tell is no reason to refuse a restore.
+    fn timelines(
+        &self,
+        look: &dyn Look,
+        cluster: u64,
+        wanted: Option<u32>,
+    ) -> Result<Option<Timelines>> {
+        let probe = Probe::pgbackrest_info(self.in_a_moment(), None);
+        let said = answer(look, &probe, "look into its repository")?.stdout;
+        let Some(archive) = info::archive(&said, cluster)? else {
+            return Ok(None);
+        };
+        let directory = format!("archive/{}/{archive}", self.stanza);
+        let said = look.probe(&Probe::pgbackrest_histories(self.in_a_moment(), &directory))?;
+        if !said.success() {
+            return Ok(None);
+        }
+        let names: Vec<String> = said.text().lines().map(str::to_owned).collect();
+        let Some(file) = history(&names, &self.stanza, wanted)? else {
+            return Ok(wanted.map(|_| Timelines::default()));
+        };
+        let path = format!("{directory}/{file}");
+        let said = look.probe(&Probe::pgbackrest_file(self.in_a_moment(), &path))?;
+        let content = Some(said).filter(Output::success);
+        Ok(content.and_then(|said| Timelines::parse(&file, &said.stdout)))
+    }
+
     fn trouble(&self, said: &str) -> Option<Trouble> {
         trouble::of(said)
     }
@@ -263,6 +291,21 @@ impl BackupTool for PgBackRest {
                 "pgBackRest runs CHECKPOINT on a standby, which PostgreSQL {major} lets only superusers do";
                 "take the backup on the primary"
             )
+        })
+    }
+
+    /// As pgBackRest does it: of a cluster of which there is none yet, all is taken.
+    fn kind(&self, asked: Option<Kind>, source: &Source, known: &Catalogue) -> Result<Kind> {
+        let mut own = known.backups.iter().filter(|own| own.repository == 1);
+        let any = own.any(|own| {
+            source
+                .cluster
+                .is_none_or(|cluster| own.system_identifier == cluster)
+        });
+        Ok(if any {
+            asked.unwrap_or_default()
+        } else {
+            Kind::Full
         })
     }
 

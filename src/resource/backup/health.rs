@@ -159,7 +159,11 @@ impl Health {
         };
         let mut parts = Vec::new();
         if let Some(archiver) = &self.archiver {
-            parts.push(part("archiving", !archiver.failing, archived(archiver)));
+            parts.push(part(
+                "archiving",
+                !archiver.is_failing(),
+                archived(archiver),
+            ));
         }
         let newest = match (&self.newest, self.age) {
             (Some(backup), Some(age)) => format!(
@@ -197,6 +201,12 @@ impl Health {
 }
 
 fn archived(archiver: &Archiver) -> String {
+    if archiver.archive_mode == "off" {
+        return "off (`archive_mode`): apply the instance again, and restart it".to_owned();
+    }
+    if archiver.in_recovery && archiver.archive_mode != "always" {
+        return "none, since the server is in recovery".to_owned();
+    }
     let last = match (&archiver.last_archived_wal, &archiver.last_archived_time) {
         (Some(wal), Some(time)) => format!("last archived {wal} at {time}"),
         _ => "nothing archived yet".to_owned(),
@@ -241,11 +251,11 @@ const METRICS: &[Metric] = &[
     ),
     (
         "pgsocle_backup_archive_failing",
-        "Whether the last attempt to archive WAL failed.",
+        "Whether the last attempt to archive WAL failed, or WAL is not archived at all.",
         |health| {
             let archiver = health.archiver.iter();
             archiver
-                .map(|archiver| (String::new(), archiver.failing.into()))
+                .map(|archiver| (String::new(), archiver.is_failing().into()))
                 .collect()
         },
     ),
@@ -380,6 +390,18 @@ mod tests {
         false pgsocle-backup-incr@15-main.service: failed (daily; last none, next none)
         ");
         let archiver = health.archiver.as_mut().unwrap();
+        archiver.archive_mode = "off".to_owned();
+        let first = health.parts().remove(0);
+        let off = "off (`archive_mode`): apply the instance again, and restart it";
+        assert_eq!((first.sound, first.detail.as_str()), (false, off));
+        let archiver = health.archiver.as_mut().unwrap();
+        archiver.archive_mode = "on".to_owned();
+        archiver.in_recovery = true;
+        let first = health.parts().remove(0);
+        let recovering = "none, since the server is in recovery";
+        assert_eq!((first.sound, first.detail.as_str()), (true, recovering));
+        let archiver = health.archiver.as_mut().unwrap();
+        archiver.in_recovery = false;
         archiver.failing = true;
         archiver.last_failed_wal = Some("000000010000000000000004".to_owned());
         archiver.last_failed_time = Some("2026-11-27T18:05:00+00:00".to_owned());
@@ -413,7 +435,7 @@ mod tests {
         # HELP pgsocle_backup_newest_timestamp_seconds When the newest sound backup of a type ended, in seconds since 1970.
         # TYPE pgsocle_backup_newest_timestamp_seconds gauge
         pgsocle_backup_newest_timestamp_seconds{instance="15/main",stanza="app",type="full"} 1795811614
-        # HELP pgsocle_backup_archive_failing Whether the last attempt to archive WAL failed.
+        # HELP pgsocle_backup_archive_failing Whether the last attempt to archive WAL failed, or WAL is not archived at all.
         # TYPE pgsocle_backup_archive_failing gauge
         pgsocle_backup_archive_failing{instance="15/main",stanza="app"} 0
         # HELP pgsocle_backup_archive_queue_files How many WAL files wait to be archived.

@@ -80,10 +80,13 @@ impl Stage for Expiry {
 
     fn plan(&self, seen: &Expired) -> Result<Plan> {
         let mut plan = Plan::default();
-        let wal = seen
-            .wal
-            .iter()
-            .map(|(start, stop)| format!("{start} to {stop}"));
+        let wal = seen.wal.iter().map(|(start, stop)| {
+            if start == stop {
+                start.clone()
+            } else {
+                format!("{start} to {stop}")
+            }
+        });
         let wal: Vec<String> = wal.collect();
         let mut what = Vec::new();
         if !seen.backups.is_empty() {
@@ -158,7 +161,8 @@ impl Stage for Check {
         if let Some(problem) = catalogue.problems.first() {
             bail_fault!(
                 Unavailable,
-                "the repository of stanza `{stanza}` of instance `{paths}` is not in order: {problem}"
+                "the repository of stanza `{stanza}` of instance `{paths}` is not in order: {problem}";
+                "look after its storage; directories that are missing are made when the instance is applied again"
             );
         }
         let object = format!("archive of stanza {stanza}");

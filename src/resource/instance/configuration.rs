@@ -104,7 +104,7 @@ pub struct Seen {
     /// What still names another instance, with the values that name this one.
     following: Vec<(String, String)>,
     /// What the server reads, in its order.
-    reading: Reading,
+    pub reading: Reading,
     /// What PostgreSQL makes of the file as it is to be.
     verdict: Verdict,
     /// Files of TLS that the file as it is to be names, and that are not there.

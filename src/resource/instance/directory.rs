@@ -46,6 +46,11 @@ pub fn dropping(path: &Utf8Path) -> Utf8PathBuf {
     format!("{path}.pgsocle-drop").into()
 }
 
+/// Below which a restored copy has its tablespaces: nobody else's.
+pub fn own_tablespaces(datadir: &Utf8Path) -> Utf8PathBuf {
+    format!("{datadir}.tablespaces").into()
+}
+
 /// Looks into a directory that may hold a cluster.
 pub fn directory(look: &dyn Look, path: &Utf8Path) -> Result<Directory> {
     let names = look

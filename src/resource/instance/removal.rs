@@ -8,9 +8,10 @@ use crate::bail_fault;
 use crate::host::Look;
 use crate::manager::{Manager, StopMode};
 use crate::pg::pgpass::Pgpass;
+use crate::pg::tablespace::is_of;
 use crate::plan::{Action, Change, Diff, Fact, Impact, Plan, Step, attributes};
 use crate::resource::instance::directory::{
-    DROP_INSIDE, Directory, directory, dropping, leftovers, tablespaces,
+    DROP_INSIDE, Directory, directory, dropping, leftovers, own_tablespaces, tablespaces,
 };
 use crate::resource::instance::kept::{self, Stranded};
 use crate::resource::instance::passfile::taken_away;
@@ -56,6 +57,8 @@ pub struct Seen {
     emptied: bool,
     /// Where its tablespaces lie.
     tablespaces: Vec<Tablespace>,
+    /// What it has in those that were made with it.
+    own: Vec<Utf8PathBuf>,
 }
 
 impl Stage for Removal {
@@ -83,6 +86,19 @@ impl Stage for Removal {
             Some(running) => running.server.clone(),
             None => self.target.configured_on_disk(look)?,
         };
+        let (tablespaces, below) = (
+            tablespaces(look, &paths.datadir)?,
+            own_tablespaces(&paths.datadir),
+        );
+        let mut own = Vec::new();
+        for space in tablespaces
+            .iter()
+            .filter(|one| one.location.starts_with(&below))
+        {
+            let names = look.list(&space.location)?.unwrap_or_default().into_iter();
+            let names = names.filter(|name| is_of(paths.version, name));
+            own.extend(names.map(|name| space.location.join(name)));
+        }
         Ok(Seen {
             record: Record::read(look, paths)?,
             recorded: look.stat(&paths.record)?.is_some(),
@@ -99,7 +115,8 @@ impl Stage for Removal {
             },
             registered,
             emptied,
-            tablespaces: tablespaces(look, &paths.datadir)?,
+            tablespaces,
+            own,
         })
     }
 
@@ -207,9 +224,10 @@ impl Stage for Removal {
 impl Removal {
     /// A copy of a data directory has links to the same places: what is in them may be another cluster's.
     fn left_in_tablespaces(&self, seen: &Seen) -> Option<String> {
-        let places: Vec<&str> = seen
-            .tablespaces
-            .iter()
+        let below = own_tablespaces(&self.target.paths.datadir);
+        let others = seen.tablespaces.iter();
+        let places: Vec<&str> = others
+            .filter(|one| !one.location.starts_with(&below))
             .map(|one| one.location.as_str())
             .collect();
         (!places.is_empty()).then(|| {
@@ -253,6 +271,12 @@ impl Removal {
         if keeps {
             steps.extend(kept::set_aside(paths, seen.free));
         } else if exists {
+            // Before the data, which tell of them.
+            for path in &seen.own {
+                steps.push(Step::Remove { path: path.clone() });
+                let above = path.ancestors().skip(1).take(2);
+                steps.extend(above.map(|path| Step::RemoveEmptyDir { path: path.into() }));
+            }
             steps.extend(self.remove());
         }
         steps.extend(seen.leftovers.iter().map(|path| self.target.clear(path)));
@@ -364,7 +388,54 @@ mod tests {
             registered: false,
             emptied: false,
             tablespaces: Vec::new(),
+            own: Vec::new(),
         }
+    }
+
+    #[test]
+    fn tablespaces_of_a_copy_go_with_it() {
+        let at = |location: &str| Tablespace {
+            oid: 1,
+            name: "1".into(),
+            location: location.into(),
+        };
+        let seen = Seen {
+            tablespaces: vec![at("/srv/main/data.tablespaces/1"), at("/mnt/fast")],
+            own: vec!["/srv/main/data.tablespaces/1/PG_17_202406281".into()],
+            ..seen()
+        };
+        let how = How {
+            asked: true,
+            ..How::default()
+        };
+        let plan = removal(how).plan(&seen).unwrap();
+        let steps: Vec<String> = plan.changes[0]
+            .steps
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(
+            steps[0],
+            "remove /srv/main/data.tablespaces/1/PG_17_202406281"
+        );
+        assert_eq!(
+            plan.warnings,
+            [
+                "what instance `17/main` has in tablespaces stays in `/mnt/fast`: where no copy of its data directory uses it, \
+                 remove `PG_17_*` there"
+            ]
+        );
+        let how = How {
+            keep_data: true,
+            ..how
+        };
+        let kept = removal(how).plan(&seen).unwrap();
+        assert!(
+            !kept.changes[0]
+                .steps
+                .iter()
+                .any(|step| step.to_string().contains("tablespaces"))
+        );
     }
 
     fn removal(how: How) -> Removal {

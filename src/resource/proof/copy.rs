@@ -110,7 +110,8 @@ impl Stage for Copy {
         let programs = &self.scene.copy.bindir;
         let datadir = &self.scene.paths.datadir;
         let label = self.label.as_deref();
-        let catalogue = choice(&*self.tool, label, &self.scene.recovery, look, datadir)?;
+        let home = Some(&**datadir).filter(|_| !self.any_cluster);
+        let catalogue = choice(&*self.tool, label, &self.scene.recovery, look, home)?;
         Ok(Seen {
             last: kept(look, &self.evidence)?,
             catalogue,

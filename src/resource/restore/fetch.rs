@@ -1,5 +1,7 @@
 //! The look into the repository, and the data beside their place.
 
+use std::rc::Rc;
+
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
@@ -10,11 +12,12 @@ use super::spaces;
 use crate::backup::recovery::{Recovery, choose, wal};
 use crate::backup::{Backup, BackupTool, Catalogue, Place, Tablespace, Trouble};
 use crate::host::{FileKind, Look};
+use crate::pg::conf::Conf;
 use crate::pg::tablespace;
 use crate::pg::version::Major;
 use crate::plan::{Action, Change, Diff, Impact, Plan, Step, attributes};
 use crate::resource::backup::choice;
-use crate::resource::instance::directory::{Directory, directory};
+use crate::resource::instance::directory::{Directory, directory, own_tablespaces};
 use crate::resource::instance::target::Target;
 use crate::settings::InstancePaths;
 use crate::stage::{Stage, World};
@@ -65,6 +68,13 @@ pub fn key(stanza: &str) -> (String, String) {
 /// Why there is nothing to choose from, where the repository itself is in trouble.
 pub fn unreadable(tool: &dyn BackupTool, catalogue: &Catalogue) -> Option<anyhow::Error> {
     let stanza = tool.stanza();
+    if *catalogue == Catalogue::default() {
+        return Some(fault!(
+            NotFound,
+            "there is no stanza `{stanza}` in the repository of {}", tool.name();
+            "`pgsocle instance status` names that of an instance; nothing was changed"
+        ));
+    }
     let problem = catalogue.problems.first()?;
     let said = problem.lines().next().unwrap_or_default();
     Some(match tool.trouble(problem) {
@@ -83,7 +93,7 @@ pub fn unreadable(tool: &dyn BackupTool, catalogue: &Catalogue) -> Option<anyhow
 
 /// Fetches the data of a backup.
 pub struct Fetch {
-    pub tool: Box<dyn BackupTool>,
+    pub tool: Rc<dyn BackupTool>,
     pub target: Target,
     pub recovery: Recovery,
     pub label: Option<String>,
@@ -110,15 +120,21 @@ pub struct Seen {
     free: u64,
     /// What is in the directory that was given.
     in_place: Vec<String>,
-    /// An earlier run has brought the data, and the server recovers, or has; the old data are still aside.
-    arrived: bool,
+    /// A WAL file that is missing on the way.
+    gap: Option<String>,
+    /// An earlier run has brought the data, and the server recovers, or has; the old data are still aside. Whether it was for the
+    /// same target.
+    arrived: Option<bool>,
 }
 
 impl Stage for Fetch {
     type Seen = Seen;
 
     fn name(&self) -> String {
-        object(&self.target)
+        match &self.place {
+            Some(place) => format!("restore into `{place}`"),
+            None => object(&self.target),
+        }
     }
 
     fn observe(&self, look: &dyn Look, _: &World) -> Result<Seen> {
@@ -132,12 +148,17 @@ impl Stage for Fetch {
         };
         let running = self.place.is_none() && self.target.running(look)?.is_some();
         let label = self.label.as_deref();
-        let catalogue = choice(&*self.tool, label, &self.recovery, look, datadir)?;
+        let home = Some(&**datadir).filter(|_| !self.copy);
+        let catalogue = choice(&*self.tool, label, &self.recovery, look, home)?;
         let cluster = look.system_identifier(datadir)?;
         let begun = look.stat(&aside(datadir))?.is_some();
         let mut free = look.free_space(self.place.as_deref().unwrap_or(datadir))?;
         let mut tablespaces = Vec::new();
         let mut foreign = None;
+        let mut gap = None;
+        if let Ok(backup) = self.choose(&catalogue, cluster) {
+            gap = self.tool.gap(look, backup, &self.recovery)?;
+        }
         if !self.delta
             && self.place.is_none()
             && let Ok(backup) = self.choose(&catalogue, cluster)
@@ -145,7 +166,7 @@ impl Stage for Fetch {
             let own = spaces::linked(look, datadir)?;
             for space in self.tool.tablespaces(look, backup)? {
                 let location = if self.copy {
-                    Utf8PathBuf::from(format!("{datadir}.tablespaces/{}", space.name))
+                    own_tablespaces(datadir).join(&space.name)
                 } else {
                     space.location.clone()
                 };
@@ -158,22 +179,35 @@ impl Stage for Fetch {
                 tablespaces.push((space, location));
             }
         }
+        let auto = look.read(&datadir.join("postgresql.auto.conf"))?;
+        let auto = Conf::parse_leniently(&auto.unwrap_or_default());
         Ok(Seen {
             catalogue,
             cluster,
-            arrived: running && begun,
+            arrived: (running && begun).then(|| self.recovery.target.is_said_by(&auto)),
             running,
             datadir: directory(look, datadir)?,
             tablespaces,
             foreign,
             free,
             in_place,
+            gap,
         })
     }
 
     fn plan(&self, seen: &Seen) -> Result<Plan> {
-        if seen.arrived {
-            return Ok(Plan::default());
+        match seen.arrived {
+            Some(true) => return Ok(Plan::default()),
+            Some(false) => {
+                let paths = &self.target.paths;
+                bail_fault!(
+                    Conflict,
+                    "instance `{paths}` runs on the data of a restore to another target, and that has not come to its end: the old \
+                     data wait in `{}`", aside(&paths.datadir);
+                    "restore to the same target again to end it; or stop the instance first, and what was restored is replaced; nothing was changed"
+                );
+            }
+            None => {}
         }
         self.check(seen)?;
         let backup = self
@@ -192,6 +226,12 @@ impl Stage for Fetch {
                 self.or_delta("to fetch into the data directory itself")
             );
         }
+        plan.warnings.extend(seen.gap.as_ref().map(|file| {
+            format!(
+                "WAL file `{file}` is missing from the archive of stanza `{}`: no recovery from backup `{}` gets past it, and what came later \
+                 is lost with the data that are replaced", self.tool.stanza(), backup.label
+            )
+        }));
         plan.changes.push(self.change(seen, backup)?);
         plan.view = Some(("restore", self.view(seen, backup)));
         Ok(plan)
@@ -284,7 +324,7 @@ impl Fetch {
             },
             waldir: wal.map(Utf8PathBuf::as_path),
             tablespaces: (self.place.is_some() || self.copy && self.delta)
-                .then(|| format!("{directory}.tablespaces").into()),
+                .then(|| own_tablespaces(directory)),
             mapped: seen
                 .tablespaces
                 .iter()
@@ -333,7 +373,7 @@ impl Fetch {
             Some(place) => format!("restore backup `{}` into `{place}`", backup.label),
             None => format!(
                 "restore instance `{paths}` from backup `{}`, up to {}",
-                backup.label, self.recovery.target
+                backup.label, self.recovery
             ),
         };
         let line = |label: Option<String>| attributes(&[("restored from", label)]);
@@ -369,7 +409,7 @@ impl Fetch {
         json!({
             "label": backup.label,
             "date_stop": backup.date_stop,
-            "target": self.recovery.target.to_string(),
+            "target": self.recovery.to_string(),
             "wal_start": from,
             "wal_stop": until,
             "space_needed": backup.size,

@@ -107,8 +107,14 @@ impl Stage for Follow {
                 "restore into a `directory`, and put the files of its configuration there"
             );
         }
+        let mut configuration = self.configuration.observe(look, world)?;
+        // What this run takes away there is in nobody's way.
+        configuration
+            .reading
+            .assignments
+            .retain(|found| found.name != "archive_mode" || found.file != self.auto_file());
         Ok(Copied {
-            configuration: self.configuration.observe(look, world)?,
+            configuration,
             auto: look.read(&self.auto_file())?.unwrap_or_default(),
         })
     }

@@ -138,6 +138,7 @@ impl Stage for Recovered {
                 "it goes on by itself; its log tells how far it is. The old data stay in `{}` until this is run again", aside(&paths.datadir)
             ),
         }
+        plan.warnings.extend(self.how_to_go_on());
         if seen.old {
             plan.changes.push(self.old_data(seen));
         }
@@ -155,6 +156,24 @@ fn view(progress: &Progress) -> Value {
 }
 
 impl Recovered {
+    /// A server that is no ordinary one afterwards.
+    fn how_to_go_on(&self) -> Option<String> {
+        let paths = &self.target.paths;
+        match self.recovery.action {
+            AtTarget::Promote => None,
+            AtTarget::Pause => Some(format!(
+                "instance `{paths}` waits at the target, and can only be read: look whether it is the right one. If it is, \
+                 `pgsocle instance exec {paths} -- psql -d postgres -c 'SELECT pg_wal_replay_resume()'` makes it an ordinary server; \
+                 else stop it, and restore again"
+            )),
+            AtTarget::Shutdown => Some(format!(
+                "instance `{paths}` ends at the target, at each start: to go on, write `recovery_target_action = 'promote'` in the place \
+                 of `'shutdown'` into `{}/postgresql.auto.conf`, and start it",
+                paths.datadir
+            )),
+        }
+    }
+
     /// Waits until the server is what it is to be at the target, or has ended.
     fn await_end(&self, look: &dyn Look) -> Result<End> {
         let last = Cell::new(None);
