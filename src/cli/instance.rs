@@ -109,7 +109,7 @@ enum Verb {
     Start(Start),
     /// Stop instances (mode fast: sessions are cut, nothing is lost).
     Stop(Stop),
-    /// Restart instances.
+    /// Restart instances; one that is stopped is started, but stays so with `--all`.
     Restart(Stop),
     /// Have servers read their configuration again.
     Reload(Many),

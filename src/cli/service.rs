@@ -116,6 +116,14 @@ fn bring(
     let job = |identity| {
         let mut target = target(&session, identity)?;
         target.manner = target.manner.within(timeout).ending(mode);
+        let of_running = matches!(state, State::Restarted | State::Reloaded);
+        // Who says "all" thinks of what runs: what is stopped stays so.
+        if of_running && instances.all && target.running(&session.local)?.is_none() {
+            let warning = format!("instance `{}` is stopped, and stays so", target.paths);
+            let mut job = service_job(target, State::Present, &session.site, &session.local)?;
+            job.warnings.push(warning);
+            return Ok(job);
+        }
         service_job(target, state, &session.site, &session.local)
     };
     let mut meant = instances.meant(&session)?;

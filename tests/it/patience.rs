@@ -255,4 +255,16 @@ fn one_that_fails_does_not_keep_the_others() {
         "{output:?}"
     );
     assert_eq!(site.servers(), []);
+    // Whoever restarts or reloads them all thinks of those that run.
+    for verb in ["restart", "reload"] {
+        let output = site.pgsocle(["instance", verb, "--all"]).go();
+        assert_eq!(output.stdout, "nothing to do\n".repeat(3), "{verb}");
+        assert!(
+            output.stderr.contains(&format!(
+                "instance `{major}/third` is stopped, and stays so"
+            )),
+            "{verb}: {output:?}"
+        );
+    }
+    assert_eq!(site.servers(), []);
 }
