@@ -517,7 +517,8 @@ fn a_unit_and_its_end() {
 
 #[test]
 fn the_files_of_a_site() {
-    scenarios::site_files().holds(KILL, any);
+    scenarios::site_files(scenarios::quick_site()).holds(KILL, any);
+    systemd::site_files().holds(KILL, any);
 }
 
 /// Ctrl-C, a stop, and a lost connection.

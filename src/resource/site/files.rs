@@ -96,6 +96,8 @@ impl State {
 
 pub struct Seen {
     states: Vec<State>,
+    /// An earlier run had begun to write it, and was interrupted: nobody may have been told.
+    begun: Vec<bool>,
     /// What each is to hold, or why that cannot be said.
     contents: Vec<Result<Option<Text>, Fault>>,
     /// Directories of files that are not there yet.
@@ -116,7 +118,7 @@ impl Stage for Files {
         self.first
     }
 
-    fn observe(&self, look: &dyn Look, _: &World) -> Result<Seen> {
+    fn observe(&self, look: &dyn Look, world: &World) -> Result<Seen> {
         let mut parents = Vec::new();
         for item in &self.items {
             if let Some(parent) = item.path.parent()
@@ -137,6 +139,11 @@ impl Stage for Files {
                 .iter()
                 .map(|item| State::of(look, item))
                 .collect::<Result<_>>()?,
+            begun: self
+                .items
+                .iter()
+                .map(|item| world.begun.contains(&object(&item.path)))
+                .collect(),
             contents: self
                 .items
                 .iter()
@@ -155,7 +162,8 @@ impl Stage for Files {
                 Objection::Doubtful(words) => plan.warnings.push(words.clone()),
             }
         }
-        for ((item, state), content) in self.items.iter().zip(&seen.states).zip(&seen.contents) {
+        let items = self.items.iter().zip(&seen.states).zip(&seen.begun);
+        for (((item, state), begun), content) in items.zip(&seen.contents) {
             let content = match content {
                 Ok(content) => content.as_ref(),
                 // What is there already may stay without it.
@@ -166,6 +174,7 @@ impl Stage for Files {
                 }
             };
             match state.problem(&item.what, content) {
+                None if *begun => plan.changes.extend(self.taken_over(item)),
                 None => {}
                 Some(Problem::Differs) if !self.overwrite => plan.warnings.push(format!(
                     "`{}` differs from what the site settings give and is left as it is; \
@@ -239,12 +248,25 @@ impl Files {
         };
         Change::new(
             action,
-            format!("site {path}"),
+            object(path),
             format!("{verb} `{path}`"),
             Diff::new(path.as_str(), before, content.to_string()),
             Impact::None,
             steps,
         )
+    }
+
+    /// A file that is right already, and that its reader may not know yet.
+    fn taken_over(&self, item: &Item) -> Option<Change> {
+        let path = &item.path;
+        Some(Change::new(
+            Action::Alter,
+            object(path),
+            format!("bring `{path}` into effect"),
+            Diff::new(path.as_str(), "", ""),
+            Impact::None,
+            vec![self.follow(item)?],
+        ))
     }
 
     fn owned(&self, mode: u32) -> String {
@@ -269,6 +291,10 @@ impl Files {
             _ => None,
         }
     }
+}
+
+fn object(path: &Utf8Path) -> String {
+    format!("site {path}")
 }
 
 fn is_in(paths: &[Utf8PathBuf], path: &Utf8Path) -> bool {
@@ -419,7 +445,7 @@ impl Stage for Removal {
             }
             plan.changes.push(Change::new(
                 Action::Drop,
-                format!("site {path}"),
+                object(path),
                 format!("remove `{path}`"),
                 Diff::new(path.as_str(), shown(&item.what, content), ""),
                 Impact::None,
@@ -443,5 +469,35 @@ impl Stage for Removal {
         );
         plan.view = Some(("site", view(&self.settings, &[], "absent")));
         Ok(plan)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::site::{items, tests::complete};
+
+    /// Whoever reads a file is told of it, though it is right already; of what nobody reads there is nothing to tell.
+    #[test]
+    fn what_an_interrupted_run_has_written() {
+        let settings = "prefix: /p\nrun_prefix: /r\nsystemd: {}\n";
+        let machine = complete(settings);
+        let site = machine.site(settings);
+        let files = Files::new(items(&machine, &site).unwrap(), &site);
+        let mut world = World::default();
+        let plan = |world: &World| {
+            files
+                .plan(&files.observe(&machine, world).unwrap())
+                .unwrap()
+        };
+        assert_eq!(plan(&world).to_string(), "");
+        let paths = files.items.iter().map(|item| object(&item.path));
+        world.begun.extend(paths);
+        insta::assert_snapshot!(plan(&world), @r"
+        bring `/var/lib/postgresql/.config/user-tmpfiles.d/pgsocle-postgresql.conf` into effect [none]
+          make the directories of /var/lib/postgresql/.config/user-tmpfiles.d/pgsocle-postgresql.conf
+        bring `/var/lib/postgresql/.local/share/systemd/user/pgsocle-postgresql@.service` into effect [none]
+          daemon-reload pgsocle-postgresql@.service
+        ");
     }
 }

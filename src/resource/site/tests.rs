@@ -466,7 +466,7 @@ fn plan(machine: &Machine, settings: &str, spec: &Value) -> Result<Plan> {
 }
 
 /// A machine on which everything is as it should be.
-fn complete(settings: &str) -> Machine {
+pub(super) fn complete(settings: &str) -> Machine {
     let mut machine = Machine::with_systemd(true);
     let site = machine.site(settings);
     for item in super::items(&machine, &site).unwrap() {

@@ -11,7 +11,7 @@ pub mod backups;
 pub mod systemd;
 
 /// A site where `initdb` takes a moment only: it copies what a real one made once.
-fn quick_site() -> Site {
+pub fn quick_site() -> Site {
     let site = Site::new(&Major::usual());
     let template = site.path("template");
     std::fs::create_dir(&template).unwrap();
@@ -397,8 +397,7 @@ pub fn removal_on_mount_points() -> Scenario {
     scenario
 }
 
-pub fn site_files() -> Scenario {
-    let site = quick_site();
+pub fn site_files(site: Site) -> Scenario {
     Scenario::new(
         "site",
         site,

@@ -33,11 +33,11 @@ pub fn left_over(site: &Site) -> Vec<String> {
             .flatten()
         {
             let name = entry.file_name().into_string().unwrap_or_default();
-            let partial = [".pgsocle", ".tmp"]
+            let begins = [".pgsocle", ".tmp"].iter().any(|own| name.starts_with(own));
+            let ends = ["pgsocle-new", "pgsocle-drop", ".partial"]
                 .iter()
-                .any(|begin| name.starts_with(begin));
-            let ours = name.contains("pgsocle-") && !name.starts_with("pgsocle-postgresql");
-            if partial || ours || name.ends_with(".partial") {
+                .any(|own| name.ends_with(own));
+            if begins || ends {
                 left.push(
                     entry
                         .path()

@@ -1,17 +1,21 @@
 //! Units of servers.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Scenario, instance, quick_site};
 use crate::support::pg::Site;
 
 /// Servers are systemd's from now on, with programs in its place: they know which unit is enabled and what the units were
 /// when they last read them, and keep both in files, which are compared as all others are.
-fn under_systemd(site: &mut Site) {
-    site.write_settings(&json!({
+fn under_systemd(site: &mut Site, more: &Value) {
+    let mut settings = json!({
         "postgresql": { "bindir": site.path("programs/{version}/bin") },
         "systemd": {},
-    }));
+    });
+    for (key, value) in more.as_object().unwrap() {
+        settings[key] = value.clone();
+    }
+    site.write_settings(&settings);
     let home = site.path("home");
     for directory in [".run/systemd", ".local/share/systemd/user", "enabled"] {
         site.program("mkdir")
@@ -39,12 +43,24 @@ fn under_systemd(site: &mut Site) {
     site.set_variable("XDG_RUNTIME_DIR", home.join(".run"));
 }
 
+/// With all that a site can have: units, schedules, and what pgBackRest needs.
+pub fn site_files() -> Scenario {
+    let mut site = quick_site();
+    under_systemd(
+        &mut site,
+        &json!({ "pgbackrest": { "repository": { "mode": "path", "path": "backups" } } }),
+    );
+    let mut scenario = super::site_files(site);
+    scenario.name = "site with systemd and pgBackRest";
+    scenario
+}
+
 /// A server that was not under systemd gets its unit, which is enabled.
 pub fn unit() -> Scenario {
     let mut site = quick_site();
     let params = instance(&site, &json!({}));
     site.ansible("instance", false, &params);
-    under_systemd(&mut site);
+    under_systemd(&mut site, &json!({}));
     let unit = format!("pgsocle-postgresql@{}-main.service", site.major().number);
     let home = site.path("home");
     let mut scenario = Scenario::new("unit", site, ("instance", params), Vec::new());
@@ -59,7 +75,7 @@ pub fn unit() -> Scenario {
 
 pub fn end_of_a_unit() -> Scenario {
     let mut site = quick_site();
-    under_systemd(&mut site);
+    under_systemd(&mut site, &json!({}));
     let back = instance(&site, &json!({ "state": "stopped" }));
     let absent =
         json!({ "name": "main", "version": site.major().number.to_string(), "state": "absent" });
