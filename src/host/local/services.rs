@@ -9,7 +9,7 @@ use super::Local;
 use crate::fault;
 use crate::host::root::{self, Request};
 use crate::host::{Command, Look as _, Probe, Unit, Verb, exec};
-use crate::pg::postmaster_pid::PostmasterPid;
+use crate::pg::postmaster_pid::{PostmasterPid, is_server};
 
 /// How often a starting server is looked at.
 pub(super) const PAUSE: Duration = Duration::from_millis(20);
@@ -37,7 +37,7 @@ fn server(local: &Local, datadir: &Utf8Path) -> Result<Option<PostmasterPid>> {
         local.alive(pid)
             && local
                 .read(Utf8Path::new(&format!("/proc/{pid}/comm")))
-                .is_ok_and(|name| name.as_deref() == Some(b"postgres\n"))
+                .is_ok_and(|name| name.as_deref().is_some_and(is_server))
     });
     Ok(Some(file).filter(|_| runs))
 }
