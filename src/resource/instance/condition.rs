@@ -92,7 +92,7 @@ impl Stage for Condition {
             None => look
                 .read(&paths.history)?
                 .filter(|_| exists)
-                .and_then(|journal| remembered(&journal, &format!("instance {paths}"))),
+                .and_then(|journal| remembered(&journal, &paths.to_string())),
         };
         let outside_of = match (&running, &self.target.manager) {
             (Some(running), Manager::Systemd { unit, .. }) if !running.temporary => look
@@ -306,8 +306,12 @@ impl Seen {
     }
 }
 
-/// The system identifier that a journal last told of, and when; none since a creation or a removal.
-fn remembered(journal: &[u8], object: &str) -> Option<(u64, String)> {
+/// The system identifier that a journal last told of, and when; none since a creation or a removal, an adoption or its end.
+fn remembered(journal: &[u8], instance: &str) -> Option<(u64, String)> {
+    let (itself, adoption) = (
+        format!("instance {instance}"),
+        format!("adoption {instance}"),
+    );
     for line in journal::text(journal).lines().rev() {
         let Ok(line) = serde_json::from_str::<Value>(line) else {
             continue;
@@ -318,8 +322,9 @@ fn remembered(journal: &[u8], object: &str) -> Option<(u64, String)> {
         }
         let another = line["plan"].as_array().is_some_and(|plan| {
             plan.iter().any(|change| {
-                change["object"] == object
-                    && [json!("create"), json!("drop")].contains(&change["action"])
+                change["object"] == adoption
+                    || change["object"] == itself
+                        && [json!("create"), json!("drop")].contains(&change["action"])
             })
         });
         if another {
