@@ -308,6 +308,7 @@ impl Manager {
                     datadir: start.paths.datadir.clone(),
                     timeout: start.timeout,
                     logs: logs(start.paths),
+                    port: start.server.port,
                 });
             }
         }

@@ -12,6 +12,7 @@ pub mod pgpass;
 pub mod postmaster_opts;
 pub mod postmaster_pid;
 pub mod scram;
+pub mod selinux;
 pub mod slot;
 pub mod tablespace;
 mod text;

@@ -209,6 +209,7 @@ pub enum Step {
         datadir: Utf8PathBuf,
         timeout: Duration,
         logs: Vec<Utf8PathBuf>,
+        port: u16,
     },
     /// Has systemd-tmpfiles make what a file of rules says.
     Tmpfiles {

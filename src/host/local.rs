@@ -409,7 +409,8 @@ impl Act for Local {
                 datadir,
                 timeout,
                 logs,
-            } => services::start(self, unit, datadir, *timeout, logs),
+                port,
+            } => services::start(self, unit, datadir, *timeout, logs, *port),
             Step::StopUnit {
                 unit,
                 datadir,

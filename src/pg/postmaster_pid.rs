@@ -47,10 +47,29 @@ impl PostmasterPid {
     }
 }
 
+/// Whether a process is a server's, by its name (`/proc/PID/comm`): units of Red Hat and of PGDG start what they call
+/// `postmaster`, a link to `postgres` that there was before version 16.
+pub fn is_server(name: &[u8]) -> bool {
+    matches!(name, b"postgres\n" | b"postmaster\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn the_names_of_a_server() {
+        for (name, expected) in [
+            ("postgres\n", true),
+            ("postmaster\n", true),
+            ("postgres_export\n", false),
+            ("pg_ctl\n", false),
+            ("", false),
+        ] {
+            assert_eq!(is_server(name.as_bytes()), expected, "{name}");
+        }
+    }
 
     #[test]
     fn of_a_running_server() {

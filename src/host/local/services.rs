@@ -13,7 +13,8 @@ use super::Local;
 use crate::fault;
 use crate::host::root::{self, Request};
 use crate::host::{Command, Look as _, Probe, Unit, Verb, exec};
-use crate::pg::postmaster_pid::PostmasterPid;
+use crate::pg::postmaster_pid::{PostmasterPid, is_server};
+use crate::pg::selinux;
 
 /// How often a starting server is looked at.
 pub(super) const PAUSE: Duration = Duration::from_millis(20);
@@ -41,7 +42,7 @@ fn server(local: &Local, datadir: &Utf8Path) -> Result<Option<PostmasterPid>> {
         local.alive(pid)
             && local
                 .read(Utf8Path::new(&format!("/proc/{pid}/comm")))
-                .is_ok_and(|name| name.as_deref() == Some(b"postgres\n"))
+                .is_ok_and(|name| name.as_deref().is_some_and(is_server))
     });
     Ok(Some(file).filter(|_| runs))
 }
@@ -139,6 +140,7 @@ pub(super) fn start(
     datadir: &Utf8Path,
     timeout: Duration,
     logs: &[Utf8PathBuf],
+    port: u16,
 ) -> Result<()> {
     let before = exec::sizes(logs);
     let since = SystemTime::now()
@@ -168,18 +170,22 @@ pub(super) fn start(
         if turn.is_multiple_of(10) {
             let state = state(local, unit)?;
             if state.ended() {
+                let words = words(local);
+                let denied = denied(local, unit, &words, datadir, port);
                 return Err(fault!(
                     Command,
-                    "unit `{unit}` failed to start\nserver log:\n{}", words(local);
-                    "`{journal} -u {unit}` and the server's own log say more"
+                    "unit `{unit}` failed to start\nserver log:\n{words}";
+                    "{denied}`{journal} -u {unit}` and the server's own log say more"
                 ));
             }
             if state.restarts > *restarts.get_or_insert(state.restarts) || state.waits_to_restart()
             {
+                let words = words(local);
+                let denied = denied(local, unit, &words, datadir, port);
                 return Err(fault!(
                     Command,
-                    "the server of unit `{unit}` ends while it starts, and systemd starts it again and again\nserver log:\n{}", words(local);
-                    "mend what its log names; `{journal} -u {unit}` says more"
+                    "the server of unit `{unit}` ends while it starts, and systemd starts it again and again\nserver log:\n{words}";
+                    "{denied}mend what its log names; `{journal} -u {unit}` says more"
                 ));
             }
         }
@@ -194,6 +200,17 @@ pub(super) fn start(
         std::thread::sleep(PAUSE);
     }
     Ok(())
+}
+
+/// What is said first of a server that a system unit could not start, where SELinux may be why.
+fn denied(local: &Local, unit: &Unit, words: &str, datadir: &Utf8Path, port: u16) -> String {
+    let enforce = local.read(selinux::ENFORCE.into()).ok().flatten();
+    if unit.user || !selinux::is_enforced(enforce.as_deref()) {
+        return String::new();
+    }
+    selinux::remedy(words, datadir, port).map_or_else(String::new, |remedy| {
+        format!("{remedy}; `ausearch -m AVC -ts recent` shows what was denied, ")
+    })
 }
 
 /// Stops a unit without waiting for its job. A server that the unit does not know is none of its business.

@@ -9,6 +9,7 @@ use crate::fault;
 use crate::host::{FileKind, Look, Probe, Stat};
 use crate::journal;
 use crate::manager::Manager;
+use crate::pg::selinux;
 use crate::plan::{Action, Change, Diff, Fact, Impact, Plan, Step, attributes};
 use crate::resource::instance::directory::{Directory, directory};
 use crate::resource::instance::mounts;
@@ -53,7 +54,7 @@ pub struct Seen {
     /// What the identifier was, and since when that is known.
     known: Option<(u64, String)>,
     record: Record,
-    /// The type of the data directory's SELinux context, where SELinux is enforced on the unit that would start the server.
+    /// The type of the data directory's SELinux context, where SELinux is enforced on the server that a unit would start.
     selinux: Option<String>,
 }
 
@@ -92,7 +93,7 @@ impl Stage for Condition {
             None => look
                 .read(&paths.history)?
                 .filter(|_| exists)
-                .and_then(|journal| remembered(&journal, &format!("instance {paths}"))),
+                .and_then(|journal| remembered(&journal, &paths.to_string())),
         };
         let outside_of = match (&running, &self.target.manager) {
             (Some(running), Manager::Systemd { unit, .. }) if !running.temporary => look
@@ -113,13 +114,7 @@ impl Stage for Condition {
             identifier: look.system_identifier(&paths.datadir)?,
             known,
             record,
-            selinux: match &self.target.manager {
-                // A server that a user's manager or we start runs unconfined.
-                Manager::Systemd { unit, .. } if !unit.user && exists && enforcing(look) => {
-                    context(look, &paths.datadir)?
-                }
-                _ => None,
-            },
+            selinux: if exists { self.confined(look)? } else { None },
         })
     }
 
@@ -145,6 +140,23 @@ impl Stage for Condition {
 }
 
 impl Condition {
+    /// The type of the data directory, where SELinux confines the server that a unit starts. One that a user's manager or we
+    /// start is not, nor is one whose executable has another type.
+    fn confined(&self, look: &dyn Look) -> Result<Option<String>> {
+        let (Manager::Systemd { unit, .. } | Manager::Foreign { unit, .. }) = &self.target.manager
+        else {
+            return Ok(None);
+        };
+        if unit.user || !enforcing(look) {
+            return Ok(None);
+        }
+        let executable = context(look, &self.target.bindir.join("postgres"))?;
+        if !executable.as_deref().is_some_and(selinux::confines) {
+            return Ok(None);
+        }
+        context(look, &self.target.paths.datadir)
+    }
+
     /// What stands in the way comes in the order in which it would be mended.
     fn findings(&self, seen: &Seen) -> Vec<Finding> {
         let mut found = Vec::new();
@@ -256,11 +268,10 @@ impl Condition {
     fn selinux(&self, seen: &Seen) -> Option<Finding> {
         let context = seen.selinux.as_deref()?;
         let path = &self.target.paths.datadir;
-        // Those of the policy's module `postgresql`.
-        (seen.running.is_none() && !context.starts_with("postgresql_")).then(|| {
+        (seen.running.is_none() && !selinux::admits(context)).then(|| {
             Finding::Warns(format!(
                 "SELinux is enforced, and data directory `{path}` has the type `{context}`, which a server of a system unit may not \
-                 read; {}", relabel(path)
+                 read; {}", selinux::relabel(path)
             ))
         })
     }
@@ -311,8 +322,12 @@ impl Seen {
     }
 }
 
-/// The system identifier that a journal last told of, and when; none since a creation or a removal.
-fn remembered(journal: &[u8], object: &str) -> Option<(u64, String)> {
+/// The system identifier that a journal last told of, and when; none since a creation or a removal, an adoption or its end.
+fn remembered(journal: &[u8], instance: &str) -> Option<(u64, String)> {
+    let (itself, adoption) = (
+        format!("instance {instance}"),
+        format!("adoption {instance}"),
+    );
     for line in journal::text(journal).lines().rev() {
         let Ok(line) = serde_json::from_str::<Value>(line) else {
             continue;
@@ -323,8 +338,9 @@ fn remembered(journal: &[u8], object: &str) -> Option<(u64, String)> {
         }
         let another = line["plan"].as_array().is_some_and(|plan| {
             plan.iter().any(|change| {
-                change["object"] == object
-                    && [json!("create"), json!("drop")].contains(&change["action"])
+                change["object"] == adoption
+                    || change["object"] == itself
+                        && [json!("create"), json!("drop")].contains(&change["action"])
             })
         });
         if another {
@@ -371,27 +387,17 @@ fn real(look: &dyn Look, path: &Utf8Path) -> Result<Utf8PathBuf> {
     Ok(real)
 }
 
-/// Whether SELinux is there and enforced (selinux(8)).
 fn enforcing(look: &dyn Look) -> bool {
-    matches!(look.read("/sys/fs/selinux/enforce".into()), Ok(Some(value)) if value.first() == Some(&b'1'))
+    let enforce = look.read(selinux::ENFORCE.into()).ok().flatten();
+    selinux::is_enforced(enforce.as_deref())
 }
 
-/// The type in the SELinux context of a path: `user:role:type:level`.
+/// The type in the SELinux context of a path.
 fn context(look: &dyn Look, path: &Utf8Path) -> Result<Option<String>> {
     let output = look.probe(&Probe::selinux_context(path))?;
-    let text = output.text();
-    Ok(text
-        .trim()
-        .split(':')
-        .nth(2)
+    Ok(selinux::type_of(&output.text())
         .filter(|_| output.success())
         .map(str::to_owned))
-}
-
-fn relabel(path: &Utf8Path) -> String {
-    format!(
-        "as root, `semanage fcontext -a -t postgresql_db_t '{path}(/.*)?'`, then `restorecon -R {path}`"
-    )
 }
 
 fn belongs_to_another(path: &Utf8Path, stat: &Stat, owner: &Caller) -> anyhow::Error {
@@ -446,7 +452,7 @@ fn why_unreadable(
         fault!(
             Denied,
             "data directory `{path}` cannot be read, though owner and mode allow it: SELinux is enforced on this host";
-            "`ausearch -m AVC -ts recent` shows what was denied; {}", relabel(path)
+            "`ausearch -m AVC -ts recent` shows what was denied; {}", selinux::relabel(path)
         )
     })
 }

@@ -12,7 +12,7 @@ use crate::host::{FileKind, Look, Server, Unit};
 use crate::journal;
 use crate::manager::{Manager, Manner, is_temporary, log_place};
 use crate::pg::guc;
-use crate::pg::postmaster_pid::PostmasterPid;
+use crate::pg::postmaster_pid::{PostmasterPid, is_server};
 use crate::pg::version::Major;
 use crate::plan::Step;
 use crate::resource::instance::directory::{NEW_INSIDE, is_mountpoint, staging};
@@ -281,7 +281,7 @@ impl Target {
             Ok(directory) => directory.is_some_and(|found| self.is_datadir(look, &found)),
             Err(_) => look
                 .read(&process.join("comm"))
-                .is_ok_and(|name| name.as_deref() == Some(b"postgres\n")),
+                .is_ok_and(|name| name.as_deref().is_some_and(is_server)),
         }
     }
 

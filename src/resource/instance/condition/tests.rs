@@ -218,6 +218,9 @@ fn what_a_journal_remembers() {
         (vec![end("7"), begin("drop", main)], None),
         (vec![end("7"), begin("create", main)], None),
         (vec![end("7"), begin("create", main), end("9")], Some(9)),
+        // Forgotten, or another one adopted under the name.
+        (vec![end("7"), begin("alter", "adoption 17/main")], None),
+        (vec![end("7"), begin("alter", "adoption 17/mail")], Some(7)),
         (vec![end("7"), begin("create", "role ann")], Some(7)),
         (
             vec![end("7"), r#"{"event":"done"}"#.into(), "{".into()],
@@ -226,7 +229,7 @@ fn what_a_journal_remembers() {
         (vec![end("x")], None),
     ] {
         assert_eq!(
-            remembered(lines.join("\n").as_bytes(), main).map(|(known, _)| known),
+            remembered(lines.join("\n").as_bytes(), "17/main").map(|(known, _)| known),
             known,
             "{lines:?}"
         );
