@@ -47,7 +47,6 @@ pub struct Local {
     judged: RefCell<Vec<(Judged, Output)>>,
     /// Programs that were not waited for to the end, with what was said of them.
     silent: RefCell<HashMap<Utf8PathBuf, Fault>>,
-    ending: services::Ending,
     signals: Signals,
 }
 
@@ -65,7 +64,6 @@ impl Local {
             said: RefCell::default(),
             judged: RefCell::default(),
             silent: RefCell::default(),
-            ending: services::Ending::default(),
             signals: Signals::default(),
         }
     }

@@ -75,7 +75,7 @@ impl Mapping {
 
     /// Whether it lets a user of the system be a role (`check_ident_usermap` in hba.c); none where only the server knows.
     pub fn admits(&self, system_user: &str, role: &str, known: &Known) -> Option<bool> {
-        if self.system_user.trim_matches('"').starts_with('/') {
+        if self.pattern().is_some() {
             return None;
         }
         if bare(&self.system_user) != system_user {
@@ -90,6 +90,11 @@ impl Mapping {
     /// Whether it belongs to a map.
     pub fn is_of(&self, map: &str) -> bool {
         bare(&self.map) == map
+    }
+
+    /// The regular expression that the system user is; quotes do not keep it from being one (`regcomp_auth_token` in hba.c).
+    pub fn pattern(&self) -> Option<String> {
+        bare(&self.system_user).strip_prefix('/').map(str::to_owned)
     }
 
     fn fields(&self) -> [&str; 3] {

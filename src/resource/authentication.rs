@@ -6,7 +6,7 @@ mod own;
 mod wanted;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -22,7 +22,7 @@ use crate::host::{Look, Server};
 use crate::manifest::{HbaRecord, IdentMapping, InFile, Place, Presence};
 use crate::pg::auth_file::expand::{Listed, Source, expand};
 use crate::pg::auth_file::{AuthFile, Entry, Position};
-use crate::pg::hba::explain::Known;
+use crate::pg::hba::explain::{Known, pattern};
 use crate::pg::hba::{self, Record};
 use crate::pg::ident_map::Mapping;
 use crate::pg::version::Major;
@@ -53,6 +53,8 @@ pub trait Kind: Entry + 'static {
     fn declared(spec: &Self::Spec, major: Major) -> Result<(Self, Presence)>;
     /// As the reply shows it.
     fn view(&self) -> Value;
+    /// Its regular expressions, which only a server can judge.
+    fn patterns(&self, major: u32) -> Vec<String>;
 }
 
 impl Kind for Record {
@@ -95,6 +97,12 @@ impl Kind for Record {
     fn view(&self) -> Value {
         info::record(self)
     }
+
+    fn patterns(&self, major: u32) -> Vec<String> {
+        let names = self.databases.iter().chain(&self.users);
+        let patterns = names.filter_map(|name| pattern(name, major));
+        patterns.map(str::to_owned).collect()
+    }
 }
 
 impl Kind for Mapping {
@@ -115,6 +123,11 @@ impl Kind for Mapping {
 
     fn view(&self) -> Value {
         info::mapping(self)
+    }
+
+    fn patterns(&self, major: u32) -> Vec<String> {
+        let role = pattern(&self.role, major).map(str::to_owned);
+        self.pattern().into_iter().chain(role).collect()
     }
 }
 
@@ -224,6 +237,8 @@ pub struct Seen {
     /// Both files, and what they bring in with the old and the new content.
     files: Files,
     own: Own,
+    /// A new regular expression that the server does not take, and why.
+    misspelt: Option<(String, String)>,
 }
 
 impl<T: Kind> Stage for File<T> {
@@ -268,8 +283,14 @@ impl<T: Kind> Stage for File<T> {
             look,
             files: RefCell::default(),
         };
+        let elsewhere = self.elsewhere(&reading, own.major());
         // What is wrong with what is wanted is said by `plan`.
-        let new = self.wanted.applied(&content).map(|file| file.render());
+        let new = self.wanted.applied(&content, &elsewhere);
+        let misspelt = match (&server, &new) {
+            (Some(server), Ok(new)) => Self::misspelt(look, server, &content, new, own.major()),
+            _ => None,
+        };
+        let new = new.map(|file| file.render());
         for content in [Some(&content), new.as_ref().ok()].into_iter().flatten() {
             let source = Edited {
                 files: &reading,
@@ -285,6 +306,7 @@ impl<T: Kind> Stage for File<T> {
             unread,
             files: reading.files.into_inner(),
             own,
+            misspelt,
         })
     }
 
@@ -293,7 +315,15 @@ impl<T: Kind> Stage for File<T> {
             text.check(T::path(&self.target.paths), &seen.content)?;
         }
         let before = AuthFile::<T>::parse(&seen.content);
-        let after = self.wanted.applied(&seen.content)?;
+        let elsewhere = self.elsewhere(&seen.files, seen.own.major());
+        let after = self.wanted.applied(&seen.content, &elsewhere)?;
+        if let Some((pattern, why)) = &seen.misspelt {
+            bail_fault!(
+                Input,
+                "the server of instance `{}` does not take the regular expression `{pattern}`: {why}", self.target.paths;
+                "correct it; nothing was changed"
+            );
+        }
         let content = after.render();
         let path = T::path(&self.target.paths);
         let view = || {
@@ -302,6 +332,7 @@ impl<T: Kind> Stage for File<T> {
         };
         let mut plan = Plan {
             view: self.alone.then(|| (T::NAME, view())),
+            warnings: self.wanted.remains(&elsewhere),
             ..Plan::default()
         };
         // A running server is asked itself, where it can be.
@@ -350,6 +381,38 @@ impl<T: Kind> Stage for File<T> {
 }
 
 impl<T: Kind> File<T> {
+    /// What the file brings in from others.
+    fn elsewhere(&self, files: &dyn Source, major: u32) -> Vec<Listed<T>> {
+        let path = T::path(&self.target.paths);
+        let mut listed = expand(path, files, major);
+        listed.retain(|listed| listed.file != path);
+        listed
+    }
+
+    /// Of the regular expressions that are new the first that the server cannot compile.
+    fn misspelt(
+        look: &dyn Look,
+        server: &Server,
+        before: &[u8],
+        after: &AuthFile<T>,
+        major: u32,
+    ) -> Option<(String, String)> {
+        let patterns = |file: &AuthFile<T>| -> BTreeSet<String> {
+            let all = file.records().into_iter();
+            all.flat_map(|record| record.patterns(major)).collect()
+        };
+        let new = patterns(after);
+        let mut new = new
+            .difference(&patterns(&AuthFile::parse(before)))
+            .cloned()
+            .collect::<Vec<_>>()
+            .into_iter();
+        new.find_map(|pattern| {
+            let error = info::matches(look, server, &pattern, "").err()?;
+            Some((pattern, format!("{error:#}")))
+        })
+    }
+
     /// Without a server to ask: refuses what this run makes wrong, and tells what was wrong before.
     fn judge(&self, seen: &Seen, content: &[u8], plan: &mut Plan) -> Result<()> {
         let paths = &self.target.paths;

@@ -1,12 +1,8 @@
 //! Units: whether their manager can be reached, and how a server comes up under it.
 
-use std::cell::RefCell;
-use std::fs::File;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Local;
@@ -47,54 +43,25 @@ fn server(local: &Local, datadir: &Utf8Path) -> Result<Option<PostmasterPid>> {
     Ok(Some(file).filter(|_| runs))
 }
 
-/// Programs that end by themselves, and whose words nobody needs any more.
-#[derive(Default)]
-pub(super) struct Ending(RefCell<Vec<JoinHandle<()>>>);
-
-impl Drop for Ending {
-    /// We leave no process behind.
-    fn drop(&mut self) {
-        for program in self.0.get_mut().drain(..) {
-            let _ = program.join();
-        }
-    }
-}
-
 /// `pg_ctl start`. When its patience ends before the server is ready, that one goes on: it is not a failure.
 pub(super) fn start_server(local: &Local, command: &Command, datadir: &Utf8Path) -> Result<()> {
-    let known = server(local, datadir)?.and_then(|known| known.pid);
-    let started = || -> Result<Option<PostmasterPid>> {
-        Ok(server(local, datadir)?.filter(|now| now.pid != known))
+    let known = server(local, datadir)?;
+    let Err(error) = exec::run(&local.caller, command, local.lock.borrow().as_ref()) else {
+        return Ok(());
     };
-    let lock = local.lock.borrow();
-    let lock = lock.as_ref().map(File::try_clone).transpose()?;
-    let (caller, command) = (local.caller.clone(), command.clone());
-    let logs = command.logs.clone();
-    let (sender, receiver) = mpsc::channel();
-    // `pg_ctl` looks ten times a second (`WAITS_PER_SEC` in pg_ctl.c): we do not wait for it to see what we see.
-    local
-        .ending
-        .0
-        .borrow_mut()
-        .push(std::thread::spawn(move || {
-            let _ = sender.send(exec::run(&caller, &command, lock.as_ref()));
-        }));
-    let error = loop {
-        match receiver.recv_timeout(PAUSE) {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) => break error,
-            Err(RecvTimeoutError::Disconnected) => bail!("`pg_ctl` was lost sight of"),
-            Err(RecvTimeoutError::Timeout) => {
-                if started()?.is_some_and(|now| now.is_ready()) {
-                    return Ok(());
-                }
+    match server(local, datadir)? {
+        Some(now) if known.as_ref().is_none_or(|known| known.pid != now.pid) => {
+            if now.is_ready() {
+                return Ok(());
             }
+            Err(still(
+                datadir,
+                "starting",
+                &format!("{error:#}"),
+                &command.logs,
+            ))
         }
-    };
-    match started()? {
-        Some(now) if now.is_ready() => Ok(()),
-        Some(_) => Err(still(datadir, "starting", &format!("{error:#}"), &logs)),
-        None => Err(error),
+        _ => Err(error),
     }
 }
 

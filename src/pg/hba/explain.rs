@@ -101,11 +101,19 @@ pub fn expressions(list: &[Listed<Record>], connection: &Connection) -> Vec<(Str
             .map(|name| (name, &connection.database));
         databases.chain(record.users.iter().map(|name| (name, &connection.user)))
     });
-    let asked = pairs.filter_map(|(name, against)| match Name::of(name, WITH_INCLUDES) {
-        Name::Expression(pattern) => Some((pattern.to_owned(), against.clone())),
-        _ => None,
+    let asked = pairs.filter_map(|(name, against)| {
+        let pattern = pattern(name, WITH_INCLUDES)?;
+        Some((pattern.to_owned(), against.clone()))
     });
     asked.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// The regular expression that a word in the place of a database or user is.
+pub fn pattern(name: &str, major: u32) -> Option<&str> {
+    match Name::of(name, major) {
+        Name::Expression(pattern) => Some(pattern),
+        _ => None,
+    }
 }
 
 /// Whether one record is for a connection, whatever stands above it.

@@ -75,6 +75,17 @@ impl Facts {
     }
 }
 
+/// Whether a name matches a regular expression, as the server says.
+pub(super) fn matches(look: &dyn Look, server: &Server, pattern: &str, name: &str) -> Result<bool> {
+    #[derive(Deserialize)]
+    struct Row {
+        matches: bool,
+    }
+    let sql = include_str!("../../sql/expression.sql");
+    let rows = ask::<Row>(look, server, sql, json!([pattern, name]))?;
+    Ok(rows.first().is_some_and(|row| row.matches))
+}
+
 fn ask<T: serde::de::DeserializeOwned>(
     look: &dyn Look,
     server: &Server,
@@ -239,15 +250,9 @@ impl Listing<Record> {
         };
         known.groups = Some(Facts::observe(look, server, &connection.user)?.groups);
         for (pattern, name) in expressions(&self.list, connection) {
-            #[derive(Deserialize)]
-            struct Row {
-                matches: bool,
-            }
-            let sql = include_str!("../../sql/expression.sql");
             // One that the server cannot compile stays unknown; it does not read a file with it either.
-            let rows = ask::<Row>(look, server, sql, json!([pattern, name]));
-            if let Some(row) = rows.ok().and_then(|mut rows| rows.pop()) {
-                known.expressions.insert((pattern, name), row.matches);
+            if let Ok(matches) = self::matches(look, server, &pattern, &name) {
+                known.expressions.insert((pattern, name), matches);
             }
         }
         Ok(known)

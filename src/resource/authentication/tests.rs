@@ -37,6 +37,7 @@ fn seen<T: Kind>(file: &File<T>, hba: &str, ident: &str, running: bool) -> Seen 
         files,
         own: Own::new(&server, "ada".into(), false, known),
         server: running.then_some(server),
+        misspelt: None,
     }
 }
 
@@ -114,6 +115,49 @@ fn who_is_kept_out() {
             .next(),
         Some("remove `m ada postgres` from pg_ident.conf [reload]")
     );
+}
+
+#[test]
+fn what_is_included_is_there() {
+    let included = "local all all reject\n";
+    let path = |file: &File<Record>| file.target.paths.datadir.join("more.conf");
+    let planned = |params: Value| {
+        let file = file::<Record>(params);
+        let mut seen = seen(
+            &file,
+            "local all postgres trust\ninclude more.conf\n",
+            "",
+            false,
+        );
+        seen.files
+            .files
+            .insert(path(&file), Ok(Some(included.into())));
+        let plan = file.plan(&seen).unwrap();
+        (plan.changes.len(), plan.warnings)
+    };
+    assert_eq!(planned(json!({ "method": "reject" })), (0, vec![]));
+    let listed =
+        json!({ "records": [{ "method": "reject" }, { "user": "bob", "method": "reject" }] });
+    assert_eq!(planned(listed), (1, vec![]));
+    let placed = json!({ "method": "reject", "position": "last" });
+    assert_eq!(planned(placed).0, 1);
+    let stays = "`local all all reject` stays: pg_hba.conf includes it from line 1 of /srv/main/data/more.conf, which is not edited";
+    let absent = json!({ "method": "reject", "state": "absent" });
+    assert_eq!(planned(absent), (0, vec![stays.to_owned()]));
+}
+
+#[test]
+fn an_expression_that_the_server_does_not_take() {
+    let file = file::<Mapping>(json!({ "map": "m", "system_user": "/^(a", "role": "bob" }));
+    let mut seen = seen(&file, HBA, "", true);
+    seen.misspelt = Some(("^(a".into(), "parentheses () not balanced".into()));
+    insta::assert_snapshot!(samples::shown(file.plan(&seen)), @r"
+    Input: the server of instance `17/main` does not take the regular expression `^(a`: parentheses () not balanced
+    hint: correct it; nothing was changed
+    ");
+    let record = Mapping::new("m", "/^(a", "/b");
+    assert_eq!(record.patterns(17), ["^(a", "b"]);
+    assert_eq!(record.patterns(15), ["^(a"]);
 }
 
 #[test]

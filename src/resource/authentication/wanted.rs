@@ -5,6 +5,7 @@ use anyhow::Result;
 use super::Kind;
 use crate::bail_fault;
 use crate::manifest::{End, InFile, Presence};
+use crate::pg::auth_file::expand::Listed;
 use crate::pg::auth_file::{AuthFile, Position, parse_line, shown};
 use crate::pg::version::Major;
 use crate::resource::instance::configuration::Text;
@@ -56,12 +57,16 @@ impl<T: Kind> Wanted<T> {
         ))
     }
 
-    /// The file as it is to be.
-    pub fn applied(&self, content: &[u8]) -> Result<AuthFile<T>> {
+    /// The file as it is to be. What is included from `elsewhere` is there already, unless it is to have a place of its own.
+    pub fn applied(&self, content: &[u8], elsewhere: &[Listed<T>]) -> Result<AuthFile<T>> {
         let mut file = AuthFile::parse(content);
+        let is_there = |record: &T, position: &Position<T>| {
+            *position == Position::Anywhere && find(elsewhere, record).is_some()
+        };
         match self {
             Self::Content(text) => return Ok(AuthFile::parse(&text.content)),
             Self::Exactly(records) => _ = file.make_exact(records)?,
+            Self::One(record, Presence::Present, position) if is_there(record, position) => {}
             Self::One(record, Presence::Present, position) => _ = file.place(record, position)?,
             Self::One(record, Presence::Absent, _) => _ = file.remove(record),
             Self::Some(records, position) => {
@@ -69,6 +74,9 @@ impl<T: Kind> Wanted<T> {
                 for (record, state) in records {
                     if *state == Presence::Absent {
                         file.remove(record);
+                        continue;
+                    }
+                    if is_there(record, &position) {
                         continue;
                     }
                     if !file.contains(record) {
@@ -79,6 +87,34 @@ impl<T: Kind> Wanted<T> {
             }
         }
         Ok(file)
+    }
+
+    /// What is to go, and is included from elsewhere: that is not ours to edit.
+    pub fn remains(&self, elsewhere: &[Listed<T>]) -> Vec<String> {
+        let records: Vec<&T> = match self {
+            Self::One(record, Presence::Absent, _) => vec![record],
+            Self::Some(records, _) => {
+                let absent = records
+                    .iter()
+                    .filter(|(_, state)| *state == Presence::Absent);
+                absent.map(|(record, _)| record).collect()
+            }
+            _ => Vec::new(),
+        };
+        let found = records
+            .into_iter()
+            .filter_map(|record| find(elsewhere, record));
+        found
+            .map(|listed| {
+                format!(
+                    "`{}` stays: {} includes it from line {} of {}, which is not edited",
+                    listed.text.split_whitespace().collect::<Vec<_>>().join(" "),
+                    T::FILE,
+                    listed.line,
+                    listed.file
+                )
+            })
+            .collect()
     }
 
     /// What is done, in a sentence.
@@ -95,4 +131,10 @@ impl<T: Kind> Wanted<T> {
             _ => format!("change {file}"),
         }
     }
+}
+
+/// A record among those that come from other files.
+fn find<'l, T: Kind>(elsewhere: &'l [Listed<T>], record: &T) -> Option<&'l Listed<T>> {
+    let mut all = elsewhere.iter();
+    all.find(|listed| listed.record.as_ref().is_ok_and(|own| own.same(record)))
 }
