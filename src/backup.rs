@@ -5,6 +5,8 @@ pub mod recovery;
 pub mod schedule;
 pub mod timeline;
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
@@ -140,6 +142,8 @@ pub struct Catalogue {
     pub busy: bool,
     /// What is wrong with it, in the tool's words.
     pub problems: Vec<String>,
+    /// Backups of which nothing is known, by label: why, and what to do. Nothing is made of them, and they are not deleted.
+    pub unreadable: BTreeMap<String, String>,
 }
 
 /// Archived WAL of one cluster.
@@ -161,6 +165,7 @@ impl Catalogue {
     /// Nothing in it that anybody would miss.
     pub fn is_empty(&self) -> bool {
         self.backups.is_empty()
+            && self.unreadable.is_empty()
             && self
                 .archives
                 .iter()
@@ -177,6 +182,11 @@ impl Catalogue {
             chain.insert(0, found);
         }
         chain
+    }
+
+    /// All that is to be said of it.
+    pub fn complaints(&self) -> impl Iterator<Item = &String> {
+        self.problems.iter().chain(self.unreadable.values())
     }
 
     /// Whether all that a backup builds upon is there.
@@ -284,6 +294,8 @@ pub struct Expired {
     pub wal: Vec<(String, String)>,
     /// What is to be removed for it, in this order, where that is ours to do.
     pub files: Vec<Utf8PathBuf>,
+    /// Why something stays.
+    pub kept: Vec<String>,
 }
 
 /// What came of reading a repository.

@@ -141,7 +141,13 @@ pub fn choose<'a>(
 ) -> Result<&'a Backup> {
     let own = |backup: &&Backup| cluster.is_none_or(|cluster| backup.system_identifier == cluster);
     let own: Vec<&Backup> = catalogue.backups.iter().filter(own).collect();
+    if let Some(told) = label.and_then(|label| catalogue.unreadable.get(label)) {
+        bail_fault!(Unavailable, "{told}");
+    }
     let Some(oldest) = own.last() else {
+        if let Some(told) = catalogue.unreadable.values().next() {
+            bail_fault!(Unavailable, "there is no backup to restore: {told}");
+        }
         bail_fault!(
             NotFound,
             "there is no backup to restore";
@@ -296,6 +302,8 @@ pub fn wal(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::backup::{Archive, Kind};
     use crate::fault::Fault;
@@ -373,7 +381,7 @@ mod tests {
         ] {
             assert_eq!(chosen(&target, label), said, "{target:?}");
         }
-        let catalogue = catalogue();
+        let mut catalogue = catalogue();
         let other = choose(
             &catalogue,
             Some(8),
@@ -382,6 +390,27 @@ mod tests {
             Timestamp::UNIX_EPOCH,
         );
         assert!(other.is_err());
+        // What cannot be read is said by name; the others are as good as ever.
+        let lost = ("fifth".to_owned(), "backup `fifth` is not known".to_owned());
+        catalogue.unreadable = BTreeMap::from([lost]);
+        let chosen = |catalogue: &Catalogue, label| {
+            let now = "2026-11-04T00:00:00Z".parse().unwrap();
+            match choose(catalogue, Some(7), &Target::Latest, label, now) {
+                Ok(backup) => backup.label.clone(),
+                Err(error) => error.to_string(),
+            }
+        };
+        assert_eq!(chosen(&catalogue, None), "third");
+        assert_eq!(
+            chosen(&catalogue, Some("fifth")),
+            "backup `fifth` is not known"
+        );
+        catalogue.backups.clear();
+        assert!(!catalogue.is_empty());
+        assert_eq!(
+            chosen(&catalogue, None),
+            "there is no backup to restore: backup `fifth` is not known"
+        );
     }
 
     #[test]

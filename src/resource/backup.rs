@@ -219,8 +219,9 @@ impl Stage for Take {
     fn plan(&self, seen: &Seen) -> Result<Plan> {
         let (paths, tool) = (&self.target.paths, &self.tool);
         let stanza = tool.stanza();
-        let mut plan = Plan::default();
         let (source, known) = (&seen.source, &seen.catalogue);
+        let mut plan = Plan::default();
+        plan.warnings.extend(known.unreadable.values().cloned());
         let kind = tool.kind(self.kind, source, known)?;
         // A full one is taken where no other can be; one of the kind that was asked for is none the worse.
         let enough = self.kind.unwrap_or_default();
@@ -444,7 +445,10 @@ pub fn info(target: &Target, site: &Site, look: &dyn Look) -> Result<Map<String,
         ),
         ("archives".to_owned(), json!(catalogue.archives)),
         ("backup_in_progress".to_owned(), json!(catalogue.busy)),
-        ("problems".to_owned(), json!(catalogue.problems)),
+        (
+            "problems".to_owned(),
+            json!(catalogue.complaints().collect::<Vec<_>>()),
+        ),
         ("archiver".to_owned(), json!(archiver)),
         (
             "timers".to_owned(),

@@ -28,7 +28,8 @@ use crate::backup::BackupTool;
 use crate::backup::recovery::{Action, Recovery, Target as Goal};
 use crate::bail_fault;
 use crate::component;
-use crate::host::Look;
+use crate::engine::Subject;
+use crate::host::{LockMode, Look};
 use crate::manifest::InstanceRef;
 use crate::pg::version::Major;
 use crate::plan::Impact;
@@ -285,7 +286,15 @@ fn into_directory(
             &site.settings.instance_default_name,
         )?,
     };
-    let mut job = Job::new(subject("instance", &target.paths, site));
+    // Nobody's data: no instance waits for it, and none has it in its history. Who comes second finds the directory taken.
+    let mut job = Job::new(Subject {
+        name: format!("directory {place}"),
+        lock: None,
+        mode: LockMode::Read,
+        alone: None,
+        lock_timeout: site.lock_timeout,
+        journal: None,
+    });
     job.max_impact = spec.max_impact;
     explain(&mut job, &recovery, &tool);
     job.stages.push(Box::new(Fetch {

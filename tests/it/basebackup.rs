@@ -259,6 +259,18 @@ fn restored_in_its_place() {
         assert_eq!(reply["backup"]["prior"], all[1]);
     }
     site.pgsocle(["instance", "backup-verify", "main"]).go();
+    // One that cannot be read is told of, and nothing builds upon it.
+    let label = reply["backup"]["label"].as_str().unwrap();
+    let file = format!("backups/{label}/backup.json");
+    std::fs::write(stanza(&site).join(file), "").unwrap();
+    let reply = backup(&site, &json!({}));
+    assert_ne!(reply["backup"]["prior"], *label);
+    let told = format!("backup `{label}` is not known: ");
+    for list in [&reply["warnings"], &info(&site)["problems"]] {
+        assert!(list[0].as_str().unwrap().starts_with(&told), "{list}");
+    }
+    let place = main(&json!({ "label": label, "directory": site.path("srv/look") }));
+    refused(&site, "instance_restore", &place, &told);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::{Flock, FlockArg};
 use serde_json::{Value, json};
 
 use super::backup::{params, site};
@@ -223,7 +224,14 @@ fn the_data_alone() {
     let (site, _) = with_a_lost_table();
     let place = site.path("srv/elsewhere");
     let wanted = json!({ "stanza": "app", "directory": place, "target_immediate": true });
+    // It waits for no instance, and none has it in its history.
+    let state = site.path(format!("srv/var/pgsocle/{}-main", site.major().number));
+    let history = || std::fs::read_to_string(state.join("history")).unwrap();
+    let (told, lock) = (history(), std::fs::File::open(state.join("lock")).unwrap());
+    let lock = Flock::lock(lock, FlockArg::LockExclusive).unwrap();
     site.runs_as_checked("instance_restore", &wanted);
+    drop(lock);
+    assert_eq!(history(), told);
     assert!(place.join("PG_VERSION").exists());
     let auto = std::fs::read_to_string(place.join("postgresql.auto.conf")).unwrap();
     assert!(auto.contains("archive_mode = 'off'"), "{auto}");

@@ -119,8 +119,7 @@ impl Stage for Stanza {
         };
         plan.warnings.extend(
             catalogue
-                .problems
-                .iter()
+                .complaints()
                 .map(|problem| format!("stanza `{stanza}` of instance `{paths}`: {problem}")),
         );
         let cluster = catalogue.cluster();
@@ -236,14 +235,13 @@ impl Stage for Deletion {
         }
         let object = format!("stanza {stanza}");
         let backups = seen.catalogue.backups.iter();
-        let labels: Vec<&str> = backups.map(|backup| backup.label.as_str()).collect();
+        let unreadable = seen.catalogue.unreadable.keys().map(String::as_str);
+        let labels = backups.map(|backup| backup.label.as_str());
+        let labels: Vec<&str> = labels.chain(unreadable).collect();
         plan.changes.push(Change::new(
             Action::Drop,
             &object,
-            format!(
-                "delete stanza `{stanza}` with {} backups",
-                seen.catalogue.backups.len()
-            ),
+            format!("delete stanza `{stanza}` with {} backups", labels.len()),
             Diff::new(&object, format!("backups: {}\n", labels.join(", ")), ""),
             Impact::Destructive,
             self.tool.delete(paths),

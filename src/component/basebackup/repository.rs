@@ -10,6 +10,8 @@
 //!
 //! A directory without `backup.json` is no backup: it is written last, and removed first.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
@@ -94,7 +96,7 @@ impl Repository {
             busy: look.is_locked(&self.lock())?,
             ..Catalogue::default()
         };
-        for entry in self.entries(look, &mut catalogue.problems)? {
+        for entry in self.entries(look, &mut catalogue.unreadable)? {
             catalogue.backups.push(entry.1.backup(entry.0));
         }
         let order = |backup: &Backup| (backup.date_stop, backup.label.clone());
@@ -133,7 +135,7 @@ impl Repository {
     pub fn entries(
         &self,
         look: &dyn Look,
-        problems: &mut Vec<String>,
+        unreadable: &mut BTreeMap<String, String>,
     ) -> Result<Vec<(String, Entry)>> {
         let mut entries = Vec::new();
         for label in look.list(&self.backups())?.unwrap_or_default() {
@@ -141,14 +143,19 @@ impl Repository {
             if !is_label(&label) {
                 continue;
             }
-            let Some(content) = look.read(&file)? else {
-                continue;
-            };
-            match serde_json::from_slice(&content) {
-                Ok(entry) => entries.push((label, entry)),
-                Err(error) => problems.push(format!(
-                    "`{file}` cannot be read: {error}; restore it from a copy, or remove it if that backup is not needed"
-                )),
+            let entry = look.read(&file).and_then(|content| {
+                let content = content.as_deref();
+                Ok(content.map(serde_json::from_slice).transpose()?)
+            });
+            match entry {
+                Ok(entry) => entries.extend(entry.map(|entry| (label, entry))),
+                Err(error) => {
+                    let told = format!(
+                        "backup `{label}` is not known: `{file}` cannot be read: {error:#}; restore it from a copy, or remove it if that \
+                         backup is not needed: until then neither the backup nor archived WAL is deleted"
+                    );
+                    unreadable.insert(label, told);
+                }
             }
         }
         Ok(entries)

@@ -29,9 +29,17 @@ pub fn steps(
     let chain = known.chain(backup);
     let root = chain[0];
     if !known.is_whole(backup) {
+        let prior = root.prior.as_deref().unwrap_or_default();
+        if let Some(told) = known.unreadable.get(prior) {
+            bail_fault!(
+                Unavailable,
+                "backup `{}` builds upon another one: {told}",
+                backup.label
+            );
+        }
         bail_fault!(
             NotFound,
-            "backup `{}` builds upon `{}`, which is not there", backup.label, root.prior.as_deref().unwrap_or_default();
+            "backup `{}` builds upon `{}`, which is not there", backup.label, prior;
             "choose another one: `pgsocle instance backups` lists what there is"
         );
     }

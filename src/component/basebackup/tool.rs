@@ -1,5 +1,7 @@
 //! PostgreSQL's own programs, for one stanza.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -227,7 +229,7 @@ impl BackupTool for BaseBackup {
     }
 
     fn gap(&self, look: &dyn Look, backup: &Backup, recovery: &Recovery) -> Result<Option<String>> {
-        let entries = self.repository.entries(look, &mut Vec::new())?;
+        let entries = self.repository.entries(look, &mut BTreeMap::new())?;
         let own = entries
             .into_iter()
             .find(|(label, _)| *label == backup.label);

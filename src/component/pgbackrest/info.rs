@@ -264,6 +264,7 @@ pub fn parse(output: &[u8]) -> Result<Catalogue> {
                 format!("repository {}: {why}", repo.key)
             })
             .collect(),
+        unreadable: BTreeMap::new(),
     })
 }
 

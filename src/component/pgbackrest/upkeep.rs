@@ -72,7 +72,7 @@ mod tests {
                     "000000010000000000000001".to_owned(),
                     "000000010000000000000006".to_owned()
                 )],
-                files: Vec::new(),
+                ..Expired::default()
             }
         );
         assert_eq!(expired(""), Expired::default());

@@ -145,7 +145,7 @@ pub fn health(target: &Target, site: &Site, look: &dyn Look) -> Result<Option<He
         archiver,
         timers: timers(&target.paths, &site.settings, look)?,
         newest_by_kind: Kind::ALL.into_iter().filter_map(of_kind).collect(),
-        problems: catalogue.problems,
+        problems: catalogue.complaints().cloned().collect(),
     }))
 }
 

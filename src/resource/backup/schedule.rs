@@ -221,7 +221,7 @@ impl Timers {
             return None;
         }
         let executable = seen.executable.as_ref();
-        let mut lines = Vec::new();
+        let (mut lines, mut unchecked) = (Vec::new(), "");
         for kind in Kind::ALL {
             let state = wanted(schedule, kind, State::Absent);
             let Some(calendar) = state.calendar() else {
@@ -231,13 +231,17 @@ impl Timers {
                 kind,
                 paths: self.paths.clone(),
             };
-            let when = crontab(calendar).unwrap_or_else(|| format!("({calendar})"));
+            let when = crontab(calendar).unwrap_or_else(|| {
+                unchecked = "; a time in brackets is for you to put into cron's words, and was not checked: only systemd knows \
+                     whether it is one";
+                format!("({calendar})")
+            });
             let command = timer.command(executable.map_or("pgsocle", |path| path.as_str()));
             lines.push(format!("`{when} {}{command}`", self.for_a_shell()));
         }
         Some(format!(
             "backups of instance `{}` are not taken by themselves: the site settings have no `scheduler`; \
-             for the crontab of user `{}`: {}",
+             for the crontab of user `{}`: {}{unchecked}",
             self.paths,
             self.settings.sysuser.user,
             lines.join(", ")

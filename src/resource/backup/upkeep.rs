@@ -80,6 +80,10 @@ impl Stage for Expiry {
 
     fn plan(&self, seen: &Expired) -> Result<Plan> {
         let mut plan = Plan::default();
+        // A run that takes a backup has told it.
+        if self.after.is_none() {
+            plan.warnings.extend(seen.kept.iter().cloned());
+        }
         let wal = seen.wal.iter().map(|(start, stop)| {
             if start == stop {
                 start.clone()
@@ -167,6 +171,7 @@ impl Stage for Check {
         }
         let object = format!("archive of stanza {stanza}");
         let mut plan = Plan::default();
+        plan.warnings.extend(catalogue.unreadable.values().cloned());
         plan.changes.push(
             Change::new(
                 Action::Alter,

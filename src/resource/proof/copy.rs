@@ -162,6 +162,8 @@ impl Stage for Copy {
             wal_stop,
         };
         Ok(Plan {
+            // Another one may have been newer.
+            warnings: seen.catalogue.unreadable.values().cloned().collect(),
             view: Some(("backup_test", self.view(seen, backup, &chosen))),
             changes: vec![self.change(&chosen, backup, &seen.catalogue)?],
             ..Plan::default()

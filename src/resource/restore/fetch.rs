@@ -231,6 +231,9 @@ impl Stage for Fetch {
             check_version(backup, &self.target.paths)?;
         }
         let mut plan = Plan::default();
+        // Another one may have been newer.
+        plan.warnings
+            .extend(seen.catalogue.unreadable.values().cloned());
         let needed = if self.delta { 0 } else { backup.size };
         if needed > seen.free {
             bail_fault!(

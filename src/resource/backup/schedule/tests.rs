@@ -374,6 +374,9 @@ fn without_systemd_cron_is_told() {
     let silent = schedule(&[], &[(Kind::Incr, "daily")]);
     assert_eq!(host.plan(&silent).unwrap().to_string(), "");
     let said = schedule(&[(Kind::Full, at("Sun 02:00"))], &[(Kind::Incr, "*:0/15")]);
-    insta::assert_snapshot!(host.plan(&said).unwrap(), @"warning: backups of instance `15/main` are not taken by themselves: the site settings have no `scheduler`; for the crontab of user `postgres`: `0 2 * * Sun PGSOCLE_CONFIG_DIR=/etc/pgsocle pgsocle instance backup --type=full --lock-timeout=86400 15/main`, `(*:0/15) PGSOCLE_CONFIG_DIR=/etc/pgsocle pgsocle instance backup --type=incr --lock-timeout=86400 15/main`");
+    insta::assert_snapshot!(host.plan(&said).unwrap(), @"warning: backups of instance `15/main` are not taken by themselves: the site settings have no `scheduler`; for the crontab of user `postgres`: `0 2 * * Sun PGSOCLE_CONFIG_DIR=/etc/pgsocle pgsocle instance backup --type=full --lock-timeout=86400 15/main`, `(*:0/15) PGSOCLE_CONFIG_DIR=/etc/pgsocle pgsocle instance backup --type=incr --lock-timeout=86400 15/main`; a time in brackets is for you to put into cron's words, and was not checked: only systemd knows whether it is one");
+    let plain = schedule(&[(Kind::Full, at("Sun 02:00"))], &[]);
+    let told = host.plan(&plain).unwrap().to_string();
+    assert!(told.ends_with(" 15/main`\n"), "{told}");
     assert_eq!(host.plan(&Scheduling::Ended).unwrap().to_string(), "");
 }
