@@ -45,7 +45,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 instances:
-  description: The instances that were found; empty when there is none. Where all are asked for, the `state` of an adopted one whose cluster is not there is `missing`, and that of one that may not be looked into `unreadable`, with the `problem`.
+  description: >-
+    The instances that were found; empty when there is none. Where all are asked for, the `state` of an adopted one whose cluster is not
+    there is `missing`, and that of one that may not be looked into `unreadable`, with the `problem`.
   returned: always
   type: list
   elements: dict

@@ -609,26 +609,7 @@ fn with_many_records(major: &Major) -> Site {
         "settings": { "listen_addresses": "127.0.0.1" } });
     site.ansible("instance", false, &params);
     let data = site.datadir();
-    let path = |name: &str| data.join(name).display().to_string();
-    site.program("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=localhost",
-        ])
-        .args(["-keyout", &path("server.key"), "-out", &path("server.crt")])
-        .go();
-    site.write_owned(
-        &data.join("server.key"),
-        &std::fs::read(data.join("server.key")).unwrap(),
-        0o600,
-    );
+    site.certify();
     site.ansible(
         "instance",
         false,

@@ -151,6 +151,20 @@ fn certificates_that_are_of_no_use() {
         hint,
         "correct the files, or what is wanted: nothing was changed"
     );
+    // Nor would what is spoilt later be told by anybody, and the server goes on with what it has until it is stopped.
+    site.certify();
+    site.converges("instance", &params);
+    site.write_owned(&site.datadir().join("server.crt"), b"junk\n", 0o600);
+    let [said, _] = site.refusal("instance", &json!({ "name": "main", "state": "restarted" }));
+    let why = format!(
+        "again, or would let nobody in: TLS is on, and could not load server certificate file `{data}/server.crt`: "
+    );
+    assert!(said.contains(&why), "{said}");
+    assert!(site.is_running());
+    site.certify();
+    let restarted = json!({ "name": "main", "state": "restarted" });
+    let reply = site.ansible("instance", false, &restarted);
+    assert_eq!(reply["changed"], true, "{reply:#}");
 }
 
 #[test]

@@ -6,6 +6,8 @@
 //! What was wrong before this run, in a part that it does not touch, is told as a warning; it is a refusal only where it
 //! keeps the server from taking over what this run writes (docs/decisions/0011-errors-that-were-there.md).
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
@@ -18,7 +20,9 @@ use crate::pg::guc::{self, Context, Guc};
 use crate::pg::version::Major;
 use crate::plan::{Fact, Plan, Replaced};
 use crate::resource::catalog;
+use crate::resource::instance::configuration::tls;
 use crate::resource::instance::desired::State;
+use crate::resource::instance::reading::Reading;
 use crate::resource::instance::target::Target;
 use crate::stage::{Catalogs, Sight, Stage, World};
 
@@ -54,6 +58,8 @@ pub struct Seen {
     replaced: Vec<Replaced>,
     /// They are on the disk; if not, what is seen is how it was before.
     written: bool,
+    /// What a start would say of the files of TLS, which nobody changes by this run.
+    unusable: Option<String>,
 }
 
 /// A row of `file_settings.sql`.
@@ -121,13 +127,19 @@ impl Stage for Accepted {
         });
         let mut answers = look.query(&queries.collect::<Vec<_>>())?.into_iter();
         let mut next = || answers.next().unwrap_or_default();
-        Ok(Seen {
+        let mut seen = Seen {
             settings: next().read()?,
             hba: one(next().read()?),
             ident: one(next().read()?),
             replaced: world.replaced.clone(),
             written: world.written,
-        })
+            unusable: None,
+        };
+        if self.renews && !seen.touches(|name| name.starts_with("ssl")) {
+            let values = Reading::in_view(look, &self.target.paths)?.values();
+            seen.unusable = tls::refused(look, &self.target, &values)?;
+        }
+        Ok(seen)
     }
 
     fn plan(&self, seen: &Seen) -> Result<Plan> {
@@ -145,6 +157,7 @@ impl Stage for Accepted {
         ] {
             found.access(seen, access, file);
         }
+        found.tls(seen.unusable.as_deref());
         let emptied = seen.hba.records == 0 && seen.replaced(&paths.hba_file).is_some();
         if seen.written && emptied {
             found.ours.push(format!(
@@ -202,7 +215,7 @@ impl Found {
     /// (`process_pm_reload_request` in postmaster.c).
     fn setting(&mut self, seen: &Seen, row: &Row, parameters: bool) {
         let origin = match &row.name {
-            Some(name) if seen.touches(name) => seen.own(),
+            Some(name) if seen.touches(|own| own.eq_ignore_ascii_case(name)) => seen.own(),
             _ => seen.origin(row.file.as_deref(), row.line),
         };
         let secret = row.name.as_deref().is_some_and(conf::is_secret);
@@ -237,6 +250,16 @@ impl Found {
                 ));
                 self.fatal.push(said);
             }
+        }
+    }
+
+    /// A running server has its certificate in memory.
+    fn tls(&mut self, unusable: Option<&str>) {
+        if let Some(said) = unusable {
+            let said = format!("TLS is on, and {said}");
+            self.warnings
+                .push(format!("{said} (the server would not start again)"));
+            self.fatal.push(said);
         }
     }
 
@@ -303,11 +326,19 @@ impl Seen {
         }
     }
 
-    /// Whether a parameter gets another value by this run, or loses its own.
-    fn touches(&self, name: &str) -> bool {
+    /// Whether one of these parameters gets another value by this run, or loses its own.
+    fn touches(&self, is_meant: impl Fn(&str) -> bool) -> bool {
         self.replaced.iter().any(|file| {
-            let [before, after] = [&file.before, &file.after]
-                .map(|content| Conf::parse(content).ok().map(|conf| conf.get(name)));
+            let values = |content: &[u8]| -> Option<BTreeMap<String, String>> {
+                let entries = Conf::parse(content).ok()?.entries();
+                Some(
+                    entries
+                        .into_iter()
+                        .filter(|(name, _)| is_meant(name))
+                        .collect(),
+                )
+            };
+            let [before, after] = [&file.before, &file.after].map(|content| values(content));
             before.is_some() && after.is_some() && before != after
         })
     }

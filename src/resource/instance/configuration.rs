@@ -9,7 +9,7 @@ mod first;
 mod naming;
 mod shadow;
 mod staged;
-mod tls;
+pub mod tls;
 mod wanted;
 
 use anyhow::{Context as _, Result};
@@ -341,8 +341,10 @@ impl Configuration {
         let before = stands.then_some(&seen.conf);
         if stands {
             seen.missing = tls::missing(look, &self.target, seen, &conf, &changed)?;
-            if seen.missing.is_empty() {
-                seen.unusable = tls::refused(look, &self.target, seen, &conf, &changed)?;
+            if seen.missing.is_empty() && tls::concerned(seen, &conf, &changed) {
+                let all = conf.entries().into_iter().chain(seen.auto.entries());
+                let values = all.map(|(name, value)| (name.to_lowercase(), value));
+                seen.unusable = tls::refused(look, &self.target, &values.collect())?;
             }
         }
         let judged = match seen.new {

@@ -303,6 +303,21 @@ impl Site {
         self.run(if self.account.drop { &drop } else { &[] }, program)
     }
 
+    /// Gives the instance a certificate that it has signed itself.
+    pub fn certify(&self) {
+        let data = self.datadir();
+        let (certificate, key) = (data.join("server.crt"), data.join("server.key"));
+        self.program("openssl")
+            .args(
+                "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout".split(' '),
+            )
+            .arg(&key)
+            .arg("-out")
+            .arg(&certificate)
+            .go();
+        self.write_owned(&key, &std::fs::read(&key).unwrap(), 0o600);
+    }
+
     fn run(&self, launcher: &[String], program: impl Into<OsString>) -> Run {
         let mut argv: Vec<OsString> = launcher.iter().map(Into::into).collect();
         if let Some(tree) = &self.major.tree {

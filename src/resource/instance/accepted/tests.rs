@@ -227,6 +227,14 @@ fn what_would_not_start_again() {
             "`/srv/main/data/pg_ident.conf` line 3: invalid".to_owned(),
         ]
     );
+    let unusable = Seen {
+        unusable: Some("no start line".to_owned()),
+        ..Seen::default()
+    };
+    let [Fact::NoStart(why)] = &facts(true, &unusable)[..] else {
+        panic!("one fact")
+    };
+    assert_eq!(*why, ["TLS is on, and no start line"]);
     // What this run writes anew was wrong: it is not by then.
     let change = replaced(HBA, "a\nb\nc\n", "a\nb\n");
     let mended = Seen {

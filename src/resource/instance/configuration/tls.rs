@@ -2,6 +2,8 @@
 //! read, and says so only in its log (be-secure-openssl.c, `be_tls_init`); it would not start again. So they are looked
 //! for before, and PostgreSQL's programs try whether they are of any use.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 
 use super::Seen;
@@ -19,11 +21,15 @@ const FILES: &[(&str, &str)] = &[
     ("ssl_dh_params_file", ""),
 ];
 
+/// Values of parameters, by their names in lower case.
+pub type Values = BTreeMap<String, String>;
+
 fn value(seen: &Seen, conf: &Conf, name: &str) -> Option<String> {
     seen.auto.get(name).or_else(|| conf.get(name))
 }
 
-fn concerned(seen: &Seen, conf: &Conf, changed: &[String]) -> bool {
+/// Whether TLS is on, and something about it changes.
+pub fn concerned(seen: &Seen, conf: &Conf, changed: &[String]) -> bool {
     changed.iter().any(|name| name.starts_with("ssl"))
         && value(seen, conf, "ssl").is_some_and(|on| guc::is_true(&on))
 }
@@ -55,16 +61,12 @@ pub fn missing(
 /// What a start would say of the certificate, its key and whatever else TLS is given. A server is tried on a directory that has
 /// no more of the cluster than what is looked at before TLS (`PostmasterMain` in postmaster.c), so that it ends by itself in
 /// any case: with TLS as it does without, or with what is wrong with it. A command that prints a passphrase is not run for that.
-pub fn refused(
-    look: &dyn Look,
-    target: &Target,
-    seen: &Seen,
-    conf: &Conf,
-    changed: &[String],
-) -> Result<Option<String>> {
-    let asks = value(seen, conf, "ssl_passphrase_command").is_some_and(|asks| !asks.is_empty());
+pub fn refused(look: &dyn Look, target: &Target, values: &Values) -> Result<Option<String>> {
+    let on = values.get("ssl").is_some_and(|on| guc::is_true(on));
+    let command = values.get("ssl_passphrase_command");
+    let asks = command.is_some_and(|command| !command.is_empty());
     let control = look.read(&target.paths.datadir.join("global/pg_control"))?;
-    let (true, false, Some(control)) = (concerned(seen, conf, changed), asks, control) else {
+    let (true, false, Some(control)) = (on, asks, control) else {
         return Ok(None);
     };
     let files = [
@@ -94,31 +96,25 @@ pub fn refused(
         let output = look.scratch(&files, &command)?;
         anyhow::Ok(last_word(&String::from_utf8_lossy(&output.stderr)))
     };
-    let said = end(&options(target, seen, conf))?;
+    let said = end(&options(target, values))?;
     Ok(if said == end(&[])? { None } else { said })
 }
 
 /// Everything that is said of TLS, with the names of files in full.
-fn options(target: &Target, seen: &Seen, conf: &Conf) -> Vec<String> {
-    let said = conf.entries().into_iter().chain(seen.auto.entries());
-    let mut names: Vec<String> = said.map(|(name, _)| name).collect();
-    names.retain(|name| name.starts_with("ssl"));
-    names.extend(FILES.iter().map(|(name, _)| (*name).to_owned()));
-    names.sort();
-    names.dedup();
-    let option = |name: String| {
-        let default = FILES.iter().find(|(file, _)| *file == name);
-        let value = value(seen, conf, &name)
-            .or_else(|| default.map(|(_, default)| (*default).to_owned()))?;
-        let is_path = !value.is_empty() && (default.is_some() || name == "ssl_crl_dir");
-        let value = if is_path {
-            target.paths.datadir.join(&value).into_string()
+fn options(target: &Target, values: &Values) -> Vec<String> {
+    let defaults = FILES.iter().map(|(name, default)| (*name, *default));
+    let mut all: BTreeMap<&str, &str> = defaults.collect();
+    let said = values.iter().filter(|(name, _)| name.starts_with("ssl"));
+    all.extend(said.map(|(name, value)| (name.as_str(), value.as_str())));
+    let option = |(name, value): (&str, &str)| {
+        let is_path = name == "ssl_crl_dir" || FILES.iter().any(|(file, _)| *file == name);
+        if is_path && !value.is_empty() {
+            format!("{name}={}", target.paths.datadir.join(value))
         } else {
-            value
-        };
-        Some(format!("{name}={value}"))
+            format!("{name}={value}")
+        }
     };
-    names.into_iter().filter_map(option).collect()
+    all.into_iter().map(option).collect()
 }
 
 /// Why a server ended.
