@@ -396,8 +396,8 @@ fn unreachable_server(server: &Server, error: &postgres::Error) -> anyhow::Error
     if io.is_some_and(|io| io.kind() == std::io::ErrorKind::NotFound) {
         // As `tmpwatch` and the like do with sockets in /tmp.
         fault = fault.hint(
-            "the server runs without its socket: somebody has removed it, or it has none; `pgsocle instance stop --mode immediate` stops it unasked, \
-             and it recovers when it is started",
+            "the server runs without its socket: it has only begun to start, or somebody has removed it, or it has none; where it stays so, \
+             `pgsocle instance stop --mode immediate` stops it unasked, and it recovers when it is started",
         );
     }
     if error
