@@ -8,12 +8,14 @@ pub mod exec;
 pub mod files;
 pub mod local;
 pub mod lock;
+mod probe;
 pub mod process;
 pub mod root;
 pub mod signals;
 pub mod sql;
 pub mod tail;
 pub mod terminal;
+mod unit;
 pub mod users;
 
 use std::fmt;
@@ -27,10 +29,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::fault;
 use crate::pg::controldata;
 use crate::plan::Step;
 use crate::secret::Text;
+
+pub use self::probe::Probe;
+pub use self::unit::{HOLD_FILE, HOLD_LINES, SYSTEM_UNITS, UNIT_PREFIX, Unit, Verb};
 
 /// What kind of thing a path is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,186 +124,6 @@ impl fmt::Display for Command {
     }
 }
 
-/// A command that only reads. It can be built by the constructors below only.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Probe {
-    command: Command,
-    /// It says the same for as long as a run takes: asked once.
-    constant: bool,
-    /// How long it is waited for.
-    limit: Option<Duration>,
-}
-
-impl Probe {
-    pub fn command(&self) -> &Command {
-        &self.command
-    }
-
-    pub fn is_constant(&self) -> bool {
-        self.constant
-    }
-
-    pub fn limit(&self) -> Option<Duration> {
-        self.limit
-    }
-
-    /// The same, an error when it takes longer.
-    #[must_use]
-    pub fn within(mut self, limit: Duration) -> Self {
-        self.limit = Some(limit);
-        self
-    }
-
-    fn new(command: Command) -> Self {
-        Self {
-            command,
-            constant: false,
-            limit: None,
-        }
-    }
-
-    fn constant(command: Command) -> Self {
-        Self {
-            constant: true,
-            ..Self::new(command)
-        }
-    }
-
-    /// `postgres --describe-config`: every parameter with its type, unit, context and range; needs no cluster.
-    pub fn describe_config(bindir: &Utf8Path) -> Self {
-        Self::constant(Command::new(bindir.join("postgres")).arg("--describe-config"))
-    }
-
-    /// `postgres -C NAME` with no configuration at all: the built-in value of a parameter.
-    pub fn default_value(bindir: &Utf8Path, name: &str) -> Self {
-        Self::constant(
-            Command::new(bindir.join("postgres"))
-                .args(["-D", "/", "-c", "config_file=/dev/null", "-C", name])
-                .env("LC_ALL", "C"),
-        )
-    }
-
-    /// `pg_controldata`, in English.
-    pub fn controldata(bindir: &Utf8Path, datadir: &Utf8Path) -> Self {
-        Self::new(
-            Command::new(bindir.join("pg_controldata"))
-                .args(["-D", datadir.as_str()])
-                .env("LC_ALL", "C"),
-        )
-    }
-
-    /// `stat -c %C`: the SELinux context of a path.
-    pub fn selinux_context(path: &Utf8Path) -> Self {
-        Self::new(Command::new("stat").args(["-c", "%C", path.as_str()]))
-    }
-
-    /// `locale -a`
-    pub fn locales() -> Self {
-        Self::constant(Command::new("locale").arg("-a"))
-    }
-
-    /// `systemctl --version`
-    pub fn systemctl_version() -> Self {
-        Self::constant(Command::new("systemctl").arg("--version"))
-    }
-
-    /// `systemctl [--user] show -p … UNIT`, with times in UTC.
-    pub fn unit(user: bool, unit: &str, properties: &str) -> Self {
-        let manager = if user { "--user" } else { "--system" };
-        Self::new(
-            Command::new("systemctl")
-                .args([manager, "show", "-p", properties, unit])
-                .env("TZ", "UTC")
-                .env("LC_ALL", "C"),
-        )
-    }
-
-    /// `loginctl show-session`, which without a session tells of logind itself.
-    pub fn logind() -> Self {
-        let properties = ["-p", "RemoveIPC", "-p", "KillUserProcesses"];
-        Self::new(
-            Command::new("loginctl")
-                .arg("show-session")
-                .args(properties),
-        )
-    }
-
-    /// `openssl verify`: whether an authority stands for a certificate now.
-    pub fn verify_certificate(authority: &Utf8Path, certificate: &Utf8Path) -> Self {
-        Self::new(
-            Command::new("openssl")
-                .args([
-                    "verify",
-                    "-CAfile",
-                    authority.as_str(),
-                    certificate.as_str(),
-                ])
-                .env("LC_ALL", "C"),
-        )
-    }
-
-    /// `systemctl [--user] show`: when a timer elapses and has elapsed, in UTC, and what became of its service.
-    pub fn timer(user: bool, timer: &str, service: &str) -> Self {
-        let manager = if user { "--user" } else { "--system" };
-        let properties = "ActiveState,NextElapseUSecRealtime,LastTriggerUSec";
-        Self::new(
-            Command::new("systemctl")
-                .args([manager, "show", "-p", properties, timer, service])
-                .env("TZ", "UTC")
-                .env("LC_ALL", "C"),
-        )
-    }
-
-    /// `systemd-analyze calendar`: whether it is a time.
-    pub fn calendar(time: &str) -> Self {
-        Self::constant(Command::new("systemd-analyze").args(["calendar", time]))
-    }
-
-    /// What a program says of its version; a word or an option asks for it.
-    pub fn version(program: &Utf8Path, asked: &str) -> Self {
-        Self::constant(Command::new(program).arg(asked))
-    }
-
-    /// `pgbackrest … info`: what is in the repositories for a stanza, or one backup of it in full.
-    pub fn pgbackrest_info(pgbackrest: Command, backup: Option<&str>) -> Self {
-        let set = backup.map(|label| format!("--set={label}"));
-        Self::new(pgbackrest.args(["--output=json"]).args(set).arg("info"))
-    }
-
-    /// `pgbackrest … repo-ls`: the files that tell of timelines.
-    pub fn pgbackrest_histories(pgbackrest: Command, directory: &str) -> Self {
-        let filter = "--filter=^[0-9A-F]{8}[.]history$";
-        Self::new(pgbackrest.args([filter, "repo-ls", directory]))
-    }
-
-    /// `pgbackrest … repo-get`: what is in a file of a repository.
-    pub fn pgbackrest_file(pgbackrest: Command, path: &str) -> Self {
-        Self::new(pgbackrest.args(["repo-get", path]))
-    }
-
-    /// `pgbackrest … expire --dry-run`: what retention would take away.
-    pub fn pgbackrest_expire(pgbackrest: Command) -> Self {
-        Self::new(pgbackrest.args(["--dry-run", "--log-level-console=info", "expire"]))
-    }
-
-    /// `pgbackrest … verify`: reads everything in the repositories.
-    pub fn pgbackrest_verify(pgbackrest: Command) -> Self {
-        Self::new(pgbackrest.args(["--output=text", "--verbose", "verify"]))
-    }
-
-    /// `pg_verifybackup`: reads everything of a backup. What it says of damage is all told, in English.
-    pub fn verifybackup(bindir: &Utf8Path, backup: &Utf8Path) -> Self {
-        let verify = Command::new(bindir.join("pg_verifybackup"));
-        Self::new(verify.arg(backup.as_str()).env("LC_ALL", "C"))
-    }
-
-    /// The site's command that prints a password (`postgresql.auth.password_command`).
-    pub fn password(command: &[String]) -> Option<Self> {
-        let (program, arguments) = command.split_first()?;
-        Some(Self::new(Command::new(program.as_str()).args(arguments)))
-    }
-}
-
 /// What a command printed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Output {
@@ -376,112 +200,6 @@ pub struct Privileges {
     pub files: Vec<Utf8PathBuf>,
     /// Where it writes and removes the system units of ours, and that it may start and stop them.
     pub unit_path: Option<Utf8PathBuf>,
-}
-
-/// The names of all units of ours begin so.
-pub const UNIT_PREFIX: &str = "pgsocle-";
-
-/// Where systemd looks for what is added to units of others (systemd.unit).
-pub const SYSTEM_UNITS: &str = "/etc/systemd/system";
-/// The name of what we add to one.
-pub const HOLD_FILE: &str = "pgsocle-hold.conf";
-/// What a unit says that heeds a hold; the path of the file of the hold follows.
-pub const HOLD_LINES: &str =
-    "# Held by `pgsocle instance hold` while this file is there: it says why.\nAssertPathExists=!";
-
-/// A service unit of the instance's manager.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unit {
-    pub name: String,
-    /// The user's manager (`systemctl --user`), not the system's.
-    pub user: bool,
-    /// Through sudo, as the site settings say.
-    pub sudo: bool,
-}
-
-impl Unit {
-    /// `systemctl` for its manager.
-    pub fn systemctl(&self, arguments: &[&str]) -> Command {
-        let manager = if self.user { "--user" } else { "--system" };
-        let command = if self.sudo {
-            Command::new("sudo").args(["-n", "systemctl"])
-        } else {
-            Command::new("systemctl")
-        };
-        command.arg(manager).args(arguments.iter().copied())
-    }
-
-    /// … telling it something. Neither start nor stop is waited for: see [`crate::plan::Step::StartUnit`].
-    pub fn tell(&self, verb: Verb) -> Command {
-        match verb {
-            Verb::DaemonReload => self.systemctl(&[verb.name()]),
-            Verb::Start | Verb::Stop => self.systemctl(&["--no-block", verb.name(), &self.name]),
-            _ => self.systemctl(&[verb.name(), &self.name]),
-        }
-    }
-}
-
-impl Unit {
-    /// Whether a process is the unit's, by its `/proc/PID/cgroup`.
-    pub fn holds(&self, groups: &[u8]) -> bool {
-        String::from_utf8_lossy(groups)
-            .lines()
-            .any(|line| line.split('/').any(|part| part == self.name))
-    }
-
-    /// The error when no service manager runs for a user.
-    pub fn no_session(user: &str) -> anyhow::Error {
-        fault!(
-            Unavailable,
-            "the service manager of user `{user}` does not run, and the site settings want services in it";
-            "as root, `loginctl enable-linger {user}` starts it, now and at every boot"
-        )
-    }
-}
-
-impl fmt::Display for Unit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)
-    }
-}
-
-/// What a service manager is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Verb {
-    Start,
-    Stop,
-    Restart,
-    Reload,
-    /// Reads its configuration again, if it runs.
-    TryReload,
-    Enable,
-    Disable,
-    /// Forgets that it failed.
-    ResetFailed,
-    /// Reads the unit files again.
-    DaemonReload,
-}
-
-impl Verb {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Stop => "stop",
-            Self::Restart => "restart",
-            Self::Reload => "reload",
-            Self::TryReload => "try-reload-or-restart",
-            Self::Enable => "enable",
-            Self::Disable => "disable",
-            Self::ResetFailed => "reset-failed",
-            Self::DaemonReload => "daemon-reload",
-        }
-    }
-}
-
-impl fmt::Display for Verb {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
 }
 
 /// Which other runs on the same instance a run keeps out (docs/decisions/0010-two-locks.md).
@@ -601,75 +319,3 @@ impl<'a> Host<'a> {
 
 /// How long a server is waited for to start or to stop, unless said otherwise.
 pub const START_TIMEOUT: Duration = Duration::from_secs(60);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn processes_of_a_unit() {
-        let unit = "pgsocle-postgresql@15-main.service";
-        let known = Unit {
-            name: unit.to_owned(),
-            user: true,
-            sudo: false,
-        };
-        let slice = r"app-pgsocle\x2dpostgresql.slice";
-        for (groups, own) in [
-            (
-                format!(
-                    "0::/user.slice/user-101.slice/user@101.service/app.slice/{slice}/{unit}\n"
-                ),
-                true,
-            ),
-            (
-                format!("12:pids:/\n1:name=systemd:/system.slice/{unit}\n"),
-                true,
-            ),
-            (
-                "0::/user.slice/user-101.slice/session-1.scope\n".to_owned(),
-                false,
-            ),
-            (format!("0::/system.slice/x{unit}\n"), false),
-        ] {
-            assert_eq!(known.holds(groups.as_bytes()), own, "{groups}");
-        }
-    }
-
-    #[test]
-    fn words_for_a_manager() {
-        for (user, sudo, verb, line) in [
-            (
-                true,
-                false,
-                Verb::Stop,
-                "systemctl --user --no-block stop x.service",
-            ),
-            (
-                true,
-                false,
-                Verb::Start,
-                "systemctl --user --no-block start x.service",
-            ),
-            (
-                false,
-                false,
-                Verb::DaemonReload,
-                "systemctl --system daemon-reload",
-            ),
-            (
-                false,
-                true,
-                Verb::Enable,
-                "sudo -n systemctl --system enable x.service",
-            ),
-        ] {
-            let unit = Unit {
-                name: "x.service".to_owned(),
-                user,
-                sudo,
-            };
-            assert_eq!(unit.tell(verb).to_string(), line);
-        }
-    }
-}
