@@ -3,7 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "host/ is where effects live")]
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command as Process, Stdio};
 use std::sync::mpsc;
@@ -142,33 +142,48 @@ fn waited_for(
     })
 }
 
-/// Waits for a program, and passes on to the log what it tells meanwhile.
+/// Waits for a program, and passes on to the log what it tells meanwhile: pgBackRest to its standard output, PostgreSQL's own
+/// programs to standard error.
 fn followed(mut child: Child) -> std::io::Result<std::process::Output> {
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (stdout, stderr) = std::thread::scope(|scope| {
-        let stderr = scope.spawn(|| {
-            let mut words = Vec::new();
-            stderr.map(|mut stream| stream.read_to_end(&mut words));
-            words
-        });
-        let (mut words, mut told) = (Vec::new(), None::<Instant>);
-        for line in stdout
-            .into_iter()
-            .flat_map(|stream| BufReader::new(stream).split(b'\n').map_while(Result::ok))
-        {
-            if told.is_none_or(|told| told.elapsed() >= PACE) {
-                log::info!("{}", String::from_utf8_lossy(&line));
-                told = Some(Instant::now());
-            }
-            words.extend(line);
-            words.push(b'\n');
-        }
-        (words, stderr.join().unwrap_or_default())
+        let stderr = scope.spawn(|| stderr.map(follow));
+        (stdout.map(follow), stderr.join().ok().flatten())
     });
     Ok(std::process::Output {
         status: child.wait()?,
-        stdout,
-        stderr,
+        stdout: stdout.unwrap_or_default(),
+        stderr: stderr.unwrap_or_default(),
+    })
+}
+
+/// All that is said but how far it is.
+fn follow(stream: impl Read) -> Vec<u8> {
+    let (mut words, mut told) = (Vec::new(), None::<Instant>);
+    for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
+        let text = String::from_utf8_lossy(&line);
+        if told.is_none_or(|told| told.elapsed() >= PACE) {
+            log::info!("{}", text.trim());
+            told = Some(Instant::now());
+        }
+        if !is_progress(&text) {
+            words.extend(line);
+            words.push(b'\n');
+        }
+    }
+    words
+}
+
+/// ` 2345/67890 kB (3%), 0/1 tablespace` (`progress_report` in `pg_basebackup.c`)
+fn is_progress(line: &str) -> bool {
+    let counted = line
+        .trim_start()
+        .split_once(" kB (")
+        .map(|(counted, _)| counted);
+    counted.is_some_and(|counted| {
+        counted
+            .bytes()
+            .all(|byte| byte == b'/' || byte.is_ascii_digit())
     })
 }
 
@@ -316,6 +331,20 @@ mod tests {
         let limit = Duration::from_secs(3600);
         let output = output_within(&caller(), &quick, limit).unwrap();
         assert_eq!(output.text(), "here\n");
+    }
+
+    #[test]
+    fn what_is_followed() {
+        let script = "echo done; printf '%s\n' '  5/10 kB (50%), 0/1 tablespace' 'no room for 5 kB (5%)' >&2; exit 3";
+        let child = Process::new("sh")
+            .args(["-c", script])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let output = followed(child.unwrap()).unwrap();
+        assert_eq!(output.status.code(), Some(3));
+        assert_eq!(output.stdout, b"done\n");
+        assert_eq!(output.stderr, b"no room for 5 kB (5%)\n");
     }
 
     #[test]

@@ -315,6 +315,7 @@ impl BackupTool for BaseBackup {
             let manifest = self.repository.data(&prior.label).join("backup_manifest");
             command = command.arg(format!("--incremental={manifest}"));
         }
+        command.progress = Some("--progress");
         vec![
             // What a run that was cut short has left.
             Step::Remove {
