@@ -448,7 +448,7 @@ impl Outcome {
 
 /// Only our waiting has ended.
 fn is_underway(error: &anyhow::Error) -> bool {
-    Fault::of(error).is_some_and(|fault| fault.kind == Kind::Underway)
+    Fault::is(error, Kind::Underway)
 }
 
 fn beyond(plan: &Plan, limit: Impact) -> anyhow::Error {

@@ -158,9 +158,7 @@ fn reply(key: &str, value: Value) -> Map<String, Value> {
 fn or_none<T>(result: Result<T>) -> Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
-        Err(error) if Fault::of(&error).is_some_and(|fault| fault.kind == FaultKind::NotFound) => {
-            Ok(None)
-        }
+        Err(error) if Fault::is(&error, FaultKind::NotFound) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -190,22 +188,22 @@ fn instance_info(params: Value, site: &Site, look: &dyn Look) -> Result<Map<Stri
             }
             None => match in_full(&target, params.backup, site, look) {
                 // Nor does one that may not be looked into.
-                Err(problem) if params.instance.is_none() && is_denied(&problem) => json!({
-                    "name": name,
-                    "version": version,
-                    "state": "unreadable",
-                    "data_directory": target.paths.datadir,
-                    "problem": format!("{problem:#}"),
-                }),
+                Err(problem)
+                    if params.instance.is_none() && Fault::is(&problem, FaultKind::Denied) =>
+                {
+                    json!({
+                        "name": name,
+                        "version": version,
+                        "state": "unreadable",
+                        "data_directory": target.paths.datadir,
+                        "problem": format!("{problem:#}"),
+                    })
+                }
                 view => view?,
             },
         });
     }
     Ok(reply("instances", Value::Array(views)))
-}
-
-fn is_denied(error: &anyhow::Error) -> bool {
-    Fault::of(error).is_some_and(|fault| fault.kind == FaultKind::Denied)
 }
 
 /// An instance, with how its backups stand where that is asked for.

@@ -110,6 +110,11 @@ impl Fault {
     pub fn of(error: &anyhow::Error) -> Option<&Self> {
         error.chain().find_map(|cause| cause.downcast_ref())
     }
+
+    /// Whether an error is a fault of this kind.
+    pub fn is(error: &anyhow::Error, kind: Kind) -> bool {
+        Self::of(error).is_some_and(|fault| fault.kind == kind)
+    }
 }
 
 impl fmt::Display for Fault {

@@ -29,7 +29,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::pg::controldata;
+use crate::pg::{controldata, selinux};
 use crate::plan::Step;
 use crate::secret::Text;
 
@@ -274,6 +274,12 @@ impl dyn Look + '_ {
     pub fn rows<T: DeserializeOwned>(&self, query: Query) -> Result<Vec<T>> {
         let mut answers = self.query(&[query])?.into_iter();
         answers.next().unwrap_or_default().read()
+    }
+
+    /// Whether SELinux is there and enforced. What cannot be read enforces nothing.
+    pub fn enforces_selinux(&self) -> bool {
+        let enforce = self.read(selinux::ENFORCE.into()).ok().flatten();
+        selinux::is_enforced(enforce.as_deref())
     }
 }
 

@@ -397,7 +397,7 @@ fn addressed(what: &str, place: &Place, site: &Site, look: &dyn Look) -> Result<
 }
 
 fn is_missing(error: &anyhow::Error) -> bool {
-    crate::fault::Fault::of(error).is_some_and(|fault| fault.kind == crate::fault::Kind::NotFound)
+    crate::fault::Fault::is(error, crate::fault::Kind::NotFound)
 }
 
 /// Variables by which the programs of components know an instance.

@@ -259,6 +259,16 @@ impl fmt::Display for Recovery {
 }
 
 impl Recovery {
+    /// The timeline along which it goes, where that is said by its number.
+    pub fn numbered(&self) -> Option<u32> {
+        self.timeline.as_deref()?.parse().ok()
+    }
+
+    /// It stays on the timeline of the backup.
+    pub fn is_along_the_backups(&self) -> bool {
+        self.timeline.as_deref() == Some("current")
+    }
+
     /// At the end of the WAL there is nothing to decide: the server is an ordinary one.
     pub fn check(&self) -> Result<()> {
         if self.target == Target::Latest && self.action != Action::Promote {

@@ -66,9 +66,23 @@ impl Timelines {
     }
 }
 
+/// The timelines up to this one, or the newest, as the `.history` files of an archive tell them; `names` are those in it, of which
+/// `read` is asked for one.
+pub fn archived(
+    names: &[String],
+    stanza: &str,
+    wanted: Option<u32>,
+    read: impl FnOnce(&str) -> Result<Option<Vec<u8>>>,
+) -> Result<Option<Timelines>> {
+    let Some(file) = history(names, stanza, wanted)? else {
+        return Ok(wanted.map(|_| Timelines::default()));
+    };
+    Ok(read(&file)?.and_then(|content| Timelines::parse(&file, &content)))
+}
+
 /// Of the files of an archive the one that tells of a timeline, or of the newest one. None tells of the first; and an archive may have
 /// begun later.
-pub fn history(names: &[String], stanza: &str, wanted: Option<u32>) -> Result<Option<String>> {
+fn history(names: &[String], stanza: &str, wanted: Option<u32>) -> Result<Option<String>> {
     let number = |name: &String| u32::from_str_radix(name.strip_suffix(".history")?, 16).ok();
     let mut known: Vec<u32> = names.iter().filter_map(number).collect();
     known.sort_unstable();

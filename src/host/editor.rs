@@ -75,10 +75,7 @@ pub fn edit(
             _ => fault!(Command, "{what}"),
         });
     }
-    let edited = match std::fs::read(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        other => other?,
-    };
+    let edited = look.read(&path)?.unwrap_or_default();
     // What an editor leaves that has failed to write, or was told to give up. Who means it leaves a comment.
     if edited.trim_ascii().is_empty() && !content.trim_ascii().is_empty() {
         return Err(fault!(
@@ -86,9 +83,8 @@ pub fn edit(
             "the editor `{editor}` left nothing of the text: nothing was changed"
         ));
     }
-    let content = edited;
     Ok(Copy {
-        content,
+        content: edited,
         directory,
         path,
     })

@@ -13,6 +13,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 
 use crate::fault;
+use crate::host::local;
 use crate::pg::pgpass::Pgpass;
 use crate::plan::Content;
 
@@ -126,10 +127,7 @@ pub fn change_passwords(path: &Utf8Path, before: &Pgpass, after: &Pgpass) -> Res
         Err((_, Errno::EBADF)) => None,
         Err((_, error)) => return Err(error).with_context(|| format!("lock {path}")),
     };
-    let present = match fs::read(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
-        read => read?,
-    };
+    let present = local::read(path)?.unwrap_or_default();
     let merged = Pgpass::parse(&present)?.merged(before, after);
     if !merged.is_empty() {
         return write(path, &Content::Text(merged.render()), 0o600);

@@ -401,12 +401,9 @@ impl<T: Kind> File<T> {
             let all = file.records().into_iter();
             all.flat_map(|record| record.patterns(major)).collect()
         };
-        let new = patterns(after);
-        let mut new = new
-            .difference(&patterns(&AuthFile::parse(before)))
-            .cloned()
-            .collect::<Vec<_>>()
-            .into_iter();
+        let known = patterns(&AuthFile::parse(before));
+        let all = patterns(after).into_iter();
+        let mut new = all.filter(|pattern| !known.contains(pattern));
         new.find_map(|pattern| {
             let error = info::matches(look, server, &pattern, "").err()?;
             Some((pattern, format!("{error:#}")))

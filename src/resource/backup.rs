@@ -326,12 +326,8 @@ pub fn choice(
     home: Option<&Utf8Path>,
 ) -> Result<Catalogue> {
     let mut catalogue = tool.catalogue(look)?;
-    let wanted = match recovery.timeline.as_deref() {
-        None | Some("latest") => None,
-        Some(timeline) => timeline.parse().ok(),
-    };
-    let current = recovery.timeline.as_deref() == Some("current");
-    let (Some(cluster), false) = (catalogue.cluster(), current) else {
+    let wanted = recovery.numbered();
+    let (Some(cluster), false) = (catalogue.cluster(), recovery.is_along_the_backups()) else {
         return Ok(catalogue);
     };
     let own = home.map(|datadir| timelines(look, datadir)).transpose()?;

@@ -9,7 +9,7 @@ use super::keep::Keep;
 use super::repository::{Clusters, Intent, PARTIAL, Repository, tablespace};
 use super::{INCREMENTAL, archive, member, restore, trouble, upkeep};
 use crate::backup::recovery::{Recovery, Target, lsn};
-use crate::backup::timeline::{Timelines, history};
+use crate::backup::timeline::{Timelines, archived};
 use crate::backup::{
     Backup, BackupTool, Catalogue, Expired, Kind, Method, Place, Source, Trouble, Verdict,
 };
@@ -221,11 +221,9 @@ impl BackupTool for BaseBackup {
     ) -> Result<Option<Timelines>> {
         let directory = self.archive(cluster);
         let names = look.list(&directory)?.unwrap_or_default();
-        let Some(file) = history(&names, &self.stanza, wanted)? else {
-            return Ok(wanted.map(|_| Timelines::default()));
-        };
-        let content = look.read(&directory.join(&file))?.unwrap_or_default();
-        Ok(Timelines::parse(&file, &content))
+        archived(&names, &self.stanza, wanted, |file| {
+            look.read(&directory.join(file))
+        })
     }
 
     fn gap(&self, look: &dyn Look, backup: &Backup, recovery: &Recovery) -> Result<Option<String>> {
@@ -236,9 +234,10 @@ impl BackupTool for BaseBackup {
         let (Some((_, entry)), false) = (own, recovery.target == Target::Immediate) else {
             return Ok(None);
         };
-        let timeline = match recovery.timeline.as_deref() {
-            None | Some("latest") => None,
-            Some(timeline) => timeline.parse().ok().or(wal::timeline(&entry.wal_stop)),
+        let timeline = if recovery.is_along_the_backups() {
+            wal::timeline(&entry.wal_stop)
+        } else {
+            recovery.numbered()
         };
         let cluster = entry.intent.system_identifier;
         let timelines = self.timelines(look, cluster, timeline)?.unwrap_or_default();

@@ -10,7 +10,7 @@ use super::rights::CHECKPOINTS;
 use super::stanza_file::StanzaFile;
 use super::{trouble, upkeep};
 use crate::backup::recovery::{self, Recovery, Target};
-use crate::backup::timeline::{Timelines, history};
+use crate::backup::timeline::{Timelines, archived};
 use crate::backup::{
     Backup, BackupTool, Catalogue, Expired, Kind, Method, Place, Source, Tablespace, Trouble,
     Verdict,
@@ -153,8 +153,7 @@ fn read(look: &dyn Look, probe: &Probe) -> Result<Catalogue> {
 /// What a command that only reads says.
 pub fn answer(look: &dyn Look, probe: &Probe, what: &str) -> Result<Output> {
     let output = look.probe(probe).map_err(|error| {
-        let silent = Fault::of(&error).is_some_and(|fault| fault.kind == fault::Kind::Unavailable);
-        if !silent {
+        if !Fault::is(&error, fault::Kind::Unavailable) {
             return error;
         }
         fault!(
@@ -293,14 +292,12 @@ impl BackupTool for PgBackRest {
             return Ok(None);
         }
         let names: Vec<String> = said.text().lines().map(str::to_owned).collect();
-        let Some(file) = history(&names, &self.stanza, wanted)? else {
-            return Ok(wanted.map(|_| Timelines::default()));
-        };
-        let path = format!("{directory}/{file}");
-        let history_file = Probe::pgbackrest_file(self.in_a_moment(), &path);
-        let said = look.probe(&history_file.within(DEADLINE))?;
-        let content = Some(said).filter(Output::success);
-        Ok(content.and_then(|said| Timelines::parse(&file, &said.stdout)))
+        archived(&names, &self.stanza, wanted, |file| {
+            let path = format!("{directory}/{file}");
+            let history = Probe::pgbackrest_file(self.in_a_moment(), &path);
+            let said = look.probe(&history.within(DEADLINE))?;
+            Ok(Some(said).filter(Output::success).map(|said| said.stdout))
+        })
     }
 
     fn trouble(&self, said: &str) -> Option<Trouble> {

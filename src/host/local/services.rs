@@ -8,7 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::Local;
 use crate::fault;
 use crate::host::root::{self, Request};
-use crate::host::{Command, Look as _, Probe, Unit, Verb, exec};
+use crate::host::{Command, Look, Probe, Unit, Verb, exec};
 use crate::pg::postmaster_pid::{PostmasterPid, is_server};
 use crate::pg::selinux;
 
@@ -136,24 +136,26 @@ pub(super) fn start(
         }
         if turn.is_multiple_of(10) {
             let state = state(local, unit)?;
-            if state.ended() {
+            let restarted = state.restarts > *restarts.get_or_insert(state.restarts);
+            let failed = if state.ended() {
+                Some((
+                    format!("unit `{unit}` failed to start"),
+                    format!("`{journal} -u {unit}` and the server's own log say more"),
+                ))
+            } else if restarted || state.waits_to_restart() {
+                Some((
+                    format!(
+                        "the server of unit `{unit}` ends while it starts, and systemd starts it again and again"
+                    ),
+                    format!("mend what its log names; `{journal} -u {unit}` says more"),
+                ))
+            } else {
+                None
+            };
+            if let Some((what, remedy)) = failed {
                 let words = words(local);
                 let denied = denied(local, unit, &words, datadir, port);
-                return Err(fault!(
-                    Command,
-                    "unit `{unit}` failed to start\nserver log:\n{words}";
-                    "{denied}`{journal} -u {unit}` and the server's own log say more"
-                ));
-            }
-            if state.restarts > *restarts.get_or_insert(state.restarts) || state.waits_to_restart()
-            {
-                let words = words(local);
-                let denied = denied(local, unit, &words, datadir, port);
-                return Err(fault!(
-                    Command,
-                    "the server of unit `{unit}` ends while it starts, and systemd starts it again and again\nserver log:\n{words}";
-                    "{denied}mend what its log names; `{journal} -u {unit}` says more"
-                ));
+                return Err(fault!(Command, "{what}\nserver log:\n{words}"; "{denied}{remedy}"));
             }
         }
         if Instant::now() >= deadline {
@@ -171,8 +173,7 @@ pub(super) fn start(
 
 /// What is said first of a server that a system unit could not start, where SELinux may be why.
 fn denied(local: &Local, unit: &Unit, words: &str, datadir: &Utf8Path, port: u16) -> String {
-    let enforce = local.read(selinux::ENFORCE.into()).ok().flatten();
-    if unit.user || !selinux::is_enforced(enforce.as_deref()) {
+    if unit.user || !(local as &dyn Look).enforces_selinux() {
         return String::new();
     }
     selinux::remedy(words, datadir, port).map_or_else(String::new, |remedy| {

@@ -81,7 +81,7 @@ impl Unseen {
         site: &Settings,
         version: Option<Major>,
     ) -> Result<bool> {
-        let not_found = Fault::of(error).is_some_and(|fault| fault.kind == Kind::NotFound);
+        let not_found = Fault::is(error, Kind::NotFound);
         Ok(not_found && !discovery::has_programs(look, site, version)?)
     }
 }

@@ -147,7 +147,7 @@ impl Condition {
         else {
             return Ok(None);
         };
-        if unit.user || !enforcing(look) {
+        if unit.user || !look.enforces_selinux() {
             return Ok(None);
         }
         let executable = context(look, &self.target.bindir.join("postgres"))?;
@@ -387,11 +387,6 @@ fn real(look: &dyn Look, path: &Utf8Path) -> Result<Utf8PathBuf> {
     Ok(real)
 }
 
-fn enforcing(look: &dyn Look) -> bool {
-    let enforce = look.read(selinux::ENFORCE.into()).ok().flatten();
-    selinux::is_enforced(enforce.as_deref())
-}
-
 /// The type in the SELinux context of a path.
 fn context(look: &dyn Look, path: &Utf8Path) -> Result<Option<String>> {
     let output = look.probe(&Probe::selinux_context(path))?;
@@ -426,7 +421,7 @@ pub fn unreadable(look: &dyn Look, path: &Utf8Path, error: anyhow::Error) -> any
     let Ok(Some(stat)) = look.stat(path) else {
         return error;
     };
-    why_unreadable(path, &stat, look.caller(), enforcing(look)).unwrap_or(error)
+    why_unreadable(path, &stat, look.caller(), look.enforces_selinux()).unwrap_or(error)
 }
 
 fn why_unreadable(

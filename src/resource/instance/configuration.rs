@@ -339,12 +339,13 @@ impl Configuration {
         }
         let stands = seen.new.is_none() && !self.assumed;
         let before = stands.then_some(&seen.conf);
-        if stands {
-            seen.missing = tls::missing(look, &self.target, seen, &conf, &changed)?;
-            if seen.missing.is_empty() && tls::concerned(seen, &conf, &changed) {
-                let all = conf.entries().into_iter().chain(seen.auto.entries());
-                let values = all.map(|(name, value)| (name.to_lowercase(), value));
-                seen.unusable = tls::refused(look, &self.target, &values.collect())?;
+        if stands && changed.iter().any(|name| name.starts_with("ssl")) {
+            let all = conf.entries().into_iter().chain(seen.auto.entries());
+            let all = all.map(|(name, value)| (name.to_lowercase(), value));
+            let values = all.collect();
+            seen.missing = tls::missing(look, &self.target, &values)?;
+            if seen.missing.is_empty() {
+                seen.unusable = tls::refused(look, &self.target, &values)?;
             }
         }
         let judged = match seen.new {

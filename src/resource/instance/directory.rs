@@ -7,6 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::backup::Tablespace;
 use crate::host::{FileKind, Look};
 use crate::pg::tablespace;
+use crate::pg::version::Major;
 use crate::resource::instance::condition;
 use crate::settings::InstancePaths;
 
@@ -108,6 +109,13 @@ pub fn leftovers(look: &dyn Look, paths: &InstancePaths) -> Result<Vec<Utf8PathB
     }
     found.reverse();
     Ok(found)
+}
+
+/// What clusters of a major keep in the location of a tablespace.
+pub fn versions(look: &dyn Look, location: &Utf8Path, major: Major) -> Result<Vec<String>> {
+    let mut names = look.list(location)?.unwrap_or_default();
+    names.retain(|name| tablespace::is_of(major, name));
+    Ok(names)
 }
 
 /// The tablespaces of a cluster that lie outside of it.

@@ -268,7 +268,7 @@ pub fn has_programs(look: &dyn Look, site: &Settings, version: Option<Major>) ->
 fn version(look: &dyn Look, wish: &Wish, datadir: &Utf8Path) -> Result<Major> {
     // A link to a directory is followed. Of a directory that only its owner may enter, it is the directory that tells the owner.
     let stat = match look.stat(&datadir.join(".")) {
-        Err(error) if Fault::of(&error).is_some_and(|fault| fault.kind == Kind::Denied) => look
+        Err(error) if Fault::is(&error, Kind::Denied) => look
             .stat(datadir)?
             .filter(|stat| stat.kind == FileKind::Directory)
             .ok_or(error)

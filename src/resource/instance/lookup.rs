@@ -55,7 +55,7 @@ pub fn list(look: &dyn Look, site: &Settings) -> Result<Vec<Identity>> {
             (Ok(Directory::Cluster(own)), _) => own,
             (Ok(_), _) => continue,
             // What may not be looked into hides none of the others; who asks for it is told why.
-            (Err(error), Some(version)) if is_denied(&error) => version.to_string(),
+            (Err(error), Some(version)) if Fault::is(&error, Kind::Denied) => version.to_string(),
             (Err(error), _) => return Err(error),
         };
         let Ok(own) = own.parse::<Major>() else {
@@ -70,10 +70,6 @@ pub fn list(look: &dyn Look, site: &Settings) -> Result<Vec<Identity>> {
     found.sort();
     found.dedup();
     Ok(found)
-}
-
-fn is_denied(error: &anyhow::Error) -> bool {
-    Fault::of(error).is_some_and(|fault| fault.kind == Kind::Denied)
 }
 
 /// Majors whose server programs are installed, highest first.

@@ -8,10 +8,9 @@ use crate::bail_fault;
 use crate::host::Look;
 use crate::manager::{Manager, StopMode};
 use crate::pg::pgpass::Pgpass;
-use crate::pg::tablespace::is_of;
 use crate::plan::{Action, Change, Diff, Fact, Impact, Plan, Step, attributes};
 use crate::resource::instance::directory::{
-    DROP_INSIDE, Directory, directory, dropping, leftovers, own_tablespaces, tablespaces,
+    DROP_INSIDE, Directory, directory, dropping, leftovers, own_tablespaces, tablespaces, versions,
 };
 use crate::resource::instance::kept::{self, Stranded};
 use crate::resource::instance::passfile::taken_away;
@@ -97,8 +96,7 @@ impl Stage for Removal {
             .iter()
             .filter(|one| one.location.starts_with(&below))
         {
-            let names = look.list(&space.location)?.unwrap_or_default().into_iter();
-            let names = names.filter(|name| is_of(paths.version, name));
+            let names = versions(look, &space.location, paths.version)?.into_iter();
             own.extend(names.map(|name| space.location.join(name)));
         }
         Ok(Seen {

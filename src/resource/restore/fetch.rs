@@ -17,7 +17,7 @@ use crate::pg::tablespace;
 use crate::pg::version::Major;
 use crate::plan::{Action, Change, Diff, Impact, Plan, Step, attributes};
 use crate::resource::backup::choice;
-use crate::resource::instance::directory::{Directory, directory, own_tablespaces};
+use crate::resource::instance::directory::{Directory, directory, own_tablespaces, versions};
 use crate::resource::instance::target::Target;
 use crate::settings::InstancePaths;
 use crate::stage::{Stage, World};
@@ -160,14 +160,12 @@ impl Stage for Fetch {
         let mut free = look.free_space(self.place.as_deref().unwrap_or(datadir))?;
         let mut tablespaces = Vec::new();
         let mut foreign = None;
-        let mut gap = None;
-        if let Ok(backup) = self.choose(&catalogue, cluster) {
-            gap = self.tool.gap(look, backup, &self.recovery)?;
-        }
-        if !self.delta
-            && self.place.is_none()
-            && let Ok(backup) = self.choose(&catalogue, cluster)
-        {
+        let chosen = self.choose(&catalogue, cluster).ok();
+        let gap = match chosen {
+            Some(backup) => self.tool.gap(look, backup, &self.recovery)?,
+            None => None,
+        };
+        if let Some(backup) = chosen.filter(|_| !self.delta && self.place.is_none()) {
             let own = spaces::linked(look, datadir)?;
             for space in self.tool.tablespaces(look, backup)? {
                 let location = if self.copy {
@@ -177,7 +175,7 @@ impl Stage for Fetch {
                 };
                 let others = !begun
                     && !own.contains_key(&location)
-                    && !spaces::versions(look, &location, self.target.paths.version)?.is_empty();
+                    && !versions(look, &location, self.target.paths.version)?.is_empty();
                 foreign = foreign.or(others.then(|| location.clone()));
                 // One file system may be counted twice: what does not fit then is taken back.
                 free = free.saturating_add(look.free_space(&location)?);

@@ -9,10 +9,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::replace::aside as data_aside;
 use crate::host::Look;
-use crate::pg::tablespace::{is_of, link};
+use crate::pg::tablespace::link;
 use crate::pg::version::Major;
 use crate::plan::Step;
-use crate::resource::instance::directory::tablespaces;
+use crate::resource::instance::directory::{tablespaces, versions};
 use crate::resource::instance::kept;
 use crate::resource::restore::fetch::staging as data_staging;
 
@@ -35,13 +35,6 @@ pub fn kept(location: &Utf8Path, number: u32) -> Utf8PathBuf {
 pub fn linked(look: &dyn Look, datadir: &Utf8Path) -> Result<BTreeMap<Utf8PathBuf, String>> {
     let found = tablespaces(look, datadir)?.into_iter();
     Ok(found.map(|own| (own.location, own.name)).collect())
-}
-
-/// What a major keeps in a location.
-pub fn versions(look: &dyn Look, location: &Utf8Path, major: Major) -> Result<Vec<String>> {
-    let mut names = look.list(location)?.unwrap_or_default();
-    names.retain(|name| is_of(major, name));
-    Ok(names)
 }
 
 /// A directory of a tablespace that changes places.

@@ -6,9 +6,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use super::Seen;
 use crate::host::{Command, Look};
-use crate::pg::conf::Conf;
 use crate::pg::guc;
 use crate::resource::instance::target::Target;
 
@@ -24,33 +22,20 @@ const FILES: &[(&str, &str)] = &[
 /// Values of parameters, by their names in lower case.
 pub type Values = BTreeMap<String, String>;
 
-fn value(seen: &Seen, conf: &Conf, name: &str) -> Option<String> {
-    seen.auto.get(name).or_else(|| conf.get(name))
+fn is_on(values: &Values) -> bool {
+    values.get("ssl").is_some_and(|on| guc::is_true(on))
 }
 
-/// Whether TLS is on, and something about it changes.
-pub fn concerned(seen: &Seen, conf: &Conf, changed: &[String]) -> bool {
-    changed.iter().any(|name| name.starts_with("ssl"))
-        && value(seen, conf, "ssl").is_some_and(|on| guc::is_true(&on))
-}
-
-/// Files that are not there, of an instance that stands; nothing where TLS is off or not concerned.
-pub fn missing(
-    look: &dyn Look,
-    target: &Target,
-    seen: &Seen,
-    conf: &Conf,
-    changed: &[String],
-) -> Result<Vec<String>> {
-    if !concerned(seen, conf, changed) {
+/// Files that are not there, of an instance that stands; nothing where TLS is off.
+pub fn missing(look: &dyn Look, target: &Target, values: &Values) -> Result<Vec<String>> {
+    if !is_on(values) {
         return Ok(Vec::new());
     }
-    let value = |name: &str| value(seen, conf, name);
     let mut missing = Vec::new();
     for (name, default) in FILES {
-        let file = value(name).unwrap_or_else(|| (*default).to_owned());
+        let file = values.get(*name).map_or(*default, String::as_str);
         // Relative to the data directory; nothing, and what is not wanted, is an empty name.
-        let path = target.paths.datadir.join(&file);
+        let path = target.paths.datadir.join(file);
         if !file.is_empty() && look.read(&path)?.is_none() {
             missing.push(format!("`{path}`, which is `{name}`, does not exist"));
         }
@@ -62,11 +47,10 @@ pub fn missing(
 /// no more of the cluster than what is looked at before TLS (`PostmasterMain` in postmaster.c), so that it ends by itself in
 /// any case: with TLS as it does without, or with what is wrong with it. A command that prints a passphrase is not run for that.
 pub fn refused(look: &dyn Look, target: &Target, values: &Values) -> Result<Option<String>> {
-    let on = values.get("ssl").is_some_and(|on| guc::is_true(on));
     let command = values.get("ssl_passphrase_command");
     let asks = command.is_some_and(|command| !command.is_empty());
     let control = look.read(&target.paths.datadir.join("global/pg_control"))?;
-    let (true, false, Some(control)) = (on, asks, control) else {
+    let (true, false, Some(control)) = (is_on(values), asks, control) else {
         return Ok(None);
     };
     let files = [
