@@ -176,6 +176,17 @@ mod tests {
     }
 
     #[test]
+    fn a_continuation_at_the_end_swallows_nothing() {
+        for end in ["\\", "\\\n", "\\\r\n", "\\\r", "\\\\\n"] {
+            let mut file = IdentMap::parse(format!("# c\nm a b {end}").as_bytes());
+            let added = mapping("m", "c", "d");
+            assert!(file.place(&added, &Position::Anywhere).unwrap());
+            let records = IdentMap::parse(&file.render()).records();
+            assert_eq!(records, [mapping("m", "a", "b"), added], "{end:?}");
+        }
+    }
+
+    #[test]
     fn who_may_be_whom() {
         let known = |major| Known {
             major,

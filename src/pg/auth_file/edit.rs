@@ -195,10 +195,14 @@ impl<T: Entry> AuthFile<T> {
 fn closed<T>(mut line: Line<T>, end: &'static str) -> Line<T> {
     if !line.end.ends_with('\n') {
         line.end = end;
-        // A continuation that leads nowhere would swallow the next line.
-        while line.raw.ends_with(b"\\") {
-            line.raw.pop();
-        }
+    }
+    // A continuation that leads nowhere would swallow the next line; only the last one of a file can have it.
+    let kept = |line: &[u8], ends: &[u8]| {
+        let last = line.iter().rposition(|byte| !ends.contains(byte));
+        last.map_or(0, |last| last + 1)
+    };
+    if line.raw[..kept(&line.raw, b"\r")].ends_with(b"\\") {
+        line.raw.truncate(kept(&line.raw, b"\r\\"));
     }
     line
 }
